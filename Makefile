@@ -1,0 +1,67 @@
+# Thin names for what scripts do. `make` alone prints them.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+BIN := .venv/bin
+
+.PHONY: help
+help:
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup demo dev cluster test lint format types imports check bench chaos docs migrate openapi env screenshots clean
+
+setup: ## make .venv match uv.lock
+	@scripts/bootstrap
+
+demo: setup ## one process with everything in it: a run to watch, then a running site
+	@$(BIN)/python manage.py demo
+
+dev: setup ## the site with auto-reload and an engine inside
+	@AGENTRY_ENGINE=embedded $(BIN)/uvicorn agentry_site.asgi:application --reload
+
+cluster: setup ## web, workers and beat as processes on private PostgreSQL and Redis
+	@eval "$$(scripts/services start)" && $(BIN)/python manage.py cluster
+
+test: setup ## everything that must hold: lint, types, imports, tests on both databases, coverage
+	@scripts/services install --browser
+	@$(BIN)/python scripts/test
+
+lint: setup ## ruff's rules and format
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+format: setup ## rewrite files the way ruff formats them
+	@$(BIN)/ruff check --fix-only --quiet . && $(BIN)/ruff format .
+
+types: setup ## mypy, strict
+	@$(BIN)/mypy
+
+imports: setup ## who may import whom
+	@$(BIN)/lint-imports
+
+check: lint types imports ## the quick part of test, with the unit and architecture tests
+	@$(BIN)/pytest -q tests/unit tests/architecture
+
+bench: setup ## measure, print a table, keep it under tests/bench/results
+	@$(BIN)/python -m tests.bench
+
+chaos: setup ## kill everything at every point, 200 seeds
+	@scripts/services install
+	@$(BIN)/pytest --strict-skips tests/chaos --seeds 200
+
+docs: setup ## build the documentation into site/, strictly
+	@$(BIN)/zensical build --strict --clean
+
+migrate: setup ## bring the database of this environment up to date
+	@$(BIN)/python manage.py migrate
+
+openapi: setup ## write docs/reference/openapi.yaml from the code
+	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/reference/openapi.yaml
+
+env: setup ## write .env.example and docs/reference/env.md from core/env.py
+	@$(BIN)/python scripts/generate_env.py
+
+screenshots: setup ## take the pictures of the documentation from a running demo
+	@$(BIN)/python scripts/screenshots.py
+
+clean: ## remove what can be made again (stops the private services)
+	@scripts/services stop
+	@rm -rf .venv .run site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache htmlcov .coverage*

@@ -1,0 +1,152 @@
+"""Rules of the house for every test: no outside network, no silent skip, private servers."""
+
+import re
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from tests.environment import RUN_FOLDER
+from tests.services import PostgresServer, RedisServer, reachable_folder
+
+# What may be skipped, and why it cannot be had everywhere. A skip with any other reason fails
+# under --strict-skips, which `scripts/test` and CI use.
+ALLOWED_SKIPS = (re.compile(r"^pgvector's server extension is not packaged for Debian 12$"),)
+
+_LOOPBACK = re.compile(r"^(localhost|127\.\d+\.\d+\.\d+|::1|0\.0\.0\.0|::|)$")
+_NEVER_RESOLVES = re.compile(r"\.(invalid|test|example)\.?$")
+
+
+class OutsideNetworkError(Exception):
+    """A test tried to leave this machine."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--strict-skips",
+        action="store_true",
+        help="Fail for a skipped test whose reason is not in ALLOWED_SKIPS of tests/conftest.py.",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is meant for the other database; the other run of the suite has it."""
+    other = "sqlite" if settings.IS_POSTGRES else "postgres"
+    left_out = [item for item in items if item.get_closest_marker(other)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report: pytest.TestReport = yield  # type: ignore[misc]  # a wrapper's yield gives the result
+    if report.skipped and not hasattr(report, "wasxfail") and item.config.option.strict_skips:
+        reason = _skip_reason(report)
+        if not any(allowed.search(reason) for allowed in ALLOWED_SKIPS):
+            report.outcome = "failed"
+            report.longrepr = (
+                f"{item.nodeid} was skipped ({reason!r}), and that reason is not in ALLOWED_SKIPS "
+                "of tests/conftest.py. Provide what it needs, or list the reason there."
+            )
+    return report  # type: ignore[return-value]
+
+
+def _skip_reason(report: pytest.TestReport) -> str:
+    if isinstance(report.longrepr, tuple):
+        return str(report.longrepr[2]).removeprefix("Skipped: ")
+    return str(report.longrepr)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _loopback_only() -> Iterator[None]:
+    """Refuse connections and name look-ups that would leave this machine."""
+    patch = pytest.MonkeyPatch()
+    real_connect, real_connect_ex = socket.socket.connect, socket.socket.connect_ex
+    real_getaddrinfo = socket.getaddrinfo
+
+    def guarded(real: Callable[..., Any]) -> Callable[..., Any]:
+        def connect(self: socket.socket, address: Any) -> Any:
+            if isinstance(address, tuple) and not _LOOPBACK.match(str(address[0])):
+                raise OutsideNetworkError(f"A test tried to connect to {address!r}.")
+            return real(self, address)
+
+        return connect
+
+    def getaddrinfo(host: Any, *arguments: Any, **options: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        if name is not None and _NEVER_RESOLVES.search(name):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        if name is not None and not _LOOPBACK.match(name) and not _is_address(name):
+            raise OutsideNetworkError(f"A test tried to look up {name!r}.")
+        return real_getaddrinfo(host, *arguments, **options)
+
+    patch.setattr(socket.socket, "connect", guarded(real_connect))
+    patch.setattr(socket.socket, "connect_ex", guarded(real_connect_ex))
+    patch.setattr(socket, "getaddrinfo", getaddrinfo)
+    yield
+    patch.undo()
+
+
+def _is_address(name: str) -> bool:
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, name)
+        except OSError:
+            continue
+        return True
+    return False
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _fast_passwords() -> None:
+    """Hashing is slow on purpose; tests of behaviour need not wait for it."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None,
+) -> None:
+    """Keep the SQLite test database in a file: several connections share it, as in real life."""
+    if not settings.IS_POSTGRES:
+        test = settings.DATABASES["default"].setdefault("TEST", {})
+        test["NAME"] = str(RUN_FOLDER / "test.sqlite3")
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A Redis of this test process; a test that needs it empty calls `flush()`."""
+    server = RedisServer(RUN_FOLDER / "redis")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """The address of an empty private Redis."""
+    redis_server.flush()
+    return redis_server.url()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A durable PostgreSQL of this test process, to restart, kill and suspend."""
+    server = PostgresServer(reachable_folder(RUN_FOLDER / "postgres-durable"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of an empty database in the private PostgreSQL, dropped afterwards."""
+    name = "t_" + re.sub(r"\W+", "_", request.node.name.lower())[:50]
+    postgres_server.start()
+    postgres_server.drop_database(name)
+    yield postgres_server.create_database(name)
+    postgres_server.start()
+    postgres_server.drop_database(name)
