@@ -1,0 +1,7 @@
+from django.contrib.admin.apps import AdminConfig
+
+
+class SiteConfig(AdminConfig):
+    """The console: Django's admin with our site object as the default one."""
+
+    default_site = "agentry_site.console.site.ConsoleSite"

@@ -1,0 +1,244 @@
+"""Settings: run with nothing installed; the environment upgrades them to PostgreSQL and Redis."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import environ
+
+from core.env import Environment, ConfigurationError
+
+BASE_DIR = Path(__file__).resolve().parents[2]
+ENV = Environment.of_process()
+
+AGENTRY_ENV = ENV.text("AGENTRY_ENV")
+if AGENTRY_ENV not in {"dev", "production"}:
+    raise ConfigurationError(f"AGENTRY_ENV={AGENTRY_ENV!r} is not one of: dev, production.")
+IS_PRODUCTION = AGENTRY_ENV == "production"
+DEBUG = False
+
+DATA_DIR = Path(ENV.text("AGENTRY_DATA_DIR"))
+if not DATA_DIR.is_absolute():
+    DATA_DIR = BASE_DIR / DATA_DIR
+DATA_DIR.mkdir(parents=True, exist_ok=True)
+
+EMBEDDED_SECRET = "embedded-development-secret-never-used-in-production"
+SECRET_KEY = ENV.text("AGENTRY_SECRET_KEY") or EMBEDDED_SECRET
+if IS_PRODUCTION and (SECRET_KEY == EMBEDDED_SECRET or len(SECRET_KEY) < 40):
+    raise ConfigurationError(
+        "AGENTRY_SECRET_KEY is missing or shorter than 40 characters. Production refuses the "
+        "embedded secret; generate one with: python -c 'import secrets; print(secrets.token_urlsafe(50))'"
+    )
+ALLOWED_HOSTS = ENV.items("AGENTRY_ALLOWED_HOSTS")
+CSRF_TRUSTED_ORIGINS = ENV.items("AGENTRY_TRUSTED_ORIGINS")
+
+INSTALLED_APPS = [
+    "core.apps.CoreConfig",
+    "governance.apps.GovernanceConfig",
+    "observability.apps.ObservabilityConfig",
+    "plugins.apps.PluginsConfig",
+    "agents.apps.AgentsConfig",
+    "agentry_site.apps.SiteConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_filters",
+    "guardian",
+    "auditlog",
+    "channels",
+    "csp",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "auditlog.middleware.AuditlogMiddleware",
+]
+
+ROOT_URLCONF = "agentry_site.urls"
+ASGI_APPLICATION = "agentry_site.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+_database_url = ENV.text("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'agentry.sqlite3'}"
+DATABASES = {"default": environ.Env.db_url_config(_database_url)}
+IS_POSTGRES = DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql"
+if IS_POSTGRES:
+    DATABASES["default"]["CONN_MAX_AGE"] = 60
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    DATABASES["default"].setdefault("OPTIONS", {})["application_name"] = "agentry"
+else:
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": (
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=20000;"
+            " PRAGMA foreign_keys=ON;"
+        ),
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = ENV.text("REDIS_URL")
+if REDIS_URL:
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [REDIS_URL]},
+        }
+    }
+    CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    }
+else:
+    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+AUTH_USER_MODEL = "governance.User"
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "guardian.backends.ObjectPermissionBackend",
+]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "admin:login"
+ANONYMOUS_USER_NAME = None  # guardian: nobody is nobody
+GUARDIAN_RAISE_403 = True
+
+_secure = ENV.text("AGENTRY_SECURE_COOKIES")
+SECURE_COOKIES = ENV.boolean("AGENTRY_SECURE_COOKIES") if _secure else IS_PRODUCTION
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+if SECURE_COOKIES:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_HSTS_SECONDS = 31_536_000
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "connect-src": ["'self'", "ws:", "wss:"],
+        "object-src": ["'none'"],
+        "base-uri": ["'self'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = not IS_PRODUCTION
+DATA_UPLOAD_MAX_MEMORY_SIZE = ENV.integer("AGENTRY_MAX_BODY_BYTES")
+
+CELERY_BROKER_URL = REDIS_URL or "memory://"
+CELERY_TASK_ALWAYS_EAGER = not REDIS_URL
+CELERY_TASK_EAGER_PROPAGATES = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_SOFT_TIME_LIMIT = 60
+CELERY_TASK_TIME_LIMIT = 90
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TIMEZONE = "UTC"
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = (
+    {
+        "visibility_timeout": 120,
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+        "socket_keepalive": True,
+    }
+    if REDIS_URL
+    else {}
+)
+CELERY_BEAT_SCHEDULE = {
+    "agents.sweep": {"task": "agents.sweep", "schedule": timedelta(seconds=2)},
+}
+
+ENGINE_MODE = ENV.text("AGENTRY_ENGINE")
+if ENGINE_MODE not in {"embedded", "off"}:
+    raise ConfigurationError(f"AGENTRY_ENGINE={ENGINE_MODE!r} is not one of: embedded, off.")
+WORKER_CAPACITY = ENV.integer("AGENTRY_WORKER_CAPACITY")
+LEASE_SECONDS = ENV.number("AGENTRY_LEASE_SECONDS")
+POLL_SECONDS = ENV.number("AGENTRY_POLL_SECONDS")
+DRAIN_SECONDS = ENV.number("AGENTRY_DRAIN_SECONDS")
+MAX_CRASHES = ENV.integer("AGENTRY_MAX_CRASHES")
+INVOKE_QUEUE = ENV.integer("AGENTRY_INVOKE_QUEUE")
+FETCH_ALLOW = tuple(ENV.items("AGENTRY_FETCH_ALLOW"))
+PROVIDER_ENV = frozenset(ENV.items("AGENTRY_PROVIDER_ENV"))
+WORKSPACES_DIR = DATA_DIR / "workspaces"
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "governance.guard.authentication.TokenAuthentication",
+        "governance.guard.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["governance.guard.permissions.Guarded"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["core.api.parsers.StrictJSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "core.api.pagination.CursorPagination",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "core.api.problems.exception_handler",
+    "DEFAULT_VERSIONING_CLASS": None,
+    "PAGE_SIZE": 50,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Agentry Cloud",
+    "DESCRIPTION": "Durable agent runs, governed tools, live traces.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SCHEMA_PATH_PREFIX": r"/api/v1",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}

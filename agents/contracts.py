@@ -1,0 +1,238 @@
+"""The words agents are made of: messages, requests to a model, deltas, usage, run states.
+
+Messages use the JSON shape of the OpenTelemetry GenAI conventions (`role` + `parts`), so that
+history, traces and the API share one form. Everything here is plain data; no Django.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Literal, Protocol, TypeAlias
+
+import msgspec
+
+from plugins.contracts import ToolSpec
+
+
+class RunState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    PAUSED = "paused"
+    YIELDED = "yielded"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class RunKind(StrEnum):
+    AGENT = "agent"
+    FLOW = "flow"
+
+
+class Control(StrEnum):
+    """What somebody asked of a running run; honoured by its owner at the next step boundary."""
+
+    NONE = ""
+    PAUSE = "pause"
+    CANCEL = "cancel"
+
+
+class SessionStrategy(StrEnum):
+    """What happens to new input while the session's run is still active."""
+
+    REJECT = "reject"
+    ENQUEUE = "enqueue"
+    INTERRUPT = "interrupt"
+    ROLLBACK = "rollback"
+
+
+class VersionState(StrEnum):
+    DRAFT = "draft"
+    PUBLISHED = "published"
+
+
+class ProviderKind(StrEnum):
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+    GEMINI = "gemini"
+    SCRIPTED = "scripted"
+
+
+class Role(StrEnum):
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+
+
+class TextPart(msgspec.Struct, frozen=True, tag="text", tag_field="type"):
+    content: str
+
+
+class ReasoningPart(msgspec.Struct, frozen=True, tag="reasoning", tag_field="type"):
+    """Model reasoning; `signature` must be sent back unchanged to vendors that sign it."""
+
+    content: str
+    signature: str = ""
+
+
+class ToolCallPart(msgspec.Struct, frozen=True, tag="tool_call", tag_field="type"):
+    """A call the model asked for. `arguments` is the decoded object, or None when the model sent
+    something that is not a JSON object: then `raw_arguments` keeps its text (capped)."""
+
+    id: str
+    name: str
+    arguments: dict[str, Any] | None
+    raw_arguments: str = ""
+    signature: str = ""
+
+
+class ToolResponsePart(msgspec.Struct, frozen=True, tag="tool_call_response", tag_field="type"):
+    id: str
+    result: str
+    is_error: bool = False
+
+
+Part: TypeAlias = TextPart | ReasoningPart | ToolCallPart | ToolResponsePart
+
+
+class Message(msgspec.Struct, frozen=True):
+    role: Role
+    parts: tuple[Part, ...]
+
+    @property
+    def text(self) -> str:
+        return "".join(part.content for part in self.parts if isinstance(part, TextPart))
+
+    @property
+    def tool_calls(self) -> tuple[ToolCallPart, ...]:
+        return tuple(part for part in self.parts if isinstance(part, ToolCallPart))
+
+
+def user_message(text: str) -> Message:
+    return Message(role=Role.USER, parts=(TextPart(text),))
+
+
+class FinishReason(StrEnum):
+    STOP = "stop"
+    TOOL_CALLS = "tool_calls"
+    LENGTH = "length"  # the vendor's output limit cut the answer
+    CONTENT_FILTER = "content_filter"
+    CONTINUE = "continue"  # the vendor paused a long turn and wants to be asked again
+    ERROR = "error"
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens of one or many model calls. `input_tokens` includes the cached ones."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+        )
+
+    @property
+    def total_tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+
+class ModelOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    temperature: float | None = None
+    top_p: float | None = None
+    max_output_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    extra: dict[str, Any] = {}  # passed to the vendor as is
+
+
+class CompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One question to a model. `run_id`, `step` and `agent` are for scripts, logs and tracing."""
+
+    model: str  # the vendor's name for it
+    system: str
+    messages: tuple[Message, ...]
+    tools: tuple[ToolSpec, ...] = ()
+    options: ModelOptions = ModelOptions()
+    run_id: str = ""
+    step: int = 0
+    agent: str = ""
+
+
+class TextDelta(msgspec.Struct, frozen=True, tag="text"):
+    text: str
+
+
+class ReasoningDelta(msgspec.Struct, frozen=True, tag="reasoning"):
+    text: str
+
+
+class ToolCallDelta(msgspec.Struct, frozen=True, tag="tool_call"):
+    """A call has begun to arrive (for live views); the whole call is in `Completed`."""
+
+    index: int
+    id: str
+    name: str
+
+
+class Completed(msgspec.Struct, frozen=True, tag="completed"):
+    """Last item of every stream: the whole answer."""
+
+    message: Message
+    usage: Usage
+    finish: FinishReason
+    model: str = ""  # the vendor's own word for what answered
+    response_id: str = ""
+
+
+Delta: TypeAlias = TextDelta | ReasoningDelta | ToolCallDelta | Completed
+
+
+class Provider(Protocol):
+    """Where completions come from.
+
+    `complete` yields deltas and ends with exactly one `Completed`, or raises a `ProviderError`.
+    Safe for any number of concurrent calls. Cancelling the consuming task closes the connection.
+    """
+
+    def complete(self, request: CompletionRequest) -> AsyncIterator[Delta]: ...
+
+    async def aclose(self) -> None: ...
+
+
+class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What an adapter is built from. `api_key` never appears in an error, log or repr."""
+
+    kind: ProviderKind
+    name: str = ""
+    base_url: str = ""
+    api_key: str = ""
+    timeout_seconds: float = 120.0  # between two chunks, and for connecting
+    max_retries: int = 2
+    headers: dict[str, str] = {}
+    script: str = ""  # YAML, for the scripted provider
+
+    def __repr__(self) -> str:
+        return f"ProviderConfig(kind={self.kind!r}, name={self.name!r}, base_url={self.base_url!r})"
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True):
+    """Dollars per million tokens."""
+
+    input_usd: Decimal
+    output_usd: Decimal
+    cache_read_usd: Decimal | None = None
+    cache_write_usd: Decimal | None = None
+
+
+RunControlVerb: TypeAlias = Literal["pause", "resume", "cancel"]
+Variables: TypeAlias = Mapping[str, str]

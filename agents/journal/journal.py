@@ -1,0 +1,240 @@
+"""Group commit: coroutines hand over records and await the commit that carries them.
+
+One writer thread per process. It writes whatever queued while the previous commit was under way
+(at most `MAX_BATCH` contributions) in one transaction that checks every fence; there is no timer.
+A batch that fails for a reason of one contribution is split until the culprit fails alone.
+"""
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from agents.journal.records import (
+    Birth,
+    Born,
+    Committed,
+    Contribution,
+    Entry,
+    Lease,
+    Lost,
+    Outcome,
+)
+from core.errors import LeaseLostError, UnavailableError
+from core.pausepoints import reach
+
+MAX_BATCH = 500
+
+logger = logging.getLogger(__name__)
+
+
+class Writer(Protocol):
+    """Writes batches to one database. Used by the journal's thread only."""
+
+    def write(self, batch: Sequence[Contribution]) -> list[Outcome]:
+        """Commit `batch` in one transaction; one outcome each, in order.
+
+        No two entries of a batch name the same run with different fences. Connection failures are
+        handled inside: the writer reconnects and finds out whether its last commit took effect.
+        """
+        ...
+
+    def renew(self, worker_id: UUID, until: datetime) -> list[Lease]: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(slots=True)
+class _Item:
+    contribution: Contribution
+    future: "Future[Outcome]"
+
+
+@dataclass(slots=True)
+class Statistics:
+    """Counts since the start, for metrics and benches."""
+
+    commits: int = 0
+    contributions: int = 0
+    splits: int = 0
+
+
+@dataclass(slots=True)
+class _Renewal:
+    worker_id: UUID
+    until: datetime
+    future: "Future[list[Lease]]" = field(default_factory=Future)
+
+
+class Journal:
+    """The process's one way to write run history. Safe from any thread and any event loop.
+
+    `on_commit` is called on the writer thread with the heads of runs that moved; it must not block.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        *,
+        on_commit: Callable[[Sequence[tuple[UUID, UUID, int]]], None],
+        max_queued: int = 100_000,
+    ) -> None:
+        self._writer = writer
+        self._on_commit = on_commit
+        self._max_queued = max_queued
+        self._queue: deque[_Item] = deque()
+        self._renewals: deque[_Renewal] = deque()
+        self._wake = threading.Condition()
+        self._closing = False
+        self.statistics = Statistics()
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._thread.start()
+
+    @property
+    def queued(self) -> int:
+        return len(self._queue)
+
+    def submit(self, contribution: Contribution) -> "Future[Outcome]":
+        """Queue a contribution; the future resolves after its commit.
+
+        Raises:
+            UnavailableError: The queue is full or the journal is closed.
+        """
+        item = _Item(contribution, Future())
+        with self._wake:
+            if self._closing:
+                raise UnavailableError("This process is stopping.", remedy="Send it again.")
+            if len(self._queue) >= self._max_queued:
+                raise UnavailableError(
+                    "Too many writes are waiting for the database.", remedy="Retry in a second."
+                )
+            self._queue.append(item)
+            self._wake.notify()
+        return item.future
+
+    async def commit(self, entry: Entry) -> Committed:
+        """Write `entry` and return when it is durable.
+
+        Raises:
+            LeaseLostError: Another worker owns the run now, or it was moved; stop quietly.
+        """
+        outcome = await asyncio.wrap_future(self.submit(entry))
+        if isinstance(outcome, Committed):
+            return outcome
+        raise LeaseLostError(f"The run {entry.run_id} is no longer owned by this worker.")
+
+    async def bear(self, birth: Birth) -> Born:
+        """Insert an accepted run and return when it is durable."""
+        outcome = await asyncio.wrap_future(self.submit(birth))
+        assert isinstance(outcome, Born)
+        return outcome
+
+    async def renew(self, worker_id: UUID, until: datetime) -> list[Lease]:
+        """Extend every lease of the worker in one statement; returns what it still holds."""
+        renewal = _Renewal(worker_id, until)
+        with self._wake:
+            self._renewals.append(renewal)
+            self._wake.notify()
+        return await asyncio.wrap_future(renewal.future)
+
+    def close(self) -> None:
+        """Write what is queued, then stop the thread and the connection."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join()
+        self._writer.close()
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not (self._queue or self._renewals or self._closing):
+                    self._wake.wait()
+                if self._closing and not self._queue and not self._renewals:
+                    return
+                batch = self._take()
+                renewals = list(self._renewals)
+                self._renewals.clear()
+            for renewal in renewals:
+                self._renew(renewal)
+            if batch:
+                self._flush(batch)
+
+    def _take(self) -> list[_Item]:
+        """Take the next batch, leaving entries whose run is in it under another fence."""
+        batch: list[_Item] = []
+        later: list[_Item] = []
+        fences: dict[UUID, int] = {}
+        while self._queue and len(batch) < MAX_BATCH:
+            item = self._queue.popleft()
+            entry = item.contribution
+            if isinstance(entry, Entry):
+                if fences.setdefault(entry.run_id, entry.fence) != entry.fence:
+                    later.append(item)
+                    continue
+            batch.append(item)
+        self._queue.extendleft(reversed(later))
+        return batch
+
+    def _renew(self, renewal: _Renewal) -> None:
+        try:
+            renewal.future.set_result(self._writer.renew(renewal.worker_id, renewal.until))
+        except Exception as error:
+            logger.exception("lease_renewal_failed")
+            renewal.future.set_exception(error)
+
+    def _flush(self, items: list[_Item]) -> None:
+        reach("journal.before_write")
+        try:
+            outcomes = self._writer.write([item.contribution for item in items])
+        except Exception as error:
+            self._split(items, error)
+            return
+        reach("journal.after_commit")
+        self.statistics.commits += 1
+        self.statistics.contributions += len(items)
+        self._announce(zip((item.contribution for item in items), outcomes, strict=True))
+        for item, outcome in zip(items, outcomes, strict=True):
+            item.future.set_result(outcome)
+
+    def _split(self, items: list[_Item], error: Exception) -> None:
+        if len(items) == 1:
+            logger.error("journal_entry_refused", exc_info=error)
+            items[0].future.set_exception(error)
+            return
+        self.statistics.splits += 1
+        middle = len(items) // 2
+        self._flush(items[:middle])
+        self._flush(items[middle:])
+
+    def _announce(self, outcomes: Iterable[tuple[Contribution, Outcome]]) -> None:
+        heads: dict[UUID, tuple[UUID, UUID, int]] = {}
+        for contribution, outcome in outcomes:
+            match contribution, outcome:
+                case Entry(), Committed():
+                    heads[contribution.run_id] = (
+                        contribution.workspace_id,
+                        contribution.run_id,
+                        outcome.head_sequence,
+                    )
+                case Birth(), Born(existing_id=None):
+                    run = contribution.run
+                    heads[run.id] = (run.workspace_id, run.id, 1)
+                case _, Lost() | Born():
+                    continue
+            if isinstance(contribution, Entry):
+                for child in contribution.children:
+                    heads[child.id] = (child.workspace_id, child.id, 1)
+        if not heads:
+            return
+        try:
+            self._on_commit(list(heads.values()))
+        except Exception:
+            # The rows are durable; news of them is not worth failing the writers for.
+            logger.exception("announcement_failed")

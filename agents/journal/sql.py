@@ -1,0 +1,147 @@
+"""Column lists and statements shared by the writers; names follow the models' tables."""
+
+from typing import Final
+
+RUN = "agents_run"
+MESSAGE = "agents_message"
+CHECKPOINT = "agents_checkpoint"
+EVENT = "observability_traceevent"
+CALL = "plugins_toolcall"
+BLOB = "observability_blob"
+
+# name -> PostgreSQL type, in insert order
+PROGRESS: Final = {
+    "state": "text",
+    "wait_kind": "text",
+    "wake_at": "timestamptz",
+    "reason": "text",
+    "error_code": "text",
+    "output": "text",
+    "message_count": "int",
+    "iteration": "int",
+    "input_tokens": "bigint",
+    "output_tokens": "bigint",
+    "cache_read_tokens": "bigint",
+    "cost_usd": "numeric",
+    "cost_is_partial": "boolean",
+    "finished_at": "timestamptz",
+}
+MESSAGE_COLUMNS: Final = {
+    "id": "uuid",
+    "run_id": "uuid",
+    "position": "int",
+    "role": "text",
+    "parts": "jsonb",
+    "created_at": "timestamptz",
+}
+CHECKPOINT_COLUMNS: Final = {
+    "id": "uuid",
+    "run_id": "uuid",
+    "sequence": "int",
+    "message_count": "int",
+    "state": "jsonb",
+    "created_at": "timestamptz",
+}
+CALL_COLUMNS: Final = {
+    "id": "uuid",
+    "workspace_id": "uuid",
+    "run_id": "uuid",
+    "position": "int",
+    "index": "int",
+    "provider_call_id": "text",
+    "tool": "text",
+    "spec_digest": "text",
+    "arguments": "jsonb",
+    "arguments_digest": "text",
+    "effect": "text",
+    "state": "text",
+    "attempt": "int",
+    "wait": "jsonb",
+    "result": "text",
+    "result_digest": "text",
+    "is_error": "boolean",
+    "reason": "text",
+    "decision": "jsonb",
+    "planned_at": "timestamptz",
+    "dispatched_at": "timestamptz",
+    "settled_at": "timestamptz",
+}
+# Columns of a move; dispatched_at and settled_at keep what is stored when the move has none.
+MOVE_COLUMNS: Final = {
+    "id": "uuid",
+    "run_id": "uuid",
+    "source": "text",
+    "state": "text",
+    "attempt": "int",
+    "wait": "jsonb",
+    "result": "text",
+    "result_digest": "text",
+    "is_error": "boolean",
+    "reason": "text",
+    "decision": "jsonb",
+    "dispatched_at": "timestamptz",
+    "settled_at": "timestamptz",
+}
+MOVE_SET: Final = ("state", "attempt", "wait", "result", "result_digest", "is_error", "reason")
+RUN_COLUMNS: Final = {
+    "id": "uuid",
+    "workspace_id": "uuid",
+    "kind": "text",
+    "agent_id": "uuid",
+    "agent_name": "text",
+    "version_id": "uuid",
+    "snapshot_id": "text",
+    "parent_id": "uuid",
+    "parent_call_id": "uuid",
+    "root_id": "uuid",
+    "depth": "int",
+    "state": "text",
+    "input": "text",
+    "limits": "jsonb",
+    "deadline_at": "timestamptz",
+    "priority": "int",
+    "replay_of_id": "uuid",
+    "requested_by_id": "uuid",
+    "surface": "text",
+    "idempotency_key": "text",
+    "request_digest": "text",
+    "available_at": "timestamptz",
+    "created_at": "timestamptz",
+    "updated_at": "timestamptz",
+}
+# Columns of a new run that no birth sets; Django keeps no defaults in the database.
+RUN_DEFAULTS: Final = {
+    "wait_kind": "''",
+    "reason": "''",
+    "error_code": "''",
+    "control": "''",
+    "control_by": "''",
+    "fence": "0",
+    "crashes": "0",
+    "output": "''",
+    "head_sequence": "1",
+    "message_count": "0",
+    "iteration": "0",
+    "input_tokens": "0",
+    "output_tokens": "0",
+    "cache_read_tokens": "0",
+    "cost_usd": "0",
+    "cost_is_partial": "false",
+    "prefix_length": "0",
+    "is_rolled_back": "false",
+}
+LIVE: Final = "('queued','running','waiting','paused','yielded')"
+
+
+def quoted(columns: dict[str, str]) -> str:
+    return ", ".join(f'"{name}"' for name in columns)
+
+
+def prefixed(columns: dict[str, str], alias: str) -> str:
+    return ", ".join(f'{alias}."{name}"' for name in columns)
+
+
+def recordset(alias: str, columns: dict[str, str], parameter: str) -> str:
+    """A FROM item that reads rows out of one JSON parameter."""
+    types = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
+    return f"json_to_recordset(%({parameter})s::json) AS {alias}({types})"

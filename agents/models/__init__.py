@@ -1,0 +1,22 @@
+"""Rows of agents and their work; one noun a file."""
+
+from agents.models.agent import Agent, AgentVersion
+from agents.models.history import Checkpoint, Message
+from agents.models.provider import Model, ModelRoute, Provider
+from agents.models.run import Run, RunSnapshot
+from agents.models.session import Session
+from agents.models.worker import Worker
+
+__all__ = [
+    "Agent",
+    "AgentVersion",
+    "Checkpoint",
+    "Message",
+    "Model",
+    "ModelRoute",
+    "Provider",
+    "Run",
+    "RunSnapshot",
+    "Session",
+    "Worker",
+]

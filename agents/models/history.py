@@ -1,0 +1,57 @@
+from django.db import models
+
+from agents.models.run import Run
+from core.ids import new_id
+
+
+class Message(models.Model):
+    """One entry of a run's history, append-only; `parts` in the GenAI JSON shape, redacted.
+
+    Positions count over the whole history a model sees: a fork's own messages begin where its
+    prefix ends.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    # No constraint in the database: rows are only ever written under the run's fence, and the
+    # check per row costs more than the insert.
+    run = models.ForeignKey(
+        Run, on_delete=models.CASCADE, related_name="messages", db_constraint=False
+    )
+    position = models.IntegerField()
+    role = models.CharField(max_length=20)
+    parts = models.JSONField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("position",)
+        constraints = [
+            models.UniqueConstraint(fields=["run", "position"], name="message_position_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.run_id}[{self.position}] {self.role}"
+
+
+class Checkpoint(models.Model):
+    """A point a run can be resumed or forked from: engine state that messages do not tell.
+
+    `sequence` is dense per run; `message_count` says how much of the history belongs to it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    run = models.ForeignKey(
+        Run, on_delete=models.CASCADE, related_name="checkpoints", db_constraint=False
+    )
+    sequence = models.IntegerField()
+    message_count = models.IntegerField()
+    state = models.JSONField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("sequence",)
+        constraints = [
+            models.UniqueConstraint(fields=["run", "sequence"], name="checkpoint_sequence_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.run_id}@{self.sequence}"

@@ -1,0 +1,83 @@
+"""Named points where a test may stop, fail or kill the process.
+
+Production code calls `reach` at the lines between which a crash would matter. With nothing
+installed that is one look at an empty dictionary. `AGENTRY_PAUSE_AT=<point>:kill[:<n>]` makes the
+process kill itself with SIGKILL at the n-th visit, which is how crash tests work on real workers.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_handlers: dict[str, Callable[[], None]] = {}
+_lock = threading.Lock()
+
+# Every point there is: a test names one of these or is refused.
+POINTS = frozenset(
+    {
+        "step.before_model",
+        "step.after_model",
+        "intent.before_commit",
+        "intent.after_commit",
+        "claim.before_commit",
+        "claim.after_commit",
+        "dispatch.before_commit",
+        "dispatch.after_commit",
+        "effect.after",
+        "result.before_commit",
+        "result.after_commit",
+        "journal.before_write",
+        "journal.after_write",
+        "journal.before_commit",
+        "journal.after_commit",
+        "run.after_claim",
+        "run.before_finish",
+        "control.before_update",
+        "fork.before_insert",
+    }
+)
+
+
+def reach(point: str) -> None:
+    """Mark that `point` was reached; runs what a test installed there."""
+    if _handlers and (handler := _handlers.get(point)) is not None:
+        handler()
+
+
+def install(point: str, handler: Callable[[], None]) -> None:
+    if point not in POINTS:
+        raise ValueError(f"No pause point is called {point!r}; there are: {sorted(POINTS)}")
+    _handlers[point] = handler
+
+
+@contextmanager
+def at(point: str, handler: Callable[[], None]) -> Iterator[None]:
+    """Install `handler` at `point` while the block runs."""
+    install(point, handler)
+    try:
+        yield
+    finally:
+        _handlers.pop(point, None)
+
+
+def install_from_environment() -> None:
+    """Arm the point named by AGENTRY_PAUSE_AT (`point:kill` or `point:kill:n`), if any."""
+    order = os.environ.get("AGENTRY_PAUSE_AT", "")
+    if not order:
+        return
+    point, _, rest = order.partition(":")
+    action, _, count = rest.partition(":")
+    if action != "kill":
+        raise ValueError(f"AGENTRY_PAUSE_AT={order!r}: the action must be `kill`.")
+    left = int(count or 1)
+
+    def kill() -> None:
+        nonlocal left
+        with _lock:
+            left -= 1
+            if left <= 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    install(point, kill)

@@ -1,0 +1,87 @@
+"""Who may do what, as data: permissions, built-in roles, and the actor every service is given."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+
+class Perm(StrEnum):
+    """Everything that can be allowed. Call sites name permissions, never roles.
+
+    The value is `<noun>.<verb>`; the guardian codename on Workspace is the same with `_`.
+    """
+
+    WORKSPACE_VIEW = "workspace.view"
+    WORKSPACE_MANAGE = "workspace.manage"  # rename, members, roles
+    AGENT_VIEW = "agent.view"
+    AGENT_EDIT = "agent.edit"  # drafts
+    AGENT_PUBLISH = "agent.publish"
+    SESSION_VIEW = "session.view"
+    RUN_VIEW = "run.view"
+    RUN_PAYLOAD = "run.payload"  # see inputs, messages, arguments, results
+    RUN_START = "run.start"
+    RUN_CONTROL = "run.control"  # pause, resume, cancel, fork, replay
+    TOOL_CALL_RESOLVE = "tool_call.resolve"  # say what happened to a call in doubt
+    TOOL_VIEW = "tool.view"
+    TOOL_EDIT = "tool.edit"
+    PROVIDER_VIEW = "provider.view"
+    PROVIDER_EDIT = "provider.edit"  # includes keys
+    TOKEN_MANAGE = "token.manage"  # see and revoke the tokens of others
+    ACTIVITY_VIEW = "activity.view"
+
+    @property
+    def codename(self) -> str:
+        return self.value.replace(".", "_")
+
+
+_VIEW = frozenset(
+    {
+        Perm.WORKSPACE_VIEW,
+        Perm.AGENT_VIEW,
+        Perm.SESSION_VIEW,
+        Perm.RUN_VIEW,
+        Perm.TOOL_VIEW,
+        Perm.PROVIDER_VIEW,
+    }
+)
+
+BUILTIN_ROLES: dict[str, frozenset[Perm]] = {
+    "viewer": _VIEW,
+    "operator": _VIEW
+    | {Perm.RUN_PAYLOAD, Perm.RUN_START, Perm.RUN_CONTROL, Perm.TOOL_CALL_RESOLVE},
+    "author": _VIEW
+    | {
+        Perm.RUN_PAYLOAD,
+        Perm.RUN_START,
+        Perm.RUN_CONTROL,
+        Perm.AGENT_EDIT,
+        Perm.AGENT_PUBLISH,
+        Perm.TOOL_EDIT,
+    },
+    "auditor": _VIEW | {Perm.RUN_PAYLOAD, Perm.ACTIVITY_VIEW},
+    "admin": frozenset(Perm),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who asks. Comes from authentication only, never from a request body.
+
+    `scopes` and `workspace_id` narrow what the user's roles allow (a token can be less than its
+    owner, never more); None means not narrowed. The system actor acts for nobody: workers use it
+    for moves that no person asked for.
+    """
+
+    user_id: UUID | None
+    username: str
+    is_superuser: bool = False
+    token_id: UUID | None = None
+    scopes: frozenset[Perm] | None = None
+    workspace_id: UUID | None = None
+
+    @property
+    def is_system(self) -> bool:
+        return self.user_id is None and self.username == "system"
+
+
+SYSTEM = Actor(user_id=None, username="system")

@@ -1,0 +1,27 @@
+from django.core.validators import RegexValidator
+from django.db import models
+
+from core.ids import new_id
+from governance.contracts import Perm
+
+NAME_PATTERN = RegexValidator(
+    r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+    "Use 1 to 63 lower-case letters, digits and inner hyphens.",
+)
+
+
+class Workspace(models.Model):
+    """A tenant. Every row that belongs to somebody names one; nothing is shared between two."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    name = models.CharField(max_length=63, unique=True, validators=[NAME_PATTERN])
+    title = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("name",)
+        default_permissions = ()
+        permissions = [(perm.codename, perm.value) for perm in Perm]
+
+    def __str__(self) -> str:
+        return self.name
