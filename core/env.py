@@ -192,10 +192,15 @@ _BY_NAME = {variable.name: variable for variable in VARIABLES}
 # Read by the client, the test runner and the scripts, never by the site.
 FOREIGN = frozenset(
     {
-        "AGENTRY_TOKEN", "AGENTRY_URL", "AGENTRY_WORKSPACE", "AGENTRY_CONFIG_DIR", "AGENTRY_OUTPUT",
+        "AGENTRY_CONFIG_DIR",
+        "AGENTRY_CONTEXT",
+        "AGENTRY_OUTPUT",
         "AGENTRY_PAUSE_AT",
+        "AGENTRY_TOKEN",
+        "AGENTRY_URL",
+        "AGENTRY_WORKSPACE",
     }
-)  # fmt: skip
+)
 
 
 class Environment:
