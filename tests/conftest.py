@@ -2,7 +2,7 @@
 
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
@@ -29,6 +29,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="Fail for a skipped test whose reason is not in ALLOWED_SKIPS of tests/conftest.py.",
     )
+    parser.addoption(
+        "--seeds",
+        type=int,
+        default=4,
+        help="How many random schedules each chaos test goes through.",
+    )
+
+
+@pytest.fixture(scope="session")
+def seeds(request: pytest.FixtureRequest) -> range:
+    """The random seeds a chaos test goes through."""
+    return range(int(request.config.getoption("--seeds")))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -41,8 +53,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    report: pytest.TestReport = yield  # type: ignore[misc]  # a wrapper's yield gives the result
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
     if report.skipped and not hasattr(report, "wasxfail") and item.config.option.strict_skips:
         reason = _skip_reason(report)
         if not any(allowed.search(reason) for allowed in ALLOWED_SKIPS):
@@ -51,7 +65,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
                 f"{item.nodeid} was skipped ({reason!r}), and that reason is not in ALLOWED_SKIPS "
                 "of tests/conftest.py. Provide what it needs, or list the reason there."
             )
-    return report  # type: ignore[return-value]
+    return report
 
 
 def _skip_reason(report: pytest.TestReport) -> str:

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 START_SECONDS = 60.0
@@ -150,6 +150,7 @@ class Server:
         self._signal(signal.SIGCONT)
 
     def _launch(self) -> None:
+        account = self._account()
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [*self._leash(), *self._command()],
@@ -158,7 +159,9 @@ class Server:
                 stderr=log,
                 cwd=self.folder,
                 start_new_session=True,
-                **_as_account(self._account()),
+                user=account.pw_uid if account else None,
+                group=account.pw_gid if account else None,
+                extra_groups=[] if account else None,
             )
         self._pid_file.write_text(str(self._process.pid))
         process = self._process
@@ -358,12 +361,6 @@ def _server_account() -> pwd.struct_passwd | None:
     raise ServiceError("PostgreSQL does not run as root and there is no account to run it as.")
 
 
-def _as_account(account: pwd.struct_passwd | None) -> dict[str, int | Sequence[int]]:
-    if account is None:
-        return {}
-    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-
-
 def _run(
     command: list[str], *, account: pwd.struct_passwd | None
 ) -> subprocess.CompletedProcess[str]:
@@ -374,7 +371,9 @@ def _run(
         timeout=START_SECONDS,
         check=False,
         cwd="/",
-        **_as_account(account),
+        user=account.pw_uid if account else None,
+        group=account.pw_gid if account else None,
+        extra_groups=[] if account else None,
     )
 
 
