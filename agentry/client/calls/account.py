@@ -1,0 +1,71 @@
+"""Requests about who we are, our tokens, the server itself, and applying documents."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from agentry.client.calls.shape import body, in_workspace, nothing, query, reads
+from agentry.client.flow import API, Call
+from agentry.client.records import Applied, Me, Page, Token
+
+_ME = reads(Me)
+_TOKEN = reads(Token)
+_TOKENS = reads(Page[Token])
+_APPLIED = reads(Applied)
+_OBJECT = reads(dict[str, Any])
+_OBJECTS = reads(Page[dict[str, Any]])
+
+
+def me() -> Call[Me]:
+    return Call(method="GET", path=f"{API}/me", read=_ME)
+
+
+def tokens(*, limit: int | None = None, cursor: str | None = None) -> Call[Page[Token]]:
+    return Call(
+        method="GET", path=f"{API}/tokens", query=query(limit=limit, cursor=cursor), read=_TOKENS
+    )
+
+
+def token_create(
+    name: str,
+    *,
+    workspace: str | None = None,
+    scopes: Sequence[str] | None = None,
+    expires_at: datetime | None = None,
+) -> Call[Token]:
+    """A new credential, never more than its owner may. Its secret is shown in this answer only."""
+    return Call(
+        method="POST",
+        path=f"{API}/tokens",
+        body=body(name=name, workspace=workspace, scopes=scopes, expires_at=expires_at),
+        read=_TOKEN,
+    )
+
+
+def token_revoke(token_id: str) -> Call[None]:
+    return Call(method="DELETE", path=f"{API}/tokens/{quote(token_id, safe='')}", read=nothing)
+
+
+def apply(documents: Sequence[Mapping[str, Any]], *, dry_run: bool = False) -> Call[Applied]:
+    """Make the workspace as the documents say; applying the same twice changes nothing."""
+    return Call(
+        method="POST",
+        path=f"{in_workspace()}/apply",
+        body={"documents": list(documents), "dry_run": dry_run},
+        read=_APPLIED,
+        timeout_seconds=60.0,
+    )
+
+
+def workers() -> Call[Page[dict[str, Any]]]:
+    return Call(method="GET", path=in_workspace("workers"), read=_OBJECTS)
+
+
+def version() -> Call[dict[str, Any]]:
+    return Call(method="GET", path="/version", read=_OBJECT)
+
+
+def readiness() -> Call[dict[str, Any]]:
+    """The server's own checks; raises `ServerError` with them in `problem` when one fails."""
+    return Call(method="GET", path="/readyz", read=_OBJECT)

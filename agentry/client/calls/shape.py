@@ -1,0 +1,53 @@
+"""How descriptions of requests are put together: paths, queries and readers of answers."""
+
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from agentry.client.flow import API
+
+T = TypeVar("T")
+
+
+def reads(kind: type[T]) -> Callable[[bytes], T]:
+    """A reader of JSON into this record; numbers and times may come as strings."""
+    return msgspec.json.Decoder(kind, strict=False).decode
+
+
+def nothing(content: bytes) -> None:
+    """Reads answers that have no content, such as 204."""
+
+
+def in_workspace(*parts: str | int) -> str:
+    return f"{API}/workspaces/{{workspace}}" + "".join(f"/{quote(str(p), safe='')}" for p in parts)
+
+
+def query(**values: Any) -> dict[str, str]:
+    """A query without what was not asked for; times in ISO 8601, booleans in lower case."""
+    return {name: _plain(value) for name, value in values.items() if value is not None}
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value.value) if isinstance(value, Enum) else str(value)
+
+
+def body(**values: Any) -> dict[str, Any]:
+    """A JSON object without what was not asked for; money stays exact as text."""
+    return {name: _json(value) for name, value in values.items() if value is not None}
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _json(each) for key, each in value.items()}
+    return value

@@ -1,0 +1,296 @@
+"""What the server says, typed and frozen.
+
+Fields a newer server adds are ignored here; fields an older one leaves out have a default. Times
+are aware datetimes, money is Decimal dollars.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+FINISHED_STATES = frozenset({"succeeded", "failed", "cancelled"})
+# A run waiting for one of these moves only when a person does something.
+PERSON_WAITS = frozenset({"approval", "question", "budget", "in_doubt"})
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of everything the server returns."""
+
+
+class Page(Record, Generic[T], frozen=True, kw_only=True):
+    """One page of a list; `next_cursor` is None on the last."""
+
+    items: tuple[T, ...] = ()
+    next_cursor: str | None = None
+
+
+class Usage(Record, frozen=True, kw_only=True):
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    total_tokens: int = 0
+
+
+class ForkedFrom(Record, frozen=True, kw_only=True):
+    run: str
+    sequence: int | None = None
+
+
+class Run(Record, frozen=True, kw_only=True):
+    """One piece of durable work. `cost_usd` is a floor when `cost_is_partial`."""
+
+    id: str
+    state: str
+    workspace: str = ""
+    agent: str = ""
+    version: int | None = None
+    session: str | None = None
+    parent: str | None = None
+    root: str | None = None
+    depth: int = 0
+    wait_kind: str = ""
+    wake_at: datetime | None = None
+    reason: str = ""
+    error_code: str = ""
+    control: str = ""
+    control_by: str = ""
+    input: str | None = None
+    output: str | None = None
+    limits: dict[str, Any] = {}
+    usage: Usage = Usage()
+    cost_usd: Decimal = Decimal(0)
+    cost_is_partial: bool = False
+    iteration: int = 0
+    message_count: int = 0
+    head_sequence: int = 0
+    crashes: int = 0
+    priority: int = 0
+    forked_from: ForkedFrom | None = None
+    replay_of: str | None = None
+    surface: str = ""
+    requested_by: str | None = None
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    updated_at: datetime | None = None
+    url: str = ""
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state in FINISHED_STATES
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Finished, or going on only when somebody asks for it."""
+        return (
+            self.is_finished
+            or self.state in ("yielded", "paused")
+            or (self.state == "waiting" and self.wait_kind in PERSON_WAITS)
+        )
+
+
+class Message(Record, frozen=True, kw_only=True):
+    """One entry of a run's history; `parts` in the GenAI JSON shape."""
+
+    position: int
+    role: str
+    parts: tuple[dict[str, Any], ...] = ()
+    created_at: datetime | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(
+            str(part.get("content", "")) for part in self.parts if part.get("type") == "text"
+        )
+
+
+class Event(Record, frozen=True, kw_only=True):
+    """One thing that happened in a run; `sequence` is dense from 1 and is the stream's cursor."""
+
+    sequence: int
+    kind: str
+    at: datetime | None = None
+    payload: dict[str, Any] | None = None  # None when this token may not see payloads
+
+
+class Delta(Record, frozen=True, kw_only=True):
+    """Text as it arrives from the model; ephemeral, without a sequence. Never repeated."""
+
+    text: str
+    run: str = ""
+    channel: str = "text"
+
+
+class Checkpoint(Record, frozen=True, kw_only=True):
+    sequence: int
+    message_count: int = 0
+    phase: str = ""
+    iteration: int = 0
+    created_at: datetime | None = None
+
+
+class ToolCall(Record, frozen=True, kw_only=True):
+    """One entry of the effect ledger."""
+
+    id: str
+    tool: str
+    state: str
+    run: str = ""
+    position: int = 0
+    index: int = 0
+    arguments: dict[str, Any] | None = None
+    effect: str = ""
+    attempt: int = 0
+    wait: dict[str, Any] | None = None
+    result: str | None = None
+    result_digest: str = ""
+    is_error: bool = False
+    reason: str = ""
+    decision: dict[str, Any] | None = None
+    planned_at: datetime | None = None
+    dispatched_at: datetime | None = None
+    settled_at: datetime | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        return self.state in SETTLED_CALL_STATES
+
+
+SETTLED_CALL_STATES = frozenset(
+    {"committed", "failed", "denied", "expired", "cancelled", "compensated"}
+)
+
+
+class Reason(Record, frozen=True, kw_only=True):
+    sentence: str
+    code: str = ""
+    remedy: str = ""
+    since: datetime | None = None
+    subject: Any = None
+
+
+class Why(Record, frozen=True, kw_only=True):
+    """Why a run is in the state it is in."""
+
+    state: str
+    summary: str = ""
+    reasons: tuple[Reason, ...] = ()
+    blockers: tuple[Any, ...] = ()
+
+
+class AgentVersion(Record, frozen=True, kw_only=True):
+    number: int
+    state: str = ""
+    spec: dict[str, Any] = {}
+    digest: str = ""
+    note: str = ""
+    created_at: datetime | None = None
+    published_at: datetime | None = None
+
+
+class Agent(Record, frozen=True, kw_only=True):
+    name: str
+    id: str = ""
+    description: str = ""
+    published: Any = None
+    is_enabled: bool = True
+    spec: dict[str, Any] | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+class Provider(Record, frozen=True, kw_only=True):
+    """Where completions come from. The key is never returned, only whether there is one."""
+
+    name: str
+    kind: str = ""
+    base_url: str = ""
+    has_key: bool = False
+    is_enabled: bool = True
+    max_concurrency: int | None = None
+    max_retries: int | None = None
+    timeout_seconds: float | None = None
+
+
+class Model(Record, frozen=True, kw_only=True):
+    name: str
+    provider: str = ""
+    vendor_name: str = ""
+    options: dict[str, Any] = {}
+    fallback: str | None = None
+    is_enabled: bool = True
+
+
+class Tool(Record, frozen=True, kw_only=True):
+    name: str
+    description: str = ""
+    effect: str = ""
+    input_schema: dict[str, Any] = {}
+
+
+class Session(Record, frozen=True, kw_only=True):
+    id: str
+    agent: str = ""
+    title: str = ""
+    strategy: str = ""
+    created_at: datetime | None = None
+
+
+class Token(Record, frozen=True, kw_only=True):
+    """A credential of a program. `secret` is there once, in the answer that creates it."""
+
+    id: str
+    name: str = ""
+    prefix: str = ""
+    workspace: str | None = None
+    scopes: tuple[str, ...] | None = None
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+    revoked_at: datetime | None = None
+    secret: str | None = None
+    token: str | None = None
+
+    @property
+    def secret_text(self) -> str:
+        return self.secret or self.token or ""
+
+
+class User(Record, frozen=True, kw_only=True):
+    id: str
+    username: str
+    is_superuser: bool = False
+
+
+class WorkspaceAccess(Record, frozen=True, kw_only=True):
+    name: str
+    title: str = ""
+    permissions: tuple[str, ...] = ()
+
+
+class Me(Record, frozen=True, kw_only=True):
+    user: User
+    token: Token | None = None
+    workspaces: tuple[WorkspaceAccess, ...] = ()
+
+
+class Difference(Record, frozen=True, kw_only=True):
+    path: str
+    before: Any = None
+    after: Any = None
+
+
+class Change(Record, frozen=True, kw_only=True):
+    """What applying a document did, or would do: create, update or unchanged."""
+
+    kind: str
+    name: str
+    action: str
+    diff: tuple[Difference, ...] = ()
+
+
+class Applied(Record, frozen=True, kw_only=True):
+    changes: tuple[Change, ...] = ()
