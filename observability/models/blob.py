@@ -15,6 +15,7 @@ class Blob(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
+        default_permissions = ()
         constraints = [
             models.UniqueConstraint(fields=["workspace_id", "digest"], name="blob_digest_once")
         ]
