@@ -7,20 +7,10 @@ lost is only advice to the model: arguments are validated against the full schem
 from collections.abc import Mapping
 from typing import Any
 
-_KEPT = frozenset(
-    (
-        "type",
-        "format",
-        "title",
-        "description",
-        "nullable",
-        "enum",
-        "properties",
-        "required",
-        "items",
-    )
-    + ("anyOf", "pattern", "minimum", "maximum", "minItems", "maxItems", "minLength", "maxLength")
-    + ("minProperties", "maxProperties")
+_KEPT = (
+    frozenset({"type", "format", "title", "description", "nullable", "enum", "anyOf"})
+    | {"properties", "required", "minProperties", "maxProperties", "items", "minItems", "maxItems"}
+    | {"pattern", "minLength", "maxLength", "minimum", "maximum"}
 )
 _FORMATS = {
     "string": {"enum", "date-time"},
