@@ -58,7 +58,7 @@ def deliver(event: DomainEvent) -> None:
     for handler in _handlers.get(type(event), ()):
         try:
             handler(event)
-        except Exception:  # noqa: BLE001 - a subscriber must not undo what has been committed
+        except Exception:  # a subscriber must not undo what has been committed
             logger.exception(
                 "event_handler_failed",
                 event_type=type(event).__name__,

@@ -20,7 +20,7 @@ import structlog
 
 logger = structlog.get_logger(__name__)
 
-JSON: TypeAlias = "str | int | float | bool | None | list[JSON] | dict[str, JSON]"
+JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
 
 REDACTED = "[redacted]"
 WITHHELD = "[withheld: redaction failed]"

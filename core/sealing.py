@@ -84,9 +84,11 @@ def needs_resealing(
     return bytes(sealed)[1 : 1 + _FINGERPRINT_BYTES] != _fingerprint(key)
 
 
-def _derive(secret: str, workspace_id: UUID, purpose: str) -> bytes:
+def _derive(secret: str | bytes, workspace_id: UUID, purpose: str) -> bytes:
     info = b"agentry/seal/1\x00" + workspace_id.bytes + purpose.encode("utf-8")
-    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=info).derive(secret.encode())
+    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=info).derive(
+        secret.encode() if isinstance(secret, str) else secret
+    )
 
 
 def _fingerprint(key: bytes) -> bytes:

@@ -1,6 +1,35 @@
+from typing import Any
+
+from auditlog import get_logentry_model
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate, pre_save  # noqa: TID251 - Django's own wiring
 
 
 class GovernanceConfig(AppConfig):
     name = "governance"
     verbose_name = "Governance"
+
+    def ready(self) -> None:
+        from core.events import subscribe
+        from governance.access import AccessChanged, forget_credentials, permission_cache
+        from governance.models import ApiToken, Membership, Role, User, Workspace
+        from governance.services.activity import activity_register, stamp_entry
+
+        post_migrate.connect(_sync_roles, sender=self, dispatch_uid="governance.roles")
+        pre_save.connect(
+            stamp_entry, sender=get_logentry_model(), dispatch_uid="governance.activity"
+        )
+        subscribe(AccessChanged, forget_credentials)
+        subscribe(AccessChanged, permission_cache.forget)
+
+        activity_register(Workspace, workspace="pk", exclude=["created_at"])
+        activity_register(Membership, workspace="workspace_id", many_to_many=["roles"])
+        activity_register(Role, workspace="workspace_id")
+        activity_register(ApiToken, workspace="workspace_id", exclude=["digest", "last_used_at"])
+        activity_register(User, workspace=None, exclude=["last_login"], mask=["password"])
+
+
+def _sync_roles(**_: Any) -> None:
+    from governance.services.roles import builtin_roles_sync
+
+    builtin_roles_sync()

@@ -26,7 +26,7 @@ class Perm(StrEnum):
     TOOL_EDIT = "tool.edit"
     PROVIDER_VIEW = "provider.view"
     PROVIDER_EDIT = "provider.edit"  # includes keys
-    TOKEN_MANAGE = "token.manage"  # see and revoke the tokens of others
+    TOKEN_MANAGE = "token.manage"  # noqa: S105 - see and revoke the tokens of others
     ACTIVITY_VIEW = "activity.view"
 
     @property

@@ -1,8 +1,19 @@
 """Rows of governance; one noun a file."""
 
+from governance.models.idempotency import IdempotencyRecord
 from governance.models.membership import Membership, Role
+from governance.models.permission import WorkspaceGroupPermission, WorkspaceUserPermission
 from governance.models.token import ApiToken
 from governance.models.user import User
 from governance.models.workspace import Workspace
 
-__all__ = ["ApiToken", "Membership", "Role", "User", "Workspace"]
+__all__ = [
+    "ApiToken",
+    "IdempotencyRecord",
+    "Membership",
+    "Role",
+    "User",
+    "Workspace",
+    "WorkspaceGroupPermission",
+    "WorkspaceUserPermission",
+]

@@ -1,0 +1,17 @@
+"""Users: all of them for superusers, else those one shares a workspace with."""
+
+from django.db.models import Q, QuerySet
+
+from governance import access
+from governance.contracts import Actor, Perm
+from governance.models import Membership, User
+
+
+def user_list(actor: Actor) -> QuerySet[User]:
+    """Return the users whose names the actor may know: colleagues and oneself."""
+    if actor.is_superuser and actor.scopes is None and actor.workspace_id is None:
+        return User.objects.all()
+    shared = Membership.objects.filter(
+        workspace__in=access.permitted_workspace_ids(actor, Perm.WORKSPACE_VIEW)
+    )
+    return User.objects.filter(Q(pk=actor.user_id) | Q(pk__in=shared.values("user_id")))
