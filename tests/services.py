@@ -8,15 +8,18 @@ process id from a file is believed only when that process still carries our fold
 import contextlib
 import hashlib
 import os
-import pwd
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+if sys.platform != "win32":
+    import pwd
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -191,7 +194,7 @@ class Server:
             return True
         return False
 
-    def _account(self) -> pwd.struct_passwd | None:
+    def _account(self) -> "pwd.struct_passwd | None":
         return None
 
     def _mark(self) -> str:
@@ -257,7 +260,7 @@ class PostgresServer(Server):
     def _address(self) -> list[str]:
         return ["-h", "127.0.0.1", "-p", str(self.port), "-U", USER]
 
-    def _account(self) -> pwd.struct_passwd | None:
+    def _account(self) -> "pwd.struct_passwd | None":
         return _server_account()
 
     def _mark(self) -> str:
@@ -352,7 +355,7 @@ class RedisServer(Server):
         return self._ask("PING") == "+PONG"
 
 
-def _server_account() -> pwd.struct_passwd | None:
+def _server_account() -> "pwd.struct_passwd | None":
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):
@@ -362,7 +365,7 @@ def _server_account() -> pwd.struct_passwd | None:
 
 
 def _run(
-    command: list[str], *, account: pwd.struct_passwd | None
+    command: list[str], *, account: "pwd.struct_passwd | None"
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
