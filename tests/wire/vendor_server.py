@@ -67,7 +67,7 @@ class VendorServer:
         self._log_path = log_path
         self._http = HttpServer(self._handle)
         self.requests: list[Recorded] = []
-        self.cut_off = 0  # exchanges that ended because the client went away
+        self.client_left = asyncio.Event()  # set when a client goes away in mid-answer
 
     @property
     def port(self) -> int:
@@ -106,7 +106,7 @@ class VendorServer:
         try:
             await self._answer(exchange, answer, ask, fault)
         except ConnectionError:
-            self.cut_off += 1
+            self.client_left.set()
             raise
 
     async def _answer(
