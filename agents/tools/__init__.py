@@ -1,0 +1,1 @@
+"""Built-in tools: what every agent can call without installing anything."""
