@@ -25,9 +25,12 @@ _VALUES: dict[str, str] = {
     "engine_1000_wall_vs_ideal": "waiting.1000.wall_vs_ideal",
     "invoke_burst_p95_ms": "invoke.postgres.bursts.p95_ms",
     "invoke_sqlite_burst_p95_ms": "invoke.sqlite.bursts.p95_ms",
-    "invoke_lost_after_kill": "invoke.postgres.killed.missing",
+    "invoke_runs_lost": "invoke.runs_lost",
     "live_p95_ms": "live.p95_ms",
 }
+_WORST = ("invoke_runs_lost",)  # one bad pass must not vanish in a median
+
+QUOTED = (*_RATIOS, *_VALUES)
 REQUIRED = (*_RATIOS, "engine_1000_wall_vs_ideal", "invoke_burst_p95_ms")
 
 
@@ -41,7 +44,17 @@ def at(figures: Mapping[str, Any], path: str) -> Any:
     return value
 
 
-def quoted(figures: Mapping[str, Any]) -> dict[str, float | None]:
+def quoted(passes: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """Return the quoted figures of all passes: medians, but of losses the worst."""
+    each = [_quoted_in(figures) for figures in passes]
+    found: dict[str, float | None] = median(each)
+    for name in _WORST:
+        measured = [value for one in each if (value := one[name]) is not None]
+        found[name] = max(measured, default=None)
+    return found
+
+
+def _quoted_in(figures: Mapping[str, Any]) -> dict[str, float | None]:
     """Return the quoted figures of one pass; None for what was not measured in it."""
     found: dict[str, float | None] = {}
     for name, (measured_path, base_path) in _RATIOS.items():

@@ -23,7 +23,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import httptools
 import uvloop
@@ -97,8 +97,8 @@ class Connection(asyncio.Protocol):
         return self._transport is not None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport), "TCP gives a two-way transport"
-        self._transport = transport
+        # uvloop's transports are asyncio's in all but class.
+        self._transport = cast("asyncio.Transport", transport)
 
     def send(self) -> None:
         """Write the request; the connection must be alive and idle."""
@@ -154,6 +154,8 @@ async def generate(load: Load) -> tuple[JSON, list[str]]:
         figures["closed"] = await _closed_loop(load, ledger, connections)
     if load.rounds > 0:
         figures["bursts"] = await _bursts(load, ledger, connections)
+    if not ledger.statuses:
+        raise BenchError(f"port {load.port} took {load.connections} connections and no request")
     figures |= {
         "answers": ledger.statuses.total(),
         "statuses": {str(status): count for status, count in sorted(ledger.statuses.items())},

@@ -1,4 +1,4 @@
-"""Measured programs run in processes of their own and answer with one JSON line."""
+"""Measured programs run in processes of their own and answer with one JSON object."""
 
 import json
 import os
@@ -41,8 +41,13 @@ class Program:
     def surroundings(self) -> dict[str, str]:
         return {**os.environ, **self.environment}
 
-    def measure(self, arguments: Sequence[str], *, timeout_seconds: float) -> dict[str, Any]:
-        """Run to the end and return the last line of its output. Raises BenchError."""
+    def measure(
+        self, arguments: Sequence[str], *, needs: Sequence[str], timeout_seconds: float
+    ) -> dict[str, Any]:
+        """Run to the end and return the last line of its output, which has the keys in `needs`.
+
+        Raises BenchError.
+        """
         try:
             done = subprocess.run(
                 self.command(arguments),
@@ -57,12 +62,14 @@ class Program:
             raise BenchError(f"{self.module} had not ended after {timeout_seconds:g} s") from error
         if done.returncode != 0:
             raise BenchError(
-                f"{self.module} ended with status {done.returncode}: {_last_words(done.stderr)}"
+                f"{self.module} ended with status {done.returncode}: {last_words(done.stderr)}"
             )
-        return _json_line(self.module, done.stdout.strip().rpartition("\n")[2])
+        return _answer(self.module, done.stdout, needs)
 
     @contextmanager
-    def serving(self, log: Path, *, ready_seconds: float) -> Iterator["Serving"]:
+    def serving(
+        self, log: Path, *, needs: Sequence[str], ready_seconds: float
+    ) -> Iterator["Serving"]:
         """Start it, wait for its first line (JSON, written when it is ready), end it after use.
 
         It runs in a session of its own, so that `kill` reaches whatever it started.
@@ -84,9 +91,9 @@ class Program:
             if not line:
                 raise BenchError(
                     f"{self.module} was not ready after {ready_seconds:g} s: "
-                    f"{_last_words(log.read_text(errors='replace'))}"
+                    f"{last_words(log.read_text(errors='replace'))}"
                 )
-            serving.told = _json_line(self.module, line)
+            serving.told = _answer(self.module, line, needs)
             yield serving
         finally:
             serving.end()
@@ -117,16 +124,21 @@ class Serving:
             self.process.stdout.close()
 
 
-def _json_line(module: str, line: str) -> dict[str, Any]:
+def _answer(module: str, output: str, needs: Sequence[str]) -> dict[str, Any]:
+    """Read the JSON object that begins on the last line with an unindented brace."""
+    _, brace, rest = f"\n{output}".rpartition("\n{")
     try:
-        told = json.loads(line)
+        told: dict[str, Any] = json.loads(brace + rest)
     except ValueError as error:
-        raise BenchError(f"{module} should answer with a JSON line, it wrote {line!r}") from error
-    if not isinstance(told, dict):
-        raise BenchError(f"{module} should answer with a JSON object, it wrote {line!r}")
+        words = output[-500:]
+        raise BenchError(f"{module} should end with a JSON object, it wrote {words!r}") from error
+    lacking = [name for name in needs if name not in told]
+    if lacking:
+        raise BenchError(f"{module} answered {told} without {', '.join(lacking)}")
     return told
 
 
-def _last_words(text: str) -> str:
+def last_words(text: str) -> str:
+    """Return the end of what a program wrote, on one line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " / ".join(lines[-_LAST_WORDS_LINES:]) or "no words on standard error"

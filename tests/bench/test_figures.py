@@ -26,9 +26,14 @@ def result(**values: float | None) -> dict[str, Any]:
 
 def test_ratios_are_taken_within_a_pass_and_their_median_counts() -> None:
     passes = [measured(1000, 100), measured(3000, 100), measured(500, 25)]
-    quoted = figures.median([figures.quoted(each) for each in passes])
+    quoted = figures.quoted(passes)
     assert quoted["steps_vs_dbos_500"] == 20.0
     assert quoted["steps_vs_raw_500"] is None
+
+
+def test_a_loss_in_one_pass_is_not_hidden_by_the_others() -> None:
+    passes = [{"invoke": {"runs_lost": lost}} for lost in (0, 3, 0)]
+    assert figures.quoted(passes)["invoke_runs_lost"] == 3
 
 
 def test_the_median_keeps_the_shape_and_an_error_of_any_pass() -> None:

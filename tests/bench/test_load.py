@@ -4,11 +4,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
 from tests.bench import load
 from tests.bench.durable_steps import BenchError
+from tests.bench.programs import Program
 
 Answer = Callable[[int], bytes | None]
 
@@ -128,6 +130,32 @@ async def test_a_silent_server_is_an_error_after_the_patience() -> None:
 
 async def test_an_unreachable_port_is_an_error() -> None:
     async with server(accepted) as (port, _):
-        pass
+        pass  # stopped again, so that nobody listens there
     with pytest.raises(BenchError, match=f"port {port} took 0 of 20 connections"):
         await load.generate(plan(port, rounds=1))
+
+
+async def test_the_command_prints_its_figures_and_keeps_the_ids(tmp_path: Path) -> None:
+    file = tmp_path / "ids.txt"
+    program = Program(module="tests.bench.load", environment={"AGENTRY_TOKEN": "agk_2"})
+    async with server(accepted) as (port, requests):
+        arguments = ["--port", str(port), "--path", "/v1", "--body", "{}", "--connections", "5"]
+        arguments += ["--seconds", "0", "--rounds", "2", "--ids-out", str(file)]
+        figures = await asyncio.to_thread(
+            program.measure, arguments, needs=("bursts",), timeout_seconds=30
+        )
+    assert figures["statuses"] == {"202": 10}
+    assert sorted(file.read_text().split()) == sorted(f"run-{n}" for n in range(1, 11))
+    assert b"Authorization: Bearer agk_2\r\n" in requests[0]
+
+
+def test_a_program_that_fails_is_an_error_with_its_last_words() -> None:
+    program = Program(module="tests.bench.raw", environment={"DATABASE_URL": ""})
+    with pytest.raises(BenchError, match=r"status 1: .*DATABASE_URL is empty"):
+        program.measure(["1", "1", "1"], needs=(), timeout_seconds=30)
+
+
+def test_a_program_that_is_not_there_is_an_error() -> None:
+    program = Program(module="tests.bench.nowhere", environment={})
+    with pytest.raises(BenchError, match=r"tests/bench/nowhere\.py is not there"):
+        program.measure([], needs=(), timeout_seconds=30)

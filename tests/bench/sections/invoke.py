@@ -19,7 +19,7 @@ import psycopg
 from tests.bench.durable_steps import BenchError
 from tests.bench.figures import Figures
 from tests.bench.machine import family_cpu_seconds, observed
-from tests.bench.programs import Program, Serving
+from tests.bench.programs import ROOT, Program, Serving, last_words
 from tests.bench.sections.contract import Context, Row, attempt
 
 CONNECTIONS = 1000
@@ -41,7 +41,7 @@ def measure(context: Context) -> Figures:
     figures["sqlite"] = attempt(lambda: _lane(context, on_sqlite, "lean"))
     for left in context.servers.folder.glob(f"{file.name}*"):
         left.unlink()
-    return figures
+    return figures | {"runs_lost": _runs_lost(figures)}
 
 
 def _lane(context: Context, environment: dict[str, str], lane: str) -> Figures:
@@ -51,18 +51,20 @@ def _lane(context: Context, environment: dict[str, str], lane: str) -> Figures:
     database = environment["DATABASE_URL"]
     context.tell(f"invoke: {lane} lane on {database.partition(':')[0]}")
     ids = context.servers.folder / "invoke-ids.txt"
-    with site.serving(log, ready_seconds=_READY_SECONDS) as serving:
+    with site.serving(
+        log, needs=("port", "token", "lanes"), ready_seconds=_READY_SECONDS
+    ) as serving:
         cpu_before = family_cpu_seconds(serving.process.pid)
         with observed(context.servers) as around:
             arguments = ["--seconds", str(seconds), "--rounds", str(rounds), "--ids-out", str(ids)]
             figures = _load(serving, lane).measure(
-                _load_arguments(serving, lane, arguments), timeout_seconds=_LOAD_TIMEOUT_SECONDS
+                _load_arguments(serving, lane, arguments),
+                needs=("closed", "bursts", "answers"),
+                timeout_seconds=_LOAD_TIMEOUT_SECONDS,
             )
         cpu = family_cpu_seconds(serving.process.pid) - cpu_before
         figures["server_cpu_us_per_request"] = round(cpu * 1e6 / max(1, figures["answers"]), 1)
         figures |= around.rounded() | {"stored": _stored(database, ids)}
-        if figures["stored"]["missing"]:
-            raise BenchError(f"accepted runs are missing in the database: {figures['stored']}")
         figures["killed"] = _kill_under_load(serving, lane, database, ids)
     return figures
 
@@ -75,23 +77,23 @@ def _kill_under_load(serving: Serving, lane: str, database: str, ids: Path) -> F
     load = subprocess.Popen(
         program.command(_load_arguments(serving, lane, arguments)),
         env=program.surroundings(),
+        cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
     try:
         time.sleep(_KILL_AFTER_SECONDS)
         serving.kill()
-        _, words = load.communicate(timeout=_LOAD_TIMEOUT_SECONDS)
+        answer, words = load.communicate(timeout=_LOAD_TIMEOUT_SECONDS)
     finally:
         if load.poll() is None:
             load.kill()
             load.wait()
     if load.returncode != 0:
-        raise BenchError(f"the load around the kill failed: {words.decode().strip()}")
-    stored = _stored(database, ids)
-    if not stored["accepted"]:
-        raise BenchError("the site was killed before it had answered anything: nothing was shown")
-    return stored
+        raise BenchError(f"the load around the kill failed: {last_words(words.decode())}")
+    if not json.loads(answer)["connections_lost"]:
+        raise BenchError("the load had ended before the site was killed: nothing was shown")
+    return _stored(database, ids)
 
 
 def _load(serving: Serving, lane: str) -> Program:
@@ -125,14 +127,28 @@ def _stored(database: str, ids: Path) -> dict[str, int]:
     return {"accepted": len(accepted), "stored": stored, "missing": len(accepted) - stored}
 
 
+def _lanes(figures: Figures) -> dict[str, Figures]:
+    return {name: figures[name] for name in ("postgres", "postgres_drf", "sqlite")}
+
+
+def _runs_lost(figures: Figures) -> int | None:
+    """Sum what any lane lost, with or without a kill; None when no lane was measured."""
+    measured = [lane for lane in _lanes(figures).values() if "error" not in lane]
+    if not measured:
+        return None
+    lost: int = sum(lane["stored"]["missing"] + lane["killed"]["missing"] for lane in measured)
+    return lost
+
+
 def rows(figures: Figures) -> list[Row]:
-    """Three rows for each lane: closed loop, bursts, and what survived the kill."""
+    """Four rows for each lane: closed loop, bursts, and what is stored after load and kill."""
     found = []
-    for lane, cell in figures.items():
+    for lane, cell in _lanes(figures).items():
         if "error" in cell:
             found.append(Row(case=lane, figure=cell["error"]))
             continue
-        closed, bursts, killed = cell["closed"], cell["bursts"], cell["killed"]
+        closed, bursts = cell["closed"], cell["bursts"]
+        stored, killed = cell["stored"], cell["killed"]
         statuses = ", ".join(f"{count:,} × {status}" for status, count in cell["statuses"].items())
         found += [
             Row(
@@ -148,12 +164,17 @@ def rows(figures: Figures) -> list[Row]:
                 case=f"{lane}, bursts of {CONNECTIONS:,}",
                 figure=f"p95 {_ms(bursts['p95_ms'])}, p99 {_ms(bursts['p99_ms'])} ({statuses})",
             ),
+            Row(case=f"{lane}, stored afterwards", figure=_kept(stored)),
             Row(
                 case=f"{lane}, kill -9 under load",
-                figure=f"{killed['missing']} of {killed['accepted']:,} accepted runs lost",
+                figure=_kept(killed),
             ),
         ]
     return found
+
+
+def _kept(stored: dict[str, int]) -> str:
+    return f"{stored['missing']:,} of {stored['accepted']:,} accepted runs lost"
 
 
 def _ms(value: float | None) -> str:

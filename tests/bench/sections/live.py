@@ -1,7 +1,6 @@
 """Live delivery: viewers of a workspace while events stream in, measured by tests/bench/live.py.
 
-It runs in a process of its own, because it sets up the site's settings: DATABASE_URL and REDIS_URL
-come from here, `run_bench` gives back plain figures, at least `p95_ms`, `delivered` and `lost`.
+It runs in a process of its own, as its command does: 100 viewers, 1,000 events a second.
 """
 
 from tests.bench.figures import Figures
@@ -9,6 +8,7 @@ from tests.bench.machine import observed
 from tests.bench.programs import Program
 from tests.bench.sections.contract import Context, Row
 
+_NEEDS = ("p95_ms", "delivered", "lost")
 _TIMEOUT_SECONDS = 240.0
 
 
@@ -21,7 +21,7 @@ def measure(context: Context) -> Figures:
             environment={"DATABASE_URL": url, "REDIS_URL": context.servers.redis_url},
         )
         with observed(context.servers) as around:
-            told = program.measure([], timeout_seconds=_TIMEOUT_SECONDS)
+            told = program.measure([], needs=_NEEDS, timeout_seconds=_TIMEOUT_SECONDS)
     return told | around.rounded()
 
 
