@@ -33,14 +33,12 @@ class VendorConnection:
         key_header: tuple[str, str],
         headers: Mapping[str, str] | None = None,
         max_connections: int = 64,
-        max_response_bytes: int = MAX_RESPONSE_BYTES,
     ) -> None:
         self.name = config.name or config.kind.value
         self.base_url = checked_base_url(config.base_url or default_base_url, provider=self.name)
         key = config.api_key.strip()
         self.failures = Failures(self.name, [key, *config.headers.values()])
         self._timeout_seconds = config.timeout_seconds
-        self._max_response_bytes = max_response_bytes
         sent = {"accept": "text/event-stream", "accept-encoding": "identity"}
         sent |= {"content-type": "application/json", "user-agent": "agentry-cloud"}
         sent |= headers or {}
@@ -105,7 +103,7 @@ class VendorConnection:
     async def _events_of(self, answer: httpx2.Response) -> AsyncGenerator[bytes, None]:
         decoder = SseDecoder()
         head, received, seen = b"", 0, False
-        limit = self._max_response_bytes
+        limit = MAX_RESPONSE_BYTES
         # Undecoded bytes skip two layers of generators; decoding is needed only where encoded.
         encoded = answer.headers.get("content-encoding", "identity") != "identity"
         try:
@@ -127,9 +125,9 @@ class VendorConnection:
             raise self.failures.protocol("answered 200 with something that is no stream", head)
 
     async def _document(self, answer: httpx2.Response) -> bytes:
-        body = await _read_some(answer, self._max_response_bytes + 1)
-        if len(body) > self._max_response_bytes:
-            raise self.failures.protocol(f"sent more than {self._max_response_bytes} bytes")
+        body = await _read_some(answer, MAX_RESPONSE_BYTES + 1)
+        if len(body) > MAX_RESPONSE_BYTES:
+            raise self.failures.protocol(f"sent more than {MAX_RESPONSE_BYTES} bytes")
         return body
 
 
