@@ -50,5 +50,10 @@ def test_only_the_environment_module_and_programs_read_the_process_environment()
         )
     }
 
-    # Pause points are set by a test in the environment of the process it is about to kill.
-    assert readers <= {"core/env.py", "core/pausepoints.py"}
+    assert readers <= {
+        "core/env.py",
+        # Set by a test in the environment of the process it is about to kill.
+        "core/pausepoints.py",
+        # A provider's key, from the variables that AGENTRY_PROVIDER_ENV allows and no other.
+        "agents/execution/providers.py",
+    }
