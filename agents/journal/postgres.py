@@ -416,7 +416,7 @@ def _woken(update: str) -> str:
         f"WITH woken AS ({update} RETURNING n.id, n.workspace_id, n.head_sequence)"
         f" INSERT INTO {sql.EVENT} (workspace_id, run_id, sequence, txid, kind, at, payload)"
         " SELECT workspace_id, id, head_sequence, pg_current_xact_id()::text::bigint, 'run.state',"
-        " clock_timestamp(), jsonb_build_object('from', 'waiting', 'state', 'queued') FROM woken"
+        " clock_timestamp(), jsonb_build_object('before', 'waiting', 'state', 'queued') FROM woken"
     )
 
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -280,7 +279,7 @@ def _wake(connection: sqlite3.Connection, released: Sequence[Entry], now: str) -
         if entry.session_id is not None and entry.progress.finished_at is not None:
             session = entry.session_id.hex
             woken += connection.execute(WAKE_SESSION, (now, now, session, session)).fetchall()
-    payload = '{"from":"waiting","state":"queued"}'
+    payload = '{"before":"waiting","state":"queued"}'
     connection.executemany(
         _EVENTS, [(row[1], row[0], row[2], "run.state", now, payload) for row in woken]
     )

@@ -1,0 +1,343 @@
+"""Tool calls of one model answer: all open ones run at once, each is recorded when it ends."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from agents.contracts import Message
+from agents.engine.state import EngineState
+from agents.execution.context import ChildOutcome, LedgerRow, OpenCall, RunContext
+from agents.execution.tooling import Toolbox
+from agents.journal.records import RunRow
+from core import clock
+from plugins.contracts import CallState, EffectClass, Park, ToolContext, WaitKind
+from plugins.dispatch import (
+    CallRequest,
+    EffectLog,
+    PlannedCall,
+    Settlement,
+    failure,
+)
+from plugins.errors import ToolError
+from plugins.ledger import SETTLED, UNCLAIMED
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One call that moved. `source` is where the ledger has it now; None: the ledger was settled
+    by somebody else and only the message is missing."""
+
+    call: PlannedCall
+    settlement: Settlement
+    source: CallState | None
+
+
+class Finished(msgspec.Struct, frozen=True):
+    items: tuple[Item, ...]
+    children: tuple[RunRow, ...] = ()
+
+
+class Wait(msgspec.Struct, frozen=True):
+    kind: WaitKind
+    seconds: float | None
+    reason: str
+
+
+# Builds the row of a child run, or raises ToolError; runs database work off the loop.
+Spawner = Callable[[RunContext, dict[str, Any], UUID], Awaitable[RunRow]]
+
+
+class CallRunner:
+    """Shared by all drivers of a process; the state of calls is in the run's context."""
+
+    def __init__(self, *, toolbox: Toolbox, spawn: Spawner, workspaces: Path) -> None:
+        self._toolbox = toolbox
+        self._spawn = spawn
+        self._workspaces = workspaces
+
+    def plan(self, context: RunContext, message: Message) -> list[PlannedCall]:
+        """Judge the calls of a model's answer and keep the allowed ones open."""
+        calls = message.tool_calls
+        if not calls:
+            return []
+        requests = [
+            CallRequest(
+                index=index,
+                provider_call_id=call.id,
+                tool=call.name,
+                arguments=call.arguments,
+                raw_arguments=call.raw_arguments,
+            )
+            for index, call in enumerate(calls)
+        ]
+        planned = self._toolbox.door(context).plan(requests)
+        context.ledger.clear()
+        context.open = {
+            call.request.index: OpenCall(call=call, state=call.state)
+            for call in planned
+            if call.settlement is None
+        }
+        return planned
+
+    def unplanned(
+        self, context: RunContext, state: EngineState, history: Sequence[Message]
+    ) -> list[PlannedCall]:
+        """Judge open calls that this run's ledger does not know (a fork inherits such)."""
+        missing = set(state.open_calls) - set(context.open) - set(context.ledger)
+        if not missing:
+            return []
+        asked = history[context.context_length + state.asked_position]
+        known = dict(context.open)
+        ledger = dict(context.ledger)
+        planned = [call for call in self.plan(context, asked) if call.request.index in missing]
+        context.open = known | {
+            index: call for index, call in context.open.items() if index in missing
+        }
+        context.ledger = ledger
+        return planned
+
+    def start(self, context: RunContext, state: EngineState, log: EffectLog) -> "Batch":
+        """Set every open call of the run going."""
+        for index in state.open_calls:
+            if index not in context.open:
+                context.open[index] = _from_ledger(context.ledger[index])
+        batch = Batch(context, self, log, state.asked_position)
+        for index in state.open_calls:
+            batch.add(context.open[index])
+        return batch
+
+    def moved(
+        self, context: RunContext, call: PlannedCall, state: CallState, attempt: int
+    ) -> None:
+        known = context.open[call.request.index]
+        known.state = state
+        known.call = msgspec.structs.replace(known.call, attempt=attempt, state=state)
+
+    def cancelled(
+        self, context: RunContext
+    ) -> list[tuple[PlannedCall, CallState, Settlement]]:
+        """Say how open calls end when the run is cancelled.
+
+        What never began is cancelled. What was under way and may have happened stays in doubt.
+        """
+        result = []
+        for known in context.open.values():
+            if known.state is CallState.IN_DOUBT or known.state in SETTLED:
+                continue
+            is_doubtful = (
+                known.state is CallState.DISPATCHED and known.call.effect not in UNCLAIMED
+            )
+            settlement = Settlement(
+                state=CallState.IN_DOUBT if is_doubtful else CallState.CANCELLED,
+                reason="The run was cancelled while the call was under way."
+                if is_doubtful
+                else "The run was cancelled.",
+            )
+            result.append((known.call, known.state, settlement))
+        return result
+
+    async def perform(self, context: RunContext, known: OpenCall, log: EffectLog) -> Settlement:
+        door = self._toolbox.door(context)
+        tool_context = self._tool_context(context, known.call)
+        if known.is_recovered and known.state is CallState.DISPATCHED:
+            return await door.recover(known.call, tool_context, log)
+        return await door.perform(known.call, tool_context, log)
+
+    async def spawned(
+        self, context: RunContext, call: PlannedCall, park: Park
+    ) -> tuple[Settlement, RunRow | None]:
+        """Turn the wish for a child run into its row, created in the commit that records it."""
+        assert park.spawn is not None
+        try:
+            row = await self._spawn(context, park.spawn, call.id)
+        except ToolError as error:
+            return failure(str(error)), None
+        park = msgspec.structs.replace(park, spawn=None, child_run_id=row.id)
+        return Settlement(state=CallState.WAITING, park=park), row
+
+    def _tool_context(self, context: RunContext, call: PlannedCall) -> ToolContext:
+        return ToolContext(
+            run_id=context.run_id,
+            workspace_id=context.workspace_id,
+            call_id=call.id,
+            idempotency_key=f"agentry-{call.id}",
+            attempt=call.attempt,
+            workspace_path=self._workspaces / str(context.workspace_id) / str(context.root_id),
+            config=self._toolbox.config(context, call.request.tool),
+        )
+
+
+class Batch:
+    """The open calls of one turn while they run."""
+
+    def __init__(
+        self, context: RunContext, runner: CallRunner, log: EffectLog, asked_at: int
+    ) -> None:
+        self._context = context
+        self._asked_at = asked_at
+        self._runner = runner
+        self._log = log
+        self._tasks: dict[asyncio.Task[tuple[Settlement, RunRow | None]], OpenCall] = {}
+        self._ready: list[Item] = []
+        self._parked: list[OpenCall] = []
+
+    @property
+    def is_running(self) -> bool:
+        return bool(self._tasks or self._ready)
+
+    def add(self, known: OpenCall) -> None:
+        """Start a call, or note how it stands when nothing is to be done now."""
+        recorded = self._recorded(known)
+        if recorded is not None:
+            self._ready.append(Item(known.call, recorded, known.state))
+            return
+        if known.state in SETTLED:
+            row = self._context.ledger[known.call.request.index]
+            self._ready.append(Item(known.call, _settled_elsewhere(row), None))
+            return
+        if known.state is CallState.IN_DOUBT:
+            self._parked.append(known)
+            return
+        if known.state is CallState.WAITING:
+            settlement = self._awaited(known)
+            if settlement is None:
+                self._parked.append(known)
+            else:
+                self._ready.append(Item(known.call, settlement, CallState.WAITING))
+            return
+        self._tasks[asyncio.create_task(self._perform(known))] = known
+
+    async def next(self) -> Finished:
+        """Wait until something ended; returns all that has."""
+        if not self._ready:
+            done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        else:
+            done = {task for task in self._tasks if task.done()}
+        items, self._ready = self._ready, []
+        children = []
+        for task in done:
+            known = self._tasks.pop(task)
+            settlement, child = task.result()
+            items.append(Item(known.call, settlement, known.state))
+            if child is not None:
+                children.append(child)
+            if not settlement.is_final:
+                known.park = settlement.park
+                self._parked.append(known)
+            known.state = settlement.state
+        for item in items:
+            if item.settlement.is_final:
+                self._context.open.pop(item.call.request.index, None)
+        return Finished(tuple(items), tuple(children))
+
+    async def cancel(self) -> None:
+        """End what still runs and wait until it has ended."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        for task in self._tasks:
+            if not task.cancelled():
+                task.exception()  # retrieved, so that it is not reported as forgotten
+        self._tasks.clear()
+
+    def waiting_for(self) -> Wait:
+        """Say what the parked calls wait for; the gravest kind names the run's."""
+        kinds = {
+            WaitKind.IN_DOUBT if known.state is CallState.IN_DOUBT else _kind(known)
+            for known in self._parked
+        }
+        now = clock.now().timestamp()
+        times = [known.park.until - now for known in self._parked if known.park and known.park.until]
+        seconds = max(min(times), 0.0) if times else None
+        for kind, reason in _REASONS:
+            if kind in kinds:
+                return Wait(kind, seconds, reason)
+        raise ValueError("No call waits for anything, yet the run has nothing to do")
+
+    async def _perform(self, known: OpenCall) -> tuple[Settlement, RunRow | None]:
+        settlement = await self._runner.perform(self._context, known, self._log)
+        if settlement.park is not None and settlement.park.spawn is not None:
+            return await self._runner.spawned(self._context, known.call, settlement.park)
+        return settlement, None
+
+    def _recorded(self, known: OpenCall) -> Settlement | None:
+        """In a replay, answer from the record; nothing is ever done."""
+        if self._context.recorded is None:
+            return None
+        row = self._context.recorded.outcomes.get((self._asked_at, known.call.request.index))
+        if row is None or row.arguments_digest != known.call.arguments_digest:
+            return failure("The recorded run made no such call here; the replay has diverged.")
+        settled = _settled_elsewhere(row)
+        if settled.state in {CallState.COMMITTED, CallState.FAILED}:
+            return settled
+        return msgspec.structs.replace(settled, state=CallState.FAILED)
+
+    def _awaited(self, known: OpenCall) -> Settlement | None:
+        park = known.park
+        assert park is not None
+        if park.kind is WaitKind.TIMER:
+            if park.until is not None and park.until > clock.now().timestamp():
+                return None
+            return Settlement(state=CallState.COMMITTED, text="The wait is over.")
+        child = self._context.children.get(park.child_run_id) if park.child_run_id else None
+        if child is None or not child.is_terminal:
+            return None
+        return _child_settlement(child)
+
+
+_REASONS = (
+    (WaitKind.IN_DOUBT, "A tool call may or may not have happened; a person must say which."),
+    (WaitKind.APPROVAL, "A tool call waits for approval."),
+    (WaitKind.QUESTION, "A question waits for an answer."),
+    (WaitKind.CHILDREN, "Waiting for child runs."),
+    (WaitKind.TIMER, "Waiting for a timer."),
+)
+
+
+def _kind(known: OpenCall) -> WaitKind:
+    return known.park.kind if known.park is not None else WaitKind.NONE
+
+
+def _child_settlement(child: ChildOutcome) -> Settlement:
+    if child.state == "succeeded":
+        return Settlement(state=CallState.COMMITTED, text=child.output)
+    return failure(
+        f"The delegated run {child.run_id} {child.state}: {child.reason or 'no reason was given.'}"
+    )
+
+
+def _settled_elsewhere(row: LedgerRow) -> Settlement:
+    state = CallState(row.state)
+    return Settlement(
+        state=state,
+        text=row.result or row.reason or f"The call was {row.state}.",
+        is_error=row.is_error or state is not CallState.COMMITTED,
+        reason=row.reason,
+    )
+
+
+def _from_ledger(row: LedgerRow) -> OpenCall:
+    """Read a call back that another worker, or this one before it stopped, had open."""
+    state = CallState(row.state)
+    call = PlannedCall(
+        id=row.id,
+        request=CallRequest(
+            index=row.index,
+            provider_call_id=row.provider_call_id,
+            tool=row.tool,
+            arguments=row.arguments,
+        ),
+        state=state,
+        effect=EffectClass(row.effect),
+        spec_digest=row.spec_digest,
+        arguments=row.arguments,
+        arguments_digest=row.arguments_digest,
+        decision=None,
+        attempt=row.attempt,
+    )
+    park = msgspec.convert(row.wait, Park) if row.wait else None
+    return OpenCall(call=call, state=state, park=park, is_recovered=True)

@@ -1,0 +1,207 @@
+"""Taking runs: one conditional UPDATE, then everything their drivers need, in bulk.
+
+Synchronous ORM code; the host runs it in its database thread.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import msgspec
+from django.db import connection, transaction
+from django.db.models import DateTimeField, F, Value
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Coalesce
+
+from agents.contracts import Message as HistoryMessage
+from agents.contracts import RunState
+from agents.engine.state import EngineState, Limits
+from agents.execution.context import ChildOutcome, LedgerRow, RunContext, message_of
+from agents.execution.recordings import recording_of
+from agents.models import Checkpoint, Message, Run
+from agents.snapshot import Snapshot, snapshot_of
+from agents.transitions import TERMINAL
+from core import clock
+from core.pausepoints import reach
+from observability.contracts import EventKind
+from observability.models import TraceEvent
+from plugins.selectors import calls_of_runs
+
+
+def claim(*, worker_id: UUID, count: int, lease_seconds: float) -> list[RunContext]:
+    """Take up to `count` queued runs for this worker and load them.
+
+    Safe against any number of claimers: PostgreSQL skips rows another one is taking, SQLite has
+    one writer. The fence grows with every claim, so an earlier owner's writes are refused.
+    """
+    now = clock.now()
+    with transaction.atomic():
+        due = Run.objects.filter(state=RunState.QUEUED.value, available_at__lte=now)
+        ids = list(
+            due.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
+            .order_by("-priority", "available_at")
+            .values_list("pk", flat=True)[:count]
+        )
+        if not ids:
+            return []
+        Run.objects.filter(pk__in=ids, state=RunState.QUEUED.value).update(
+            state=RunState.RUNNING.value,
+            fence=F("fence") + 1,
+            worker_id=worker_id,
+            lease_until=now + timedelta(seconds=lease_seconds),
+            started_at=Coalesce(F("started_at"), Value(now, output_field=DateTimeField())),
+            head_sequence=F("head_sequence") + 1,
+            updated_at=now,
+        )
+        runs = list(Run.objects.filter(pk__in=ids).select_related("snapshot"))
+        txid = RawSQL("pg_current_xact_id()::text::bigint", ()) if _is_postgres() else 0
+        TraceEvent.objects.bulk_create(
+            TraceEvent(
+                workspace_id=run.workspace_id,
+                run_id=run.pk,
+                sequence=run.head_sequence,
+                txid=txid,
+                kind=EventKind.RUN_CLAIMED.value,
+                at=now,
+                payload={"worker": str(worker_id), "fence": run.fence, "crashes": run.crashes},
+            )
+            for run in runs
+        )
+    reach("run.after_claim")
+    return _loaded(runs)
+
+
+def _is_postgres() -> bool:
+    return connection.vendor == "postgresql"
+
+
+_limits = msgspec.json.Decoder(Limits)
+_state = msgspec.json.Decoder(EngineState)
+
+
+def _loaded(runs: Sequence[Run]) -> list[RunContext]:
+    contexts = {run.pk: _context(run) for run in runs}
+    begun = [run for run in runs if run.message_count or run.prefix_run_id or run.crashes]
+    if begun:
+        _load_checkpoints(contexts, begun)
+        _load_messages(contexts, begun)
+        _load_ledger(contexts, [run.pk for run in begun])
+    for run in runs:
+        if run.session_id is not None:
+            _load_session(contexts[run.pk], run)
+        if run.replay_of_id is not None:
+            contexts[run.pk].recorded = recording_of(run.replay_of_id)
+    return list(contexts.values())
+
+
+def _context(run: Run) -> RunContext:
+    snapshot = _snapshot_cached(run)
+    return RunContext(
+        run_id=run.pk,
+        workspace_id=run.workspace_id,
+        fence=run.fence,
+        agent=run.agent_name,
+        snapshot=snapshot,
+        snapshot_digest=run.snapshot_id,
+        limits=_limits.decode(msgspec.json.encode(run.limits)) if run.limits else snapshot.limits,
+        input=run.input,
+        parent_id=run.parent_id,
+        session_id=run.session_id,
+        root_id=run.root_id,
+        depth=run.depth,
+        requested_by_id=run.requested_by_id,
+        deadline_at=run.deadline_at,
+        head_sequence=run.head_sequence,
+        control=run.control,
+        prefix_length=run.prefix_length,
+        checkpoint_sequence=0,
+        state=None,
+    )
+
+
+_snapshots: dict[str, Snapshot] = {}
+
+
+def _snapshot_cached(run: Run) -> Snapshot:
+    """Decode each snapshot once per process; they never change under their digest."""
+    found = _snapshots.get(run.snapshot_id)
+    if found is None:
+        if len(_snapshots) > 4096:
+            _snapshots.clear()
+        found = _snapshots[run.snapshot_id] = snapshot_of(run.snapshot.content)
+    return found
+
+
+def _load_checkpoints(contexts: dict[UUID, RunContext], runs: Iterable[Run]) -> None:
+    latest: dict[UUID, Checkpoint] = {}
+    rows = Checkpoint.objects.filter(run_id__in=[run.pk for run in runs])
+    # The newest of each run; DISTINCT ON is not on SQLite, and a run has few checkpoints to pass.
+    newest = rows.order_by("run_id", "-sequence")
+    if _is_postgres():
+        newest = newest.distinct("run_id")
+    for row in newest:
+        latest.setdefault(row.run_id, row)
+    for run_id, row in latest.items():
+        context = contexts[run_id]
+        context.checkpoint_sequence = row.sequence
+        context.state = _state.decode(msgspec.json.encode(row.state))
+
+
+def _load_messages(contexts: dict[UUID, RunContext], runs: Sequence[Run]) -> None:
+    for run in runs:
+        if run.prefix_run_id is not None:
+            contexts[run.pk].history += history_of(run.prefix_run_id, run.prefix_length)
+    rows = Message.objects.filter(run_id__in=[run.pk for run in runs]).order_by(
+        "run_id", "position"
+    )
+    for row in rows:
+        context = contexts[row.run_id]
+        if context.state is None or row.position < context.state.message_count:
+            context.history.append(message_of(row.role, row.parts))
+
+
+def history_of(run_id: UUID, length: int) -> list[HistoryMessage]:
+    """Return the first `length` messages of a run, through all the prefixes it refers to."""
+    run = Run.objects.only("pk", "prefix_run_id", "prefix_length").get(pk=run_id)
+    before: list[HistoryMessage] = []
+    if run.prefix_run_id is not None:
+        before = history_of(run.prefix_run_id, min(run.prefix_length, length))
+    own = Message.objects.filter(run_id=run_id, position__lt=length).order_by("position")
+    return before + [message_of(row.role, row.parts) for row in own]
+
+
+def _load_ledger(contexts: dict[UUID, RunContext], run_ids: Sequence[UUID]) -> None:
+    children: dict[UUID, list[UUID]] = defaultdict(list)
+    for run_id, row in calls_of_runs(run_ids):
+        context = contexts[run_id]
+        if context.state is not None and row.position == context.state.asked_position:
+            context.ledger[row.index] = msgspec.convert(row, LedgerRow, from_attributes=True)
+            if row.wait and row.wait.get("child_run_id"):
+                children[run_id].append(UUID(row.wait["child_run_id"]))
+    wanted = [child for ids in children.values() for child in ids]
+    outcomes = {
+        run.pk: ChildOutcome(
+            run_id=run.pk,
+            state=run.state,
+            output=run.output,
+            reason=run.reason,
+            is_terminal=run.state in TERMINAL,
+        )
+        for run in Run.objects.filter(pk__in=wanted).only("pk", "state", "output", "reason")
+    }
+    for run_id, ids in children.items():
+        contexts[run_id].children = {pk: outcomes[pk] for pk in ids if pk in outcomes}
+
+
+def _load_session(context: RunContext, run: Run) -> None:
+    """Prepend what earlier runs of the session said, as far as it makes a valid history."""
+    earlier = Run.objects.filter(
+        session_id=run.session_id, pk__lt=run.pk, is_rolled_back=False, state__in=TERMINAL
+    ).order_by("pk")
+    messages = []
+    for row in earlier.only("pk", "message_count"):
+        messages += history_of(row.pk, row.message_count)
+    context.history = [*messages, *context.history]
+    context.context_length = len(messages)
+

@@ -1,0 +1,161 @@
+"""Asking a model: builds the request, streams the answer to viewers, counts what it cost."""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from agents.contracts import (
+    Completed,
+    CompletionRequest,
+    Message,
+    ModelOptions,
+    Provider,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+)
+from agents.engine.loop import ModelAnswered, ModelFailed
+from agents.engine.state import EngineState
+from agents.errors import ProviderError
+from agents.execution.context import RunContext
+from agents.pricing import cost_of
+from agents.providers.replay import RecordedAnswer, ReplayProvider
+from agents.providers.retry import FallbackProvider
+from core.errors import DomainError
+from observability.contracts import DeltaChannel
+from plugins.contracts import ToolSpec
+
+# Finds the provider of a model, building it when needed; raises DomainError with a remedy.
+ProviderSource = Callable[[UUID], Awaitable[Provider]]
+DeltaSink = Callable[[UUID, UUID, int, str, DeltaChannel], None]
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of asking, with the model that answered."""
+
+    event: ModelAnswered | ModelFailed
+    model: str
+    duration_seconds: float
+
+
+class Asker:
+    """Shared by all drivers of a process."""
+
+    def __init__(
+        self,
+        *,
+        providers: ProviderSource,
+        specs: Callable[[RunContext], Sequence[ToolSpec]],
+        emit: DeltaSink,
+    ) -> None:
+        self._providers = providers
+        self._specs = specs
+        self._emit = emit
+
+    async def ask(
+        self, context: RunContext, state: EngineState, history: Sequence[Message]
+    ) -> Asked:
+        """Ask the run's model once. A failure is an answer too; only cancelling passes."""
+        started = time.perf_counter()
+        models = {model.vendor_name: model for model in context.snapshot.models}
+        try:
+            provider = await self._provider(context)
+            completed = await self._stream(provider, self._request(context, state, history), context)
+        except ProviderError as error:
+            return Asked(
+                event=ModelFailed(
+                    code=error.code,
+                    sentence=str(error),
+                    is_retryable=error.is_retryable,
+                    retry_after_seconds=error.retry_after_seconds,
+                ),
+                model=context.snapshot.models[0].name,
+                duration_seconds=time.perf_counter() - started,
+            )
+        except DomainError as error:
+            return Asked(
+                event=ModelFailed(code=error.code, sentence=str(error), is_retryable=False),
+                model=context.snapshot.models[0].name,
+                duration_seconds=time.perf_counter() - started,
+            )
+        pinned = models.get(completed.model, context.snapshot.models[0])
+        return Asked(
+            event=ModelAnswered(
+                message=completed.message,
+                usage=completed.usage,
+                finish=completed.finish,
+                cost_usd=Decimal(0) if context.recorded else cost_of(pinned, completed.usage),
+            ),
+            model=completed.model or pinned.vendor_name,
+            duration_seconds=time.perf_counter() - started,
+        )
+
+    def _request(
+        self, context: RunContext, state: EngineState, history: Sequence[Message]
+    ) -> CompletionRequest:
+        first = context.snapshot.models[0]
+        return CompletionRequest(
+            model=first.vendor_name,
+            system=context.snapshot.prompt,
+            messages=tuple(history),
+            tools=tuple(self._specs(context)),
+            options=_merged(context.snapshot.options, first.options),
+            run_id=str(context.run_id),
+            step=state.iteration,
+            agent=context.agent,
+        )
+
+    async def _provider(self, context: RunContext) -> Provider:
+        if context.recorded is not None:
+            record = [
+                RecordedAnswer(message=message, usage=usage, finish=finish)
+                for message, usage, finish in context.recorded.answers
+            ]
+            before = sum(
+                1 for message in context.history[: context.context_length] if message.role == "assistant"
+            )
+            return ReplayProvider(record, answers_before=before)
+        models = context.snapshot.models
+        if len(models) == 1:
+            return await self._providers(models[0].provider_id)
+        chain = [(await self._providers(model.provider_id), model.vendor_name) for model in models]
+        return FallbackProvider(chain)
+
+    async def _stream(
+        self, provider: Provider, request: CompletionRequest, context: RunContext
+    ) -> Completed:
+        after = context.head_sequence
+        completed: Completed | None = None
+        stream = provider.complete(request)
+        async with aclosing(stream):  # type: ignore[type-var]  # every adapter is a generator
+            async for delta in stream:
+                match delta:
+                    case TextDelta():
+                        self._emit(context.workspace_id, context.run_id, after, delta.text, "text")
+                    case ReasoningDelta():
+                        self._emit(
+                            context.workspace_id, context.run_id, after, delta.text, "reasoning"
+                        )
+                    case ToolCallDelta():
+                        self._emit(context.workspace_id, context.run_id, after, delta.name, "tool")
+                    case Completed():
+                        completed = delta
+        if completed is None:
+            raise ProviderError("The provider ended its answer without completing it.")
+        return completed
+
+
+def _merged(options: ModelOptions, defaults: Mapping[str, Any]) -> ModelOptions:
+    """The agent's options over the model's."""
+    if not defaults:
+        return options
+    chosen = msgspec.to_builtins(options)
+    extra = {**defaults.get("extra", {}), **chosen.get("extra", {})}
+    return msgspec.convert({**defaults, **chosen, "extra": extra}, ModelOptions)
+
+

@@ -1,0 +1,110 @@
+"""A claimed run in memory: everything its driver needs, loaded in bulk when it was claimed."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from agents.contracts import FinishReason, Message, Role, Usage
+from agents.engine.state import EngineState, Limits
+from agents.snapshot import Snapshot
+from plugins.contracts import CallState, Park
+from plugins.dispatch import PlannedCall
+
+
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+    """The answers of an earlier run, from which a replay is played."""
+
+    answers: tuple[tuple[Message, Usage, FinishReason], ...]
+    outcomes: dict[tuple[int, int], "LedgerRow"]
+
+
+class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A ledger entry as a driver finds it."""
+
+    id: UUID
+    position: int
+    index: int
+    provider_call_id: str
+    tool: str
+    spec_digest: str
+    arguments: dict[str, Any] | None
+    arguments_digest: str
+    effect: str
+    state: str
+    attempt: int
+    wait: dict[str, Any] | None
+    result: str
+    is_error: bool
+    reason: str
+    dispatched_at: datetime | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class RunContext:
+    """One claimed run. `history` is what the model sees; its first `context_length` messages come
+    from earlier runs of the session and are not counted in positions."""
+
+    run_id: UUID
+    workspace_id: UUID
+    fence: int
+    agent: str
+    snapshot: Snapshot
+    snapshot_digest: str
+    limits: Limits
+    input: str
+    parent_id: UUID | None
+    session_id: UUID | None
+    root_id: UUID
+    depth: int
+    requested_by_id: UUID | None
+    deadline_at: datetime | None
+    head_sequence: int
+    control: str
+    prefix_length: int
+    checkpoint_sequence: int
+    state: EngineState | None
+    history: list[Message] = field(default_factory=list)
+    context_length: int = 0
+    ledger: dict[int, LedgerRow] = field(default_factory=dict)
+    open: dict[int, "OpenCall"] = field(default_factory=dict)
+    children: dict[UUID, "ChildOutcome"] = field(default_factory=dict)
+    recorded: Recorded | None = None
+    blocker: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class OpenCall:
+    """A call of the last answer while it has no outcome; `state` follows the ledger.
+
+    `is_recovered` marks one found in the ledger, whose effect an earlier worker may have begun.
+    """
+
+    call: PlannedCall
+    state: CallState
+    park: Park | None = None
+    is_recovered: bool = False
+
+
+class ChildOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a child run stands, for the call that waits for it."""
+
+    run_id: UUID
+    state: str
+    output: str
+    reason: str
+    is_terminal: bool
+
+
+_parts = msgspec.json.Decoder(Message)
+
+
+def message_of(role: str, parts: list[dict[str, Any]]) -> Message:
+    """Read a stored message back."""
+    return _parts.decode(msgspec.json.encode({"role": role, "parts": parts}))
+
+
+def is_answer(message: Message) -> bool:
+    return message.role is Role.ASSISTANT

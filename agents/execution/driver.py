@@ -1,0 +1,444 @@
+"""Drives one claimed run as a coroutine: asks the engine, does what it says, remembers it.
+
+    decide → remember → do → remember the outcome → decide …
+
+The driver is the run's only writer while its lease holds. It returns when the run is parked,
+ended, released or lost; it never raises for a reason that belongs to the run.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeVar
+
+import msgspec
+
+from agents.contracts import Control, Message, RunState
+from agents.engine.history import redacted, repaired
+from agents.engine.loop import (
+    AskModel,
+    CallTools,
+    Command,
+    Finish,
+    ModelAnswered,
+    ModelFailed,
+    RetryLater,
+    Started,
+    Step,
+    ToolSettled,
+    YieldRun,
+    advance,
+    pending,
+)
+from agents.engine.state import EngineState
+from agents.execution.calls import CallRunner, Finished
+from agents.execution.completion import Asked, Asker
+from agents.execution.context import RunContext
+from agents.execution.entries import PREVIEW_CHARS, Draft
+from agents.journal.journal import Journal
+from agents.journal.records import Committed, Entry
+from core import clock
+from core.errors import LeaseLostError, UnavailableError
+from core.pausepoints import reach
+from observability.contracts import EventKind, StepModelPayload
+from plugins.contracts import CallState, WaitKind
+from plugins.dispatch import PlannedCall, Settlement
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Stop(StrEnum):
+    """Why a driver is told to stop; the gravest one asked for counts."""
+
+    NONE = ""
+    DRAIN = "drain"  # give the run back at the next step boundary
+    PAUSE = "pause"
+    ABANDON = "abandon"  # give it back now, whatever it is doing
+    DEADLINE = "deadline"
+    CANCEL = "cancel"
+
+
+_GRAVITY = {stop: gravity for gravity, stop in enumerate(Stop)}
+_AT_ONCE = frozenset({Stop.ABANDON, Stop.DEADLINE, Stop.CANCEL})
+
+
+@dataclass(slots=True, kw_only=True)
+class Means:
+    """What drivers of one process share."""
+
+    journal: Journal
+    asker: Asker
+    calls: CallRunner
+    on_released: Callable[[Entry], None]
+
+
+class RunDriver:
+    """One run from claim to release. `stop` may be called from the loop's thread at any time."""
+
+    def __init__(self, context: RunContext, means: Means) -> None:
+        self._context = context
+        self._means = means
+        self._state = context.state or EngineState(message_count=context.prefix_length)
+        self._history: list[Message] = repaired(context.history[: context.context_length])
+        self._history += context.history[context.context_length :]
+        self._unwritten: list[tuple[int, Message]] = []
+        self._stop = Stop.NONE
+        self.task: asyncio.Task[None] | None = None
+        self._can_interrupt = False
+
+    @property
+    def context(self) -> RunContext:
+        return self._context
+
+    def begin(self) -> "asyncio.Task[None]":
+        self.task = asyncio.create_task(self.drive(), name=f"run-{self._context.run_id}")
+        return self.task
+
+    def stop(self, stop: Stop) -> None:
+        """Ask the run to stop. Grave reasons interrupt what it waits for, others wait for a
+        step boundary."""
+        if _GRAVITY[stop] <= _GRAVITY[self._stop]:
+            return
+        self._stop = stop
+        if stop in _AT_ONCE and self._can_interrupt and self.task is not None:
+            self._can_interrupt = False
+            self.task.cancel()
+
+    def obey(self, control: str) -> None:
+        """Take note of what somebody asked of the run."""
+        if control == Control.CANCEL:
+            self.stop(Stop.CANCEL)
+        elif control == Control.PAUSE:
+            self.stop(Stop.PAUSE)
+
+    async def drive(self) -> None:
+        deadline = self._arm_deadline()
+        try:
+            self.obey(self._context.control)
+            await self._drive()
+        except LeaseLostError:
+            logger.info("lease_lost", extra={"run_id": str(self._context.run_id)})
+        except UnavailableError:
+            # Nothing can be written; the lease runs out and another worker takes the run up.
+            logger.warning("run_left_behind", extra={"run_id": str(self._context.run_id)})
+        except Exception:
+            logger.exception("driver_broke", extra={"run_id": str(self._context.run_id)})
+            await self._park_broken()
+        finally:
+            if deadline is not None:
+                deadline.cancel()
+
+    def _arm_deadline(self) -> asyncio.TimerHandle | None:
+        if self._context.deadline_at is None:
+            return None
+        left = (self._context.deadline_at - clock.now()).total_seconds()
+        loop = asyncio.get_running_loop()
+        return loop.call_later(max(left, 0.0), self.stop, Stop.DEADLINE)
+
+    async def _park_broken(self) -> None:
+        draft = Draft(self._context, self._state)
+        entry = draft.entry(
+            target=RunState.PAUSED,
+            error_code="engine_defect",
+            reason="The engine broke while driving this run; the worker's log has the cause. "
+            "Resume it after an update, or cancel it.",
+        )
+        try:
+            await self._commit(entry)
+        except (LeaseLostError, UnavailableError):
+            logger.warning("run_left_behind", extra={"run_id": str(self._context.run_id)})
+
+    async def _drive(self) -> None:
+        context = self._context
+        if context.blocker:
+            await self._release(
+                RunState.PAUSED, reason=context.blocker, error_code="blocked"
+            )
+            return
+        if context.state is None and not context.prefix_length:
+            command = self._take(advance(self._state, Started(input=context.input), context.limits))
+        else:
+            command = pending(self._state, context.limits)
+        while True:
+            if self._stop is not Stop.NONE:
+                await self._stopped()
+                return
+            match command:
+                case AskModel():
+                    asked = await self._ask()
+                    if asked is None:
+                        continue
+                    after = await self._answered(asked)
+                    if after is None:
+                        return
+                    command = after
+                case CallTools():
+                    after = await self._call()
+                    if after is None:
+                        return
+                    command = after
+                case RetryLater():
+                    await self._retry_later(command)
+                    return
+                case YieldRun():
+                    await self._release(
+                        RunState.YIELDED, reason=command.reason, error_code=command.limit
+                    )
+                    return
+                case Finish():
+                    await self._finish(command)
+                    return
+
+    def _take(self, step: Step) -> Command:
+        """Adopt a decision; its messages are written with the next commit."""
+        position = step.state.message_count - len(step.messages)
+        for offset, message in enumerate(step.messages):
+            message = redacted(message)
+            self._history.append(message)
+            self._unwritten.append((position + offset, message))
+        self._state = step.state
+        return step.command
+
+    def _draft(self) -> Draft:
+        draft = Draft(self._context, self._state)
+        for position, message in self._unwritten:
+            draft.message(position, message)
+        self._unwritten.clear()
+        return draft
+
+    async def _commit(self, entry: Entry) -> Committed:
+        """Write an entry. Cancelling waits for the write to end, so its outcome is never unknown."""
+        write = asyncio.ensure_future(self._means.journal.commit(entry))
+        try:
+            committed = await asyncio.shield(write)
+        except asyncio.CancelledError:
+            await asyncio.wait([write])
+            raise
+        self._context.head_sequence = committed.head_sequence
+        if committed.control:
+            self.obey(committed.control)
+        if entry.releases:
+            self._means.on_released(entry)
+        return committed
+
+    async def _release(
+        self,
+        target: RunState,
+        *,
+        wait_kind: WaitKind = WaitKind.NONE,
+        wake_in_seconds: float | None = None,
+        reason: str = "",
+        error_code: str = "",
+        output: str | None = None,
+        draft: Draft | None = None,
+    ) -> None:
+        draft = draft or self._draft()
+        await self._commit(
+            draft.entry(
+                target=target,
+                wait_kind=wait_kind,
+                wake_in_seconds=wake_in_seconds,
+                reason=reason,
+                error_code=error_code,
+                output=output,
+            )
+        )
+
+    async def _interruptible(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """Await `work`, which a grave stop may cancel; None when that happened."""
+        if self._stop in _AT_ONCE:
+            work.close()
+            return None
+        self._can_interrupt = True
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if self._stop in _AT_ONCE and not self._can_interrupt:
+                current = asyncio.current_task()
+                if current is not None:
+                    current.uncancel()
+                return None
+            raise
+        finally:
+            self._can_interrupt = False
+
+    async def _ask(self) -> Asked | None:
+        reach("step.before_model")
+        asked = await self._interruptible(
+            self._means.asker.ask(self._context, self._state, self._history)
+        )
+        reach("step.after_model")
+        return asked
+
+    async def _answered(self, asked: Asked) -> Command | None:
+        """Take in what the model said. None: that ended the run."""
+        if isinstance(asked.event, ModelFailed):
+            return await self._model_failed(asked.event)
+        answer = msgspec.structs.replace(asked.event, message=redacted(asked.event.message))
+        asked_at = self._state.message_count
+        command = self._take(advance(self._state, answer, self._context.limits))
+        planned = self._means.calls.plan(self._context, answer.message)
+        command = self._refusals(planned, command)
+        draft = self._draft()
+        draft.event(EventKind.STEP_MODEL, self._step_payload(asked, answer))
+        for call in planned:
+            draft.plan(asked_at, call)
+        draft.checkpoint(self._state)
+        if isinstance(command, Finish):
+            # The last answer and the end of the run are one commit.
+            await self._finish(command, draft)
+            return None
+        reach("intent.before_commit")
+        await self._commit(draft.entry())
+        reach("intent.after_commit")
+        return command
+
+    async def _model_failed(self, failed: ModelFailed) -> Command:
+        command = self._take(advance(self._state, failed, self._context.limits))
+        if not isinstance(command, RetryLater):
+            draft = self._draft()
+            draft.event(EventKind.RUN_NOTE, {"code": failed.code, "sentence": failed.sentence})
+            draft.checkpoint(self._state)
+            await self._commit(draft.entry())
+        return command
+
+    def _refusals(self, planned: list[PlannedCall], command: Command) -> Command:
+        """Answer the calls the door refused; the model sees why."""
+        for call in planned:
+            if call.settlement is not None:
+                command = self._take(
+                    advance(self._state, _outcome(call, call.settlement), self._context.limits)
+                )
+        return command
+
+    async def _finish(self, command: Finish, draft: Draft | None = None) -> None:
+        reach("run.before_finish")
+        verdict = command.verdict
+        await self._release(
+            verdict.state,
+            reason=verdict.reason,
+            error_code=verdict.code,
+            output=verdict.output,
+            draft=draft,
+        )
+
+    def _step_payload(self, asked: Asked, answer: ModelAnswered) -> StepModelPayload:
+        return StepModelPayload(
+            step=self._state.iteration,
+            model=asked.model,
+            finish=answer.finish.value,
+            text=answer.message.text[:PREVIEW_CHARS],
+            tools=tuple(call.name for call in answer.message.tool_calls),
+            usage={
+                "input_tokens": answer.usage.input_tokens,
+                "output_tokens": answer.usage.output_tokens,
+                "cache_read_tokens": answer.usage.cache_read_tokens,
+            },
+            cost_usd=None if answer.cost_usd is None else str(answer.cost_usd),
+            duration_seconds=round(asked.duration_seconds, 6),
+        )
+
+    async def _call(self) -> Command | None:
+        """Bring open calls forward. None: the run was released."""
+        if unplanned := self._means.calls.unplanned(self._context, self._state, self._history):
+            await self._plan_again(unplanned)
+        batch = self._means.calls.start(self._context, self._state, self)
+        try:
+            while batch.is_running and self._stop not in _AT_ONCE:
+                finished = await self._interruptible(batch.next())
+                if finished is not None:
+                    await self._settled(finished)
+        finally:
+            await batch.cancel()
+        if not self._state.open_calls or self._stop is not Stop.NONE:
+            return pending(self._state, self._context.limits)
+        wait = batch.waiting_for()
+        await self._release(
+            RunState.WAITING,
+            wait_kind=wait.kind,
+            wake_in_seconds=wait.seconds,
+            reason=wait.reason,
+        )
+        return None
+
+    async def _plan_again(self, planned: list[PlannedCall]) -> None:
+        """Enter calls into this run's ledger that a fork took over from its origin's history."""
+        asked_at = self._state.asked_position
+        self._refusals(planned, CallTools(()))
+        draft = self._draft()
+        for call in planned:
+            draft.plan(asked_at, call)
+        draft.checkpoint(self._state)
+        await self._commit(draft.entry())
+
+    async def record(
+        self, call: PlannedCall, *, source: CallState, state: CallState, attempt: int
+    ) -> None:
+        """Make a move of a call durable before the door goes on (the door's `EffectLog`)."""
+        draft = self._draft()
+        draft.move(call, source=source, state=state, attempt=attempt)
+        await self._commit(draft.entry())
+        self._means.calls.moved(self._context, call, state, attempt)
+
+    async def _settled(self, finished: Finished) -> None:
+        """Commit outcomes with the messages that carry them."""
+        for item in finished.items:
+            if item.settlement.is_final:
+                event = _outcome(item.call, item.settlement)
+                self._take(advance(self._state, event, self._context.limits))
+        draft = self._draft()
+        for item in finished.items:
+            if item.source is not None:
+                draft.settle(item.call, item.settlement, source=item.source)
+        for child in finished.children:
+            draft.child(child)
+        draft.checkpoint(self._state)
+        reach("result.before_commit")
+        await self._commit(draft.entry())
+        reach("result.after_commit")
+
+    async def _retry_later(self, command: RetryLater) -> None:
+        draft = self._draft()
+        draft.event(
+            EventKind.STEP_RETRY, {"in_seconds": command.seconds, "sentence": command.reason}
+        )
+        draft.checkpoint(self._state)
+        await self._release(
+            RunState.WAITING,
+            wait_kind=WaitKind.TIMER,
+            wake_in_seconds=command.seconds,
+            reason=f"Will ask the model again in {command.seconds:g} s. {command.reason}",
+            draft=draft,
+        )
+
+    async def _stopped(self) -> None:
+        """Release the run the way it was asked for; the state says what is open."""
+        match self._stop:
+            case Stop.CANCEL:
+                draft = self._draft()
+                for call, source, settlement in self._means.calls.cancelled(self._context):
+                    draft.settle(call, settlement, source=source)
+                await self._release(RunState.CANCELLED, reason="Cancelled.", draft=draft)
+            case Stop.DEADLINE:
+                await self._release(
+                    RunState.FAILED,
+                    error_code="deadline_exceeded",
+                    reason="The run's wall time ran out. Start it again with a higher wall_seconds, "
+                    "or fork it from its last checkpoint.",
+                )
+            case Stop.PAUSE:
+                await self._release(RunState.PAUSED, reason="Paused.")
+            case _:
+                await self._release(RunState.QUEUED, reason="Its worker is stopping.")
+
+
+def _outcome(call: PlannedCall, settlement: Settlement) -> ToolSettled:
+    return ToolSettled(
+        index=call.request.index,
+        call_id=call.request.provider_call_id,
+        text=settlement.text,
+        is_error=settlement.is_error,
+    )

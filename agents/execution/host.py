@@ -1,0 +1,295 @@
+"""The engine of one worker process: an event loop in a thread that drives many runs.
+
+It claims queued runs up to its capacity when a doorbell rings or the poll is due, renews all
+leases in one statement, repairs what it finds on the way, and gives its runs back when it drains.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from uuid import UUID
+
+from agents.contracts import RunState
+from agents.execution import cancelling
+from agents.execution.calls import CallRunner
+from agents.execution.claiming import claim
+from agents.execution.completion import Asker
+from agents.execution.context import RunContext
+from agents.execution.database import DatabaseThread
+from agents.execution.driver import Means, RunDriver, Stop
+from agents.execution.providers import ProviderPool, provider_config
+from agents.execution.registration import worker_gone, worker_seen
+from agents.execution.spawning import child_row
+from agents.execution.sweep import sweep
+from agents.execution.tooling import Toolbox
+from agents.journal.journal import Journal
+from agents.journal.records import Entry
+from core import clock
+from core.errors import UnavailableError
+from core.ids import new_id
+from observability.live import emit_delta
+
+logger = logging.getLogger(__name__)
+CLAIM_BATCH = 250
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostSettings:
+    capacity: int
+    lease_seconds: float
+    poll_seconds: float
+    drain_seconds: float
+    workspaces: Path
+    allow_hosts: tuple[str, ...]
+
+
+class EngineHost:
+    """Start once per process with `start`; `ring` from anywhere; `drain` before the end."""
+
+    def __init__(self, settings: HostSettings, make_journal: Callable[[], Journal]) -> None:
+        self._settings = settings
+        self._make_journal = make_journal
+        self.worker_id = new_id()
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self._drivers: dict[UUID, RunDriver] = {}
+        self._started_at = clock.now()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._doorbell = asyncio.Event()
+        self._is_draining = False
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run_loop, name="engine", daemon=True)
+
+    @property
+    def running(self) -> int:
+        return len(self._drivers)
+
+    def start(self) -> None:
+        """Start the engine's thread and return when it claims runs.
+
+        Raises:
+            UnavailableError: It could not start; the cause is chained.
+        """
+        self._thread.start()
+        self._ready.wait()
+        if self._failure is not None:
+            raise UnavailableError("The engine could not start.") from self._failure
+
+    def ring(self) -> None:
+        """Say that there may be work. Safe from any thread; costs nothing when repeated."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._doorbell.set)
+
+    def drain(self) -> None:
+        """Give back every run at its next step boundary, then stop. Returns when done.
+
+        Runs that reach no boundary within the drain time are given back where they are: a model
+        is asked again elsewhere, a tool call is judged by its effect class.
+        """
+        loop = self._loop
+        if loop is None or not self._thread.is_alive():
+            return
+
+        def begin() -> None:
+            self._is_draining = True
+            self._doorbell.set()
+
+        loop.call_soon_threadsafe(begin)
+        self._thread.join()
+
+    def _run_loop(self) -> None:
+        try:
+            import uvloop
+
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._main())
+        except BaseException as error:
+            self._failure = error
+            logger.exception("engine_stopped")
+        finally:
+            self._ready.set()
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        settings = self._settings
+        self._journal = self._make_journal()
+        self._database = DatabaseThread()
+        self._sweeps = DatabaseThread()
+        self._pool = ProviderPool(
+            lambda provider_id: self._database.run(partial(provider_config, provider_id))
+        )
+        self._toolbox = Toolbox(allow_hosts=settings.allow_hosts)
+        calls = CallRunner(
+            toolbox=self._toolbox,
+            spawn=lambda context, wish, call_id: self._database.run(
+                partial(child_row, context, wish, call_id)
+            ),
+            workspaces=settings.workspaces,
+        )
+        asker = Asker(
+            providers=self._pool.get,
+            specs=lambda context: self._toolbox.door(context).specs,
+            emit=emit_delta,
+        )
+        self._means = Means(
+            journal=self._journal, asker=asker, calls=calls, on_released=self._released
+        )
+        await self._register()
+        beats = [
+            asyncio.create_task(self._every(settings.lease_seconds / 3, self._renew)),
+            asyncio.create_task(self._every(min(settings.poll_seconds, 1.0), self._look_at_controls)),
+            asyncio.create_task(self._every(settings.poll_seconds * 2, self._sweep)),
+        ]
+        self._ready.set()
+        try:
+            await self._claim_loop()
+            await self._give_back()
+        finally:
+            for beat in beats:
+                beat.cancel()
+            await asyncio.gather(*beats, return_exceptions=True)
+            await self._close()
+
+    async def _close(self) -> None:
+        await self._pool.aclose()
+        try:
+            await self._database.run(partial(worker_gone, self.worker_id))
+        finally:
+            await asyncio.to_thread(self._journal.close)
+            self._sweeps.close()
+            self._database.close()
+
+    async def _every(self, seconds: float, work: Callable[[], "asyncio.Future[None] | object"]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                result = work()
+                if asyncio.iscoroutine(result):
+                    await result
+            except asyncio.CancelledError:
+                raise
+            except Exception:
+                # The next beat tries again; a lease that cannot be renewed is lost, which is right.
+                logger.exception("engine_beat_failed")
+
+    async def _claim_loop(self) -> None:
+        settings = self._settings
+        while not self._is_draining:
+            self._doorbell.clear()
+            room = settings.capacity - len(self._drivers)
+            taken = 0
+            if room > 0:
+                taken = await self._claim(min(room, CLAIM_BATCH))
+            if taken == min(room, CLAIM_BATCH) and taken:
+                await asyncio.sleep(0)
+                continue
+            try:
+                async with asyncio.timeout(settings.poll_seconds):
+                    await self._doorbell.wait()
+            except TimeoutError:
+                pass
+
+    async def _claim(self, count: int) -> int:
+        job = partial(
+            claim,
+            worker_id=self.worker_id,
+            count=count,
+            lease_seconds=self._settings.lease_seconds,
+        )
+        try:
+            contexts = await self._database.run(job)
+        except Exception:
+            # Runs that were claimed and not loaded come back when their lease runs out.
+            logger.exception("claim_failed")
+            return 0
+        for context in contexts:
+            self._begin(context)
+        return len(contexts)
+
+    def _begin(self, context: RunContext) -> None:
+        context.blocker = self._toolbox.blocker(context)
+        driver = RunDriver(context, self._means)
+        self._drivers[context.run_id] = driver
+        task = driver.begin()
+        task.add_done_callback(lambda _: self._ended(driver))
+
+    def _ended(self, driver: RunDriver) -> None:
+        if self._drivers.get(driver.context.run_id) is driver:
+            del self._drivers[driver.context.run_id]
+        if len(self._drivers) >= self._settings.capacity - 1:
+            self._doorbell.set()
+
+    def _released(self, entry: Entry) -> None:
+        """Called when a run was let go: what waits for it may be claimable now."""
+        progress = entry.progress
+        if progress.state == RunState.CANCELLED.value:
+            asyncio.get_running_loop().create_task(self._cancel_children(entry.run_id))
+        may_wake = entry.parent_id is not None or (
+            entry.session_id is not None and progress.finished_at is not None
+        )
+        if may_wake or entry.children or progress.wait_kind:
+            self._doorbell.set()
+
+    async def _cancel_children(self, run_id: UUID) -> None:
+        await self._sweeps.run(partial(cancelling.cancel_below, run_id, actor="parent"))
+        self._doorbell.set()
+
+    async def _renew(self) -> None:
+        until = clock.now() + timedelta(seconds=self._settings.lease_seconds)
+        leases = {lease.run_id: lease for lease in await self._journal.renew(self.worker_id, until)}
+        for run_id, driver in list(self._drivers.items()):
+            lease = leases.get(run_id)
+            if lease is not None and lease.fence == driver.context.fence:
+                driver.obey(lease.control)
+        await self._register()
+
+    async def _look_at_controls(self) -> None:
+        """Notice what people asked of runs that are in a long call and commit nothing."""
+        if not self._drivers:
+            return
+        asked = await self._sweeps.run(partial(cancelling.asked_of, self.worker_id))
+        for run_id, control in asked:
+            if (driver := self._drivers.get(run_id)) is not None:
+                driver.obey(control)
+
+    async def _sweep(self) -> None:
+        if not self._is_draining and (await self._sweeps.run(sweep)).total:
+            self._doorbell.set()
+
+    async def _register(self) -> None:
+        await self._database.run(
+            partial(
+                worker_seen,
+                worker_id=self.worker_id,
+                name=self.name,
+                capacity=self._settings.capacity,
+                running=len(self._drivers),
+                is_draining=self._is_draining,
+                started_at=self._started_at,
+            )
+        )
+
+    async def _give_back(self) -> None:
+        """Stop every driver, politely first."""
+        drivers = list(self._drivers.values())
+        for driver in drivers:
+            driver.stop(Stop.DRAIN)
+        await self._wait_until_idle(self._settings.drain_seconds)
+        for driver in list(self._drivers.values()):
+            driver.stop(Stop.ABANDON)
+        await self._wait_until_idle(10.0)
+        if self._drivers:
+            logger.error("runs_left_behind", extra={"count": len(self._drivers)})
+
+    async def _wait_until_idle(self, seconds: float) -> None:
+        tasks = [driver.task for driver in self._drivers.values() if driver.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)

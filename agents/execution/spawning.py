@@ -1,0 +1,60 @@
+"""Delegation: the row of a child run, to be born in the commit that records the call."""
+
+from typing import Any
+from uuid import UUID
+
+from agents.contracts import RunKind
+from agents.execution.context import RunContext
+from agents.execution.pinning import agent_pinnable, pin
+from agents.journal.records import RunRow
+from core import clock
+from core.errors import DomainError
+from core.ids import new_id
+from plugins.errors import ToolError
+
+MAX_DEPTH = 8
+
+
+def child_row(context: RunContext, wish: dict[str, Any], call_id: UUID) -> RunRow:
+    """Pin the wanted agent for a child of this run. Synchronous; reads the database.
+
+    Raises:
+        ToolError: The agent may not be delegated to, does not exist or cannot start.
+    """
+    name = str(wish.get("agent", ""))
+    allowed = context.snapshot.delegates
+    if name not in allowed:
+        raise ToolError(
+            f"This agent may not delegate to {name!r}. It may delegate to: "
+            f"{', '.join(allowed) or 'nobody'}."
+        )
+    if context.depth + 1 > MAX_DEPTH:
+        raise ToolError(f"Delegation is {MAX_DEPTH} levels deep already; do this part yourself.")
+    text = str(wish.get("input", ""))
+    try:
+        agent, version = agent_pinnable(context.workspace_id, name)
+        _, digest = pin(agent, version, input_text=text)
+    except DomainError as error:
+        raise ToolError(f"The agent {name} cannot start: {error}") from error
+    now = clock.now()
+    return RunRow(
+        id=new_id(),
+        workspace_id=context.workspace_id,
+        kind=RunKind.AGENT.value,
+        agent_id=agent.pk,
+        agent_name=agent.name,
+        version_id=version.pk,
+        snapshot_id=digest,
+        parent_id=context.run_id,
+        parent_call_id=call_id,
+        root_id=context.root_id,
+        depth=context.depth + 1,
+        input=text,
+        limits={},
+        deadline_at=context.deadline_at,
+        requested_by_id=context.requested_by_id,
+        surface="agent",
+        available_at=now,
+        created_at=now,
+        updated_at=now,
+    )

@@ -1,0 +1,53 @@
+"""The tools of a run: built-ins from code, declared ones from the run's snapshot."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agents.execution.context import RunContext
+from agents.snapshot import PinnedTool
+from agents.tools.registry import BUILTIN_TOOLS
+from plugins.declared import declared_tool
+from plugins.dispatch import BoundTool, Door
+
+
+class Toolbox:
+    """Builds each run's door once per snapshot. Used on the event loop's thread only."""
+
+    def __init__(self, *, allow_hosts: Sequence[str]) -> None:
+        self._config = {"allow_hosts": tuple(allow_hosts)}
+        self._doors: dict[str, Door] = {}
+
+    def door(self, context: RunContext) -> Door:
+        found = self._doors.get(context.snapshot_digest)
+        if found is None:
+            if len(self._doors) > 4096:
+                self._doors.clear()
+            bound = (self._bound(pinned) for pinned in context.snapshot.tools)
+            tools = {tool.spec.name: tool for tool in bound if tool is not None}
+            found = self._doors[context.snapshot_digest] = Door(tools)
+        return found
+
+    def config(self, context: RunContext, tool: str) -> Mapping[str, Any]:
+        if tool == "agent":
+            return {**self._config, "delegates": context.snapshot.delegates}
+        return self._config
+
+    def blocker(self, context: RunContext) -> str:
+        """Name what this process lacks to go on with the run as it was started, or nothing."""
+        specs = {spec.name: spec for spec in self.door(context).specs}
+        for pinned in context.snapshot.tools:
+            if pinned.name not in specs:
+                return (
+                    f"The tool {pinned.name} the run started with is not the one installed here. "
+                    "Run a worker that has it, or fork the run with the tools of today."
+                )
+        return ""
+
+    def _bound(self, pinned: PinnedTool) -> BoundTool | None:
+        if pinned.definition is not None:
+            bound = BoundTool(declared_tool(pinned.definition), self._config)
+        elif (tool := BUILTIN_TOOLS.get(pinned.name)) is not None:
+            bound = BoundTool(tool, self._config)
+        else:
+            return None
+        return bound if bound.digest == pinned.digest else None

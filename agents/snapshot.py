@@ -1,0 +1,60 @@
+"""What a run is pinned to: the record stored once under its digest and shared by equal runs."""
+
+import hashlib
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from agents.contracts import ModelOptions
+from agents.engine.state import Limits
+
+
+class PinnedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """One model of the chain: the first is asked, the others in turn when it cannot answer.
+
+    Prices are dollars per million tokens; None is unknown here and looked up in the price table.
+    """
+
+    name: str
+    provider_id: UUID
+    provider_kind: str
+    vendor_name: str
+    options: dict[str, Any] = {}
+    input_price_usd: Decimal | None = None
+    output_price_usd: Decimal | None = None
+    cache_read_price_usd: Decimal | None = None
+    cache_write_price_usd: Decimal | None = None
+
+
+class PinnedTool(msgspec.Struct, frozen=True, kw_only=True):
+    """`definition` is the whole declaration of a declared tool; a built-in one has none."""
+
+    name: str
+    digest: str
+    definition: dict[str, Any] | None = None
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    agent: str
+    version: int
+    prompt: str
+    models: tuple[PinnedModel, ...]
+    tools: tuple[PinnedTool, ...]
+    delegates: tuple[str, ...] = ()
+    limits: Limits = Limits()
+    options: ModelOptions = ModelOptions()
+
+    def digest(self, workspace_id: UUID) -> str:
+        """Name the snapshot; two workspaces never share one."""
+        content = msgspec.json.encode(self, order="sorted", enc_hook=str)
+        return hashlib.sha256(workspace_id.bytes + content).hexdigest()
+
+
+_decoder = msgspec.json.Decoder(Snapshot)
+
+
+def snapshot_of(content: dict[str, Any]) -> Snapshot:
+    """Read a stored snapshot back."""
+    return _decoder.decode(msgspec.json.encode(content))

@@ -1,0 +1,285 @@
+"""The run state table, and the only moves of a run that its owner does not make.
+
+A worker moves its run through the journal, under its fence. Everybody else (a person, a sweep)
+moves it here: one conditional UPDATE that names the states it may come from, with the trace event
+in the same transaction. Zero rows changed means somebody else was first.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, Q
+
+from agents.contracts import Control, RunState
+from agents.models import Run
+from core import clock
+from core.errors import StaleStateError
+from core.pausepoints import reach
+from core.state import StateTable
+from observability.contracts import EventKind
+from observability.services import event_append
+from plugins.contracts import WaitKind
+
+S = RunState
+RUN_TABLE: StateTable[RunState] = StateTable(
+    name="run",
+    states=RunState,
+    initial=S.QUEUED,
+    edges={
+        S.QUEUED: frozenset({S.RUNNING, S.PAUSED, S.FAILED, S.CANCELLED}),
+        S.RUNNING: frozenset(
+            {S.QUEUED, S.WAITING, S.PAUSED, S.YIELDED, S.SUCCEEDED, S.FAILED, S.CANCELLED}
+        ),
+        S.WAITING: frozenset({S.QUEUED, S.PAUSED, S.FAILED, S.CANCELLED}),
+        S.PAUSED: frozenset({S.QUEUED, S.FAILED, S.CANCELLED}),
+        S.YIELDED: frozenset({S.QUEUED, S.CANCELLED}),
+        S.SUCCEEDED: frozenset(),
+        S.FAILED: frozenset(),
+        S.CANCELLED: frozenset(),
+    },
+)
+LIVE = frozenset(state.value for state in RUN_TABLE.active)
+TERMINAL = frozenset(state.value for state in RUN_TABLE.terminal)
+
+
+def run_move(
+    *,
+    run_id: UUID,
+    target: RunState,
+    sources: Collection[RunState] | None = None,
+    where: Q | None = None,
+    reason: str = "",
+    payload: Mapping[str, Any] | None = None,
+    fields: Mapping[str, Any] | None = None,
+) -> Run:
+    """Move a run that no worker owns to `target`, with its event, and wake what waits for it.
+
+    `sources` narrows the states it may come from (default: every state the table allows, except
+    `running`, which only its owner leaves). `where` adds a condition to the same UPDATE.
+
+    Raises:
+        StaleStateError: The run was in none of these states when the UPDATE ran.
+    """
+    allowed = RUN_TABLE.sources(target) - {S.RUNNING}
+    chosen = allowed if sources is None else allowed & frozenset(sources)
+    now = clock.now()
+    changes: dict[str, Any] = {
+        "state": target.value,
+        "wait_kind": WaitKind.NONE.value,
+        "wake_at": None,
+        "reason": reason,
+        "control": Control.NONE.value,
+        "updated_at": now,
+        "head_sequence": F("head_sequence") + 1,
+    }
+    if target is S.QUEUED:
+        changes["available_at"] = now
+    if target in RUN_TABLE.terminal:
+        changes["finished_at"] = now
+    changes |= dict(fields or {})
+    with transaction.atomic():
+        reach("control.before_update")
+        before = Run.objects.filter(pk=run_id).values_list("state", flat=True).first()
+        query = Run.objects.filter(pk=run_id, state__in=[state.value for state in chosen])
+        if before is not None:
+            query = query.filter(state=before)
+        if not query.filter(where or Q()).update(**changes):
+            raise stale(run_id, target.value)
+        run = Run.objects.get(pk=run_id)
+        event_append(
+            workspace_id=run.workspace_id,
+            run_id=run.pk,
+            sequence=run.head_sequence,
+            kind=EventKind.RUN_STATE,
+            payload={
+                "before": before or "",
+                "state": target.value,
+                "is_terminal": target in RUN_TABLE.terminal,
+                **({"reason": reason} if reason else {}),
+                **dict(payload or {}),
+            },
+        )
+        if target in RUN_TABLE.terminal:
+            wake_after(run)
+    return run
+
+
+def run_expire_lease(run_id: UUID, *, max_crashes: int) -> bool:
+    """Take a run from a worker that stopped renewing its lease.
+
+    It is queued again; after `max_crashes` such endings it is parked with its reason instead, so
+    that a run which kills its workers cannot kill them all.
+
+    Raises:
+        StaleStateError: The lease was renewed or the run moved meanwhile.
+    """
+    now = clock.now()
+    with transaction.atomic():
+        crashes = Run.objects.values_list("crashes", flat=True).get(pk=run_id) + 1
+        is_poison = crashes >= max_crashes
+        target = S.PAUSED if is_poison else S.QUEUED
+        reason = (
+            f"Its worker died {crashes} times while driving it. Look at the last tool call and "
+            "the workers' logs, then resume or cancel it."
+            if is_poison
+            else ""
+        )
+        changed = Run.objects.filter(
+            pk=run_id, state=S.RUNNING.value, lease_until__lt=now, crashes=crashes - 1
+        ).update(
+            state=target.value,
+            reason=reason,
+            error_code="poison" if is_poison else "",
+            crashes=crashes,
+            worker_id=None,
+            lease_until=None,
+            available_at=now,
+            updated_at=now,
+            head_sequence=F("head_sequence") + 1,
+        )
+        if not changed:
+            raise stale(run_id, "expire")
+        run = Run.objects.get(pk=run_id)
+        event_append(
+            workspace_id=run.workspace_id,
+            run_id=run.pk,
+            sequence=run.head_sequence,
+            kind=EventKind.RUN_RELEASED,
+            payload={"before": S.RUNNING.value, "state": target.value, "crashes": crashes,
+                     "reason": reason or "The worker stopped renewing its lease."},
+        )  # fmt: skip
+    return True
+
+
+def run_cancel_one(run_id: UUID, *, actor: str, reason: str = "") -> bool:
+    """Cancel one run: at once when nobody owns it, else by asking its owner.
+
+    Raises:
+        StaleStateError: It has ended, or somebody has asked for the same already.
+    """
+    for _ in range(3):  # between the two forms the run may be claimed or released
+        try:
+            run_move(
+                run_id=run_id,
+                target=S.CANCELLED,
+                reason=reason or f"Cancelled by {actor}.",
+                fields={"control_by": actor, "control": Control.NONE.value},
+            )
+            return True
+        except StaleStateError:
+            pass
+        try:
+            run_ask(
+                run_id=run_id,
+                control=Control.CANCEL,
+                actor=actor,
+                sources=~Q(control=Control.CANCEL.value),
+            )
+            return True
+        except StaleStateError:
+            state = Run.objects.values_list("state", "control").filter(pk=run_id).first()
+            if state is None or state[0] in TERMINAL or state[1] == Control.CANCEL.value:
+                raise
+    raise stale(run_id, "cancel")
+
+
+def run_ask(*, run_id: UUID, control: Control, actor: str, sources: Q) -> Run:
+    """Ask the owner of a running run for `control`; the first who asks wins.
+
+    Raises:
+        StaleStateError: It is not running any more, or the same or more was asked already.
+    """
+    with transaction.atomic():
+        reach("control.before_update")
+        changed = (
+            Run.objects.filter(pk=run_id, state=S.RUNNING.value)
+            .filter(sources)
+            .update(
+                control=control.value,
+                control_by=actor,
+                updated_at=clock.now(),
+                head_sequence=F("head_sequence") + 1,
+            )
+        )
+        if not changed:
+            raise stale(run_id, control.value)
+        run = Run.objects.get(pk=run_id)
+        event_append(
+            workspace_id=run.workspace_id,
+            run_id=run.pk,
+            sequence=run.head_sequence,
+            kind=EventKind.RUN_CONTROL,
+            payload={"control": control.value, "by": actor},
+        )
+    return run
+
+
+def run_note(*, run: Run, kind: EventKind, payload: Mapping[str, Any]) -> None:
+    """Append an event that moves nothing. Safe at any time: the head is raised by an UPDATE."""
+    with transaction.atomic():
+        Run.objects.filter(pk=run.pk).update(head_sequence=F("head_sequence") + 1)
+        head = Run.objects.values_list("head_sequence", flat=True).get(pk=run.pk)
+        event_append(
+            workspace_id=run.workspace_id,
+            run_id=run.pk,
+            sequence=head,
+            kind=kind,
+            payload=payload,
+        )
+
+
+def wake_after(run: Run) -> None:
+    """Queue the parent whose last child ended, and the next run of the session.
+
+    Called inside the transaction that ended `run`. The parent's row is locked first, so that of
+    two children ending at once the second sees the first; a sweep covers what slips through.
+    """
+    if run.parent_id is not None:
+        list(Run.objects.select_for_update().filter(pk=run.parent_id).values_list("pk"))
+        run_wake_parent(run.parent_id)
+    if run.session_id is not None:
+        run_wake_session(run.session_id)
+
+
+def run_wake_parent(run_id: UUID) -> bool:
+    """Queue a run that waits for children when none is left alive."""
+    if Run.objects.filter(parent_id=run_id, state__in=LIVE).exists():
+        return False
+    return _woken(run_id, WaitKind.CHILDREN)
+
+
+def run_wake_session(session_id: UUID) -> bool:
+    """Queue the oldest run that waits for its turn when the session is free."""
+    runs = Run.objects.filter(session_id=session_id)
+    if runs.filter(state__in=LIVE).exclude(wait_kind=WaitKind.TURN.value).exists():
+        return False
+    waiting = runs.filter(state=S.WAITING.value, wait_kind=WaitKind.TURN.value)
+    oldest = waiting.order_by("pk").values_list("pk", flat=True).first()
+    return oldest is not None and _woken(oldest, WaitKind.TURN)
+
+
+def _woken(run_id: UUID, kind: WaitKind) -> bool:
+    try:
+        run_move(
+            run_id=run_id, target=S.QUEUED, sources={S.WAITING}, where=Q(wait_kind=kind.value)
+        )
+    except StaleStateError:
+        return False
+    return True
+
+
+def stale(run_id: UUID, wanted: str) -> StaleStateError:
+    """Describe who or what won, for the one who came second."""
+    run = Run.objects.filter(pk=run_id).first()
+    if run is None:
+        return StaleStateError(f"The run {run_id} does not exist any more.")
+    by = f" by {run.control_by}" if run.control_by else ""
+    asked = f" and was already asked to {run.control}{by}" if run.control else ""
+    ended = by if run.state == S.CANCELLED.value else ""
+    return StaleStateError(
+        f"The run is {run.state}{ended}{asked}; it cannot {wanted} now.",
+        remedy="Look at it again before you decide.",
+        detail={"state": run.state, "control": run.control, "by": run.control_by},
+    )

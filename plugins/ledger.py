@@ -1,0 +1,47 @@
+"""The effect ledger's state table: what may follow what in the life of one tool call."""
+
+from core.state import StateTable
+from plugins.contracts import CallState, EffectClass
+
+S = CallState
+LEDGER: StateTable[CallState] = StateTable(
+    name="tool call",
+    states=CallState,
+    initial=S.PLANNED,
+    edges={
+        # Straight to committed: a replay takes the outcome from the record and does nothing.
+        S.PLANNED: frozenset(
+            {
+                S.WAITING,
+                S.APPROVED,
+                S.CLAIMED,
+                S.DISPATCHED,
+                S.COMMITTED,
+                S.FAILED,
+                S.DENIED,
+                S.CANCELLED,
+            }
+        ),
+        S.WAITING: frozenset(
+            {S.APPROVED, S.COMMITTED, S.FAILED, S.DENIED, S.EXPIRED, S.CANCELLED}
+        ),
+        S.APPROVED: frozenset({S.CLAIMED, S.CANCELLED}),
+        S.CLAIMED: frozenset({S.CLAIMED, S.DISPATCHED, S.FAILED, S.CANCELLED}),
+        S.DISPATCHED: frozenset(
+            {S.DISPATCHED, S.WAITING, S.COMMITTED, S.FAILED, S.IN_DOUBT, S.CANCELLED}
+        ),
+        S.IN_DOUBT: frozenset({S.PLANNED, S.COMMITTED, S.FAILED}),
+        S.COMMITTED: frozenset({S.COMPENSATED}),
+        S.FAILED: frozenset(),
+        S.DENIED: frozenset(),
+        S.EXPIRED: frozenset(),
+        S.CANCELLED: frozenset(),
+        S.COMPENSATED: frozenset(),
+    },
+)
+SETTLED = frozenset({S.COMMITTED, S.FAILED, S.DENIED, S.EXPIRED, S.CANCELLED, S.COMPENSATED})
+
+# After a crash these may simply be done again: nothing changes, or the target drops the repeat.
+REPEATABLE = frozenset({EffectClass.READ, EffectClass.IDEMPOTENT, EffectClass.KEYED})
+# These need no commit between the intent and the effect: repeating them is always allowed.
+UNCLAIMED = frozenset({EffectClass.READ, EffectClass.IDEMPOTENT})

@@ -1,0 +1,20 @@
+"""Reading the effect ledger."""
+
+from collections.abc import Iterator, Sequence
+from uuid import UUID
+
+from plugins.contracts import CallState
+from plugins.models import ToolCall
+
+
+def calls_of_runs(run_ids: Sequence[UUID]) -> Iterator[tuple[UUID, ToolCall]]:
+    """Yield every ledger entry of these runs with its run id, in the order they were asked."""
+    rows = ToolCall.objects.filter(run_id__in=run_ids).order_by("run_id", "position", "index")
+    for row in rows:
+        yield row.run_id, row
+
+
+def runs_in_doubt(run_ids: Sequence[UUID]) -> set[UUID]:
+    """Return which of these runs still have a call in doubt."""
+    rows = ToolCall.objects.filter(run_id__in=run_ids, state=CallState.IN_DOUBT.value)
+    return set(rows.values_list("run_id", flat=True))
