@@ -5,7 +5,6 @@ its effect; so a process that dies in between has changed nothing, and its claim
 when it is old enough. A failed request changes nothing and frees the key. Streams are not stored.
 """
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.http import HttpResponseBase
+from django.utils.crypto import salted_hmac
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -101,9 +101,12 @@ def key_of(value: str | None) -> str | None:
 
 
 def fingerprint(*, method: str, path: str, body: bytes) -> str:
-    """Return the digest that tells one request from another; `path` includes the query."""
+    """Return what tells one request from another; `path` includes the query.
+
+    Keyed with the site's secret, because a body may hold a password.
+    """
     place = f"{method}\x00{path}\x00".encode("utf-8", "surrogateescape")
-    return hashlib.sha256(place + body).hexdigest()
+    return salted_hmac("agentry.idempotency", place + body, algorithm="sha256").hexdigest()
 
 
 def answer_once(

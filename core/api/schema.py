@@ -54,6 +54,11 @@ class ProblemSchema(AutoSchema):
             answers.setdefault(status, self._problem(status))
         return answers
 
+    def get_request_serializer(self) -> Any:
+        inputs = getattr(self.view, "input_serializers", {})
+        action = getattr(self.view, "action", "")
+        return inputs[action] if action in inputs else super().get_request_serializer()
+
     def _problem_statuses(self) -> list[str]:
         statuses = ["400", "401", "403", "404", "406"]
         if self.method.upper() not in {"GET", "HEAD"}:

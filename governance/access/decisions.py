@@ -70,6 +70,29 @@ def permissions_of(actor: Actor, workspace: Workspace | UUID) -> frozenset[Perm]
     return narrowed(actor, held(actor, workspace_id), workspace_id)
 
 
+def permissions_by_workspace(actor: Actor) -> dict[UUID, frozenset[Perm]]:
+    """Return what the actor may do in each workspace it belongs to, in one query.
+
+    A superuser gets the workspaces it is a member of, with everything. Workspaces where the token
+    leaves nothing are left out.
+    """
+    own = WorkspaceUserPermission.objects.filter(user_id=actor.user_id, user__is_active=True)
+    by_group = WorkspaceGroupPermission.objects.filter(
+        group__user=actor.user_id, group__user__is_active=True
+    )
+    columns = ("content_object_id", "permission__codename")
+    found: dict[UUID, set[Perm]] = {}
+    for workspace_id, codename in own.values_list(*columns).union(by_group.values_list(*columns)):
+        if codename in _BY_CODENAME:
+            found.setdefault(workspace_id, set()).add(_BY_CODENAME[codename])
+    result: dict[UUID, frozenset[Perm]] = {}
+    for workspace_id, perms in found.items():
+        everything = EVERYTHING if actor.is_superuser else frozenset(perms)
+        if left := narrowed(actor, everything, workspace_id):
+            result[workspace_id] = left
+    return result
+
+
 def can(actor: Actor, perm: Perm | str, workspace: Workspace | UUID | None) -> bool:
     """Say whether the actor may do this in the workspace."""
     known = known_perm(perm)

@@ -1,0 +1,1 @@
+"""REST resources of governance: me, workspaces, members, roles, tokens, activity, users."""

@@ -20,7 +20,7 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import GenericViewSet
 
 from core.api import preconditions
-from core.api.idempotency import IdempotencyStore, answer_once
+from core.api.idempotency import HEADER, IdempotencyStore, answer_once
 from core.api.schema import ProblemSchema
 from core.api.serializers import unknown_sentence
 from core.errors import InvalidInputError, NotFoundError, PermissionDeniedError
@@ -41,12 +41,16 @@ class GuardedViewSet(GenericViewSet[Any]):
     """See the module.
 
     `workspace_path` is the path from a row to its workspace, as `access.scope` takes it.
+    `input_serializers` are what an action takes, where that differs from what it shows.
+    `unkeyed_actions` refuse an Idempotency-Key, because their answer must not be stored.
     `unwrapped_actions` manage their own transactions and keys (long waits, streams).
     `query_parameters` are names in the query beside those of pages and filters.
     """
 
     perms: ClassVar[Mapping[str, Perm | None]] = {}
     workspace_path: ClassVar[str] = "workspace"
+    input_serializers: ClassVar[Mapping[str, type[BaseSerializer[Any]]]] = {}
+    unkeyed_actions: ClassVar[frozenset[str]] = frozenset()
     unwrapped_actions: ClassVar[frozenset[str]] = frozenset()
     query_parameters: ClassVar[frozenset[str]] = frozenset()
     problem_statuses: ClassVar[Mapping[str, tuple[int, ...]]] = {}
@@ -77,6 +81,7 @@ class GuardedViewSet(GenericViewSet[Any]):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         self._refuse_unknown_parameters(request)
+        self._refuse_key(request)
         method = str(request.method).lower()
         handler = getattr(self, method)
         wrapped = request.method not in SAFE_METHODS and self.action not in self.unwrapped_actions
@@ -97,6 +102,14 @@ class GuardedViewSet(GenericViewSet[Any]):
     def _run(self, handler: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
         response: HttpResponseBase = handler(*args, **kwargs)
         return response
+
+    def _refuse_key(self, request: Request) -> None:
+        if self.action in self.unkeyed_actions and HEADER in request.headers:
+            raise InvalidInputError(
+                f"This request takes no {HEADER}: its answer is a secret, which is never stored.",
+                remedy="Send it without; on a lost answer, revoke what was issued.",
+                fields={HEADER: ["Not accepted here."]},
+            )
 
     def _refuse_unknown_parameters(self, request: Request) -> None:
         known = set(self.query_parameters)
@@ -233,8 +246,9 @@ class GuardedViewSet(GenericViewSet[Any]):
 
     def checked(self, *, partial: bool = False) -> dict[str, Any]:
         """Return the validated input of this request."""
-        serializer: BaseSerializer[Any] = self.get_serializer(
-            data=self.request.data, partial=partial
+        kind = self.input_serializers.get(self.action, self.get_serializer_class())
+        serializer = kind(
+            data=self.request.data, partial=partial, context=self.get_serializer_context()
         )
         serializer.is_valid(raise_exception=True)
         return dict(serializer.validated_data)

@@ -1,11 +1,14 @@
+import re
+
 from django.core.validators import RegexValidator
 from django.db import models
 
 from core.ids import new_id
 from governance.contracts import Perm
 
+NAME_REGEX = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
 NAME_PATTERN = RegexValidator(
-    r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+    NAME_REGEX,
     "Use 1 to 63 lower-case letters, digits and inner hyphens.",
 )
 

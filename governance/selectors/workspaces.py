@@ -1,5 +1,6 @@
 """Workspaces, their members and their roles."""
 
+import re
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -7,6 +8,9 @@ from django.db.models import Q, QuerySet
 from governance import access
 from governance.contracts import Actor, Perm
 from governance.models import Membership, Role, Workspace
+from governance.models.workspace import NAME_REGEX
+
+_UUID_FORM = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
 
 
 def workspace_list(actor: Actor) -> QuerySet[Workspace]:
@@ -41,7 +45,6 @@ def role_list(actor: Actor, *, workspace: Workspace) -> QuerySet[Role]:
 def _match(ref: str | UUID) -> Q:
     if isinstance(ref, UUID):
         return Q(pk=ref)
-    try:
-        return Q(pk=UUID(ref)) if len(ref) == 36 else Q(name=ref)
-    except ValueError:
-        return Q(name=ref)
+    if _UUID_FORM.match(ref):
+        return Q(pk=UUID(ref))
+    return Q(name=ref) if NAME_REGEX.match(ref) else Q(pk__in=())

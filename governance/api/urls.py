@@ -1,0 +1,37 @@
+"""Addresses of the governance API, below `/api/v1/`."""
+
+from typing import Any, TypeAlias
+
+from django.urls import path
+
+from governance.api import views
+
+_Actions: TypeAlias = dict[str, Any]
+
+_MANY: _Actions = {"get": "list", "post": "create"}
+_ONE: _Actions = {"get": "retrieve", "patch": "partial_update"}
+_ONE_ENDING: _Actions = {**_ONE, "delete": "destroy"}
+_IN_WORKSPACE = "workspaces/<str:workspace>"
+
+urlpatterns = [
+    path("me", views.MeViewSet.as_view({"get": "retrieve"}), name="me"),
+    path("workspaces", views.WorkspaceViewSet.as_view(_MANY), name="workspaces"),
+    path(_IN_WORKSPACE, views.WorkspaceViewSet.as_view(_ONE), name="workspace"),
+    path(f"{_IN_WORKSPACE}/members", views.MemberViewSet.as_view(_MANY), name="members"),
+    path(
+        f"{_IN_WORKSPACE}/members/<uuid:pk>",
+        views.MemberViewSet.as_view(_ONE_ENDING),
+        name="member",
+    ),
+    path(f"{_IN_WORKSPACE}/roles", views.RoleViewSet.as_view(_MANY), name="roles"),
+    path(f"{_IN_WORKSPACE}/roles/<uuid:pk>", views.RoleViewSet.as_view(_ONE_ENDING), name="role"),
+    path("tokens", views.TokenViewSet.as_view(_MANY), name="tokens"),
+    path(
+        "tokens/<uuid:pk>",
+        views.TokenViewSet.as_view({"get": "retrieve", "delete": "destroy"}),
+        name="token",
+    ),
+    path("activity", views.ActivityViewSet.as_view({"get": "list"}), name="activity"),
+    path("users", views.UserViewSet.as_view(_MANY), name="users"),
+    path("users/<uuid:pk>", views.UserViewSet.as_view(_ONE), name="user"),
+]

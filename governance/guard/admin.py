@@ -1,0 +1,227 @@
+"""GuardedAdmin: admin pages whose every row, form and choice passes the decision point.
+
+A subclass says `view_perm` and, if people may change rows here, `edit_perm`; without the second it
+is read-only. Lists, forms, related choices and list filters show only what the actor may see.
+Changes go through services: `save_row` and `delete_row` call them, and their errors come back as a
+message on the page with nothing changed.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
+
+from django.contrib import admin, messages
+from django.contrib.admin.filters import RelatedFieldListFilter
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied, ValidationError
+from django.db import transaction
+from django.db.models import ForeignKey, ManyToManyField, Model, QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+
+from core.errors import DomainError, NotAuthenticatedError
+from governance import access
+from governance.contracts import Actor, Perm
+from governance.guard.authentication import actor_of
+from governance.models import User, Workspace
+from governance.selectors.users import user_list
+from governance.services.activity import recorded_as
+
+if TYPE_CHECKING:
+    _ModelAdmin = admin.ModelAdmin[Any]
+else:  # generic for the type checker only
+    _ModelAdmin = admin.ModelAdmin
+
+SITE_ADMIN: Final = "site-admin"  # superusers, for rows outside any workspace
+
+Needed: TypeAlias = Perm | str
+
+
+class ScopedRelatedFilter(RelatedFieldListFilter):
+    """A list filter that offers only related rows the actor may see."""
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[Any]:
+        rows = model_admin.related_rows(field, request)
+        return [(str(row.pk), str(row)) for row in rows]
+
+
+class GuardedAdmin(_ModelAdmin):
+    """See the module. `workspace_path` is as `access.scope` takes it; None: a site admin's rows."""
+
+    view_perm: ClassVar[Needed | None] = None
+    edit_perm: ClassVar[Needed | None] = None
+    can_add: ClassVar[bool] = False
+    can_delete: ClassVar[bool] = False
+    workspace_path: ClassVar[str] = "workspace"
+    show_full_result_count = False
+
+    def __init__(self, model: type[Model], admin_site: admin.AdminSite) -> None:
+        if self.view_perm is None:
+            raise ImproperlyConfigured(
+                f"{type(self).__name__} declares no view_perm; nobody could open it."
+            )
+        super().__init__(model, admin_site)
+
+    # --- may they ---------------------------------------------------------------------------------
+
+    def actor(self, request: HttpRequest) -> Actor:
+        return actor_of(request)
+
+    def workspace_of(self, row: Any) -> Any:
+        """Return the workspace (or its id) a row belongs to, along `workspace_path`."""
+        for part in self.workspace_path.split("__"):
+            row = getattr(row, part)
+        return row
+
+    def _may(self, request: HttpRequest, needed: Needed | None, row: Any | None) -> bool:
+        if needed is None:
+            return False
+        try:
+            actor = self.actor(request)
+        except NotAuthenticatedError:
+            return False
+        if needed == SITE_ADMIN:
+            return actor.is_superuser
+        if row is None:
+            return actor.is_superuser or access.permitted_workspace_ids(actor, needed).exists()
+        return access.can(actor, needed, self.workspace_of(row))
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self._may(request, self.view_perm, None)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        return self._may(request, self.view_perm, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        return self._may(request, self.edit_perm, obj)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.can_add and self._may(request, self.edit_perm, None)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        return self.can_delete and self._may(request, self.edit_perm, obj)
+
+    # --- what they see ----------------------------------------------------------------------------
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows = super().get_queryset(request)
+        actor = self.actor(request)
+        if self.view_perm is None or self.view_perm == SITE_ADMIN:
+            return rows if actor.is_superuser else rows.none()
+        return access.scope(actor, self.view_perm, rows, field=self.workspace_path)
+
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
+        return [
+            (item, ScopedRelatedFilter) if self._is_relation(item) else item
+            for item in super().get_list_filter(request)
+        ]
+
+    def _is_relation(self, item: Any) -> bool:
+        if not isinstance(item, str) or "__" in item or not hasattr(self.model, item):
+            return False
+        return bool(self.opts.get_field(item).is_relation)
+
+    def related_rows(self, field: Any, request: HttpRequest) -> QuerySet[Any]:
+        """Return the rows of a related model the actor may see and choose; unknown ones: none."""
+        actor = self.actor(request)
+        related: Any = field.related_model
+        needed = self.edit_perm if self.edit_perm not in {None, SITE_ADMIN} else self.view_perm
+        if related is Workspace and needed not in {None, SITE_ADMIN}:
+            return access.scope(actor, str(needed), Workspace.objects.all(), field="pk")
+        if related is User:
+            return user_list(actor)
+        keeper = self.admin_site._registry.get(related)
+        if isinstance(keeper, GuardedAdmin):
+            return keeper.get_queryset(request)
+        rows: QuerySet[Any] = related._default_manager.all()
+        return rows if actor.is_superuser else rows.none()
+
+    def formfield_for_foreignkey(
+        self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
+    ) -> Any:
+        kwargs.setdefault("queryset", self.related_rows(db_field, request))
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def formfield_for_manytomany(
+        self, db_field: "ManyToManyField[Any, Any]", request: HttpRequest, **kwargs: Any
+    ) -> Any:
+        kwargs.setdefault("queryset", self.related_rows(db_field, request))
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+    # --- what they change -------------------------------------------------------------------------
+
+    def save_row(self, actor: Actor, row: Any, form: "ModelForm[Any]", *, is_new: bool) -> Any:
+        """Call the service that creates or changes the row; return it as stored."""
+        raise NotImplementedError(f"{type(self).__name__} may edit but has no save_row")
+
+    def delete_row(self, actor: Actor, row: Any) -> None:
+        """Call the service that deletes or ends the row."""
+        raise NotImplementedError(f"{type(self).__name__} may delete but has no delete_row")
+
+    def save_model(
+        self, request: HttpRequest, obj: Any, form: "ModelForm[Any]", change: bool
+    ) -> None:
+        stored = self.save_row(self.actor(request), obj, form, is_new=not change)
+        obj.pk = stored.pk
+        obj._state.adding = False
+        if not self.get_queryset(request).filter(pk=obj.pk).exists():
+            raise PermissionDenied("The change would put the row out of your reach.")
+
+    def save_related(
+        self, request: HttpRequest, form: "ModelForm[Any]", formsets: Any, change: bool
+    ) -> None:
+        """Do nothing: services have stored everything, relations included."""
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        self.delete_row(self.actor(request), obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        with transaction.atomic():
+            for row in queryset:
+                self.delete_row(self.actor(request), row)
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        return self._with_errors_shown(
+            request,
+            lambda: super(GuardedAdmin, self).changeform_view(
+                request, object_id, form_url, extra_context
+            ),
+        )
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        return self._with_errors_shown(
+            request,
+            lambda: super(GuardedAdmin, self).delete_view(request, object_id, extra_context),
+        )
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        return self._with_errors_shown(
+            request, lambda: super(GuardedAdmin, self).changelist_view(request, extra_context)
+        )
+
+    def _with_errors_shown(
+        self, request: HttpRequest, work: Callable[[], HttpResponse]
+    ) -> HttpResponse:
+        """Run a view as the signed-in actor; show an expected failure on the page it came from."""
+        try:
+            actor = self.actor(request)
+        except NotAuthenticatedError:
+            raise PermissionDenied from None
+        try:
+            with recorded_as(actor):
+                return work()
+        except DomainError as error:
+            if request.method != "POST":
+                raise PermissionDenied(str(error)) from error
+            self.message_user(request, str(error), messages.ERROR)
+        except ValidationError as error:
+            self.message_user(request, " ".join(error.messages), messages.ERROR)
+        return HttpResponseRedirect(request.get_full_path())
