@@ -1,0 +1,1 @@
+"""The commands, one noun a file; each registers its own with the program."""

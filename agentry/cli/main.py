@@ -1,0 +1,72 @@
+"""The `agentry` program: all commands, put together."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from agentry.cli.commands import (
+    account,
+    agents,
+    applying,
+    calls,
+    catalogue,
+    checking,
+    importing,
+    running,
+    runs,
+    shell,
+    tokens,
+)
+from agentry.cli.exits import ExitCode
+
+app = typer.Typer(
+    name="agentry",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from agentry.client.transport import client_version
+
+        print(f"agentry {client_version()}")
+        raise typer.Exit(ExitCode.OK)
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which one.")
+    ] = False,
+) -> None:
+    """Start, watch and steer durable agent runs on an Agentry server.
+
+    Sign in with `agentry login`, look around with `agentry doctor`, then `agentry run "your task"`.
+    """
+
+
+for part in (
+    running,
+    runs,
+    agents,
+    applying,
+    importing,
+    catalogue,
+    calls,
+    tokens,
+    account,
+    checking,
+    shell,
+):
+    part.register(app)
+
+
+def main() -> None:
+    try:
+        app(prog_name="agentry")
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.INTERRUPTED)

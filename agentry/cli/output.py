@@ -1,0 +1,127 @@
+"""How data is printed: tables for people, JSON and YAML for programs. Data goes to stdout, talk
+about it to stderr."""
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from agentry.cli.terminal import console, escaped, is_terminal, one_line, plain
+
+
+class OutputFormat(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
+Row: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """`value` is a key of the row or a function of it. The text is cut to `width`."""
+
+    title: str
+    value: str | Callable[[Row], object]
+    width: int = 60
+
+    def text(self, row: Row) -> str:
+        value = row.get(self.value) if isinstance(self.value, str) else self.value(row)
+        return one_line(shown(value), width=self.width)
+
+
+def shown(value: object) -> str:
+    """A value as people read it."""
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping | list | tuple):
+        return compact(value)
+    return str(value)
+
+
+def compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(", ", ": "), default=str)
+
+
+def print_table(rows: Sequence[Row], columns: Sequence[Column]) -> None:
+    cells = [[column.text(row) for column in columns] for row in rows]
+    titles = [column.title for column in columns]
+    if is_terminal(sys.stdout):
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for number, title in enumerate(titles):
+            table.add_column(title, no_wrap=number == 0, overflow="fold")
+        for cell_row in cells:
+            table.add_row(*(Text(cell, style=_style(cell)) for cell in cell_row))
+        console().print(table)
+        return
+    widths = [max(len(row[i]) for row in [titles, *cells]) for i in range(len(titles))]
+    for row in [titles, *cells]:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print(line.rstrip())
+
+
+_STATE_STYLES = {
+    "succeeded": "green",
+    "committed": "green",
+    "published": "green",
+    "failed": "red",
+    "denied": "red",
+    "in_doubt": "bold yellow",
+    "cancelled": "dim",
+    "running": "cyan",
+    "waiting": "yellow",
+    "paused": "yellow",
+    "yielded": "yellow",
+}
+
+
+def _style(cell: str) -> str:
+    return _STATE_STYLES.get(cell.split(" ", maxsplit=1)[0], "")
+
+
+def print_fields(record: Row, fields: Sequence[tuple[str, object]]) -> None:
+    """A record as `title: value` lines."""
+    width = max(len(title) for title, _ in fields) + 1
+    for title, value in fields:
+        text = plain(shown(value))
+        first, *rest = text.split("\n") or [""]
+        print(f"{title + ':':<{width}} {first}".rstrip())
+        for line in rest:
+            print(f"{'':<{width}} {line}".rstrip())
+
+
+def print_document(value: Any, form: OutputFormat) -> None:
+    if form is OutputFormat.YAML:
+        import yaml
+
+        text = yaml.safe_dump(value, allow_unicode=True, sort_keys=False, width=100)
+    else:
+        text = json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n"
+    sys.stdout.write(escaped(text))
+    sys.stdout.flush()
+
+
+def seconds_ago(text: object, now: datetime | None = None) -> str:
+    """An ISO time as its age: `12s`, `5m`, `3h`, `8d`."""
+    if not isinstance(text, str):
+        return "-"
+    try:
+        then = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    if then.tzinfo is None:
+        then = then.replace(tzinfo=UTC)
+    age = int(((now or datetime.now(UTC)) - then).total_seconds())
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if abs(age) >= size:
+            return f"{age // size}{unit}"
+    return f"{age}s"
