@@ -244,8 +244,8 @@ class Hub:
             await self._wait_for_work()
             if (pause := last + TICK_SECONDS - monotonic()) > 0:
                 await asyncio.sleep(pause)
-            last = monotonic()
             self._take_in()
+            last = monotonic()
             for stream in [item for item in self._streams.values() if item.due_at <= last]:
                 if stream.members:
                     await self._advance(stream)

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs
 
 from core.api.problems import CONTENT_TYPE, problem_headers, problem_json, problem_of
 from core.errors import DomainError
+from governance.guard.consumers import AccessGate
 from observability import live
 from observability.live.frames import EventsFrame, HeadFrame, error_frame
 from observability.live.subscription import Closed
@@ -53,22 +54,24 @@ class EventStream:
             self._loop.call_soon_threadsafe(self._viewer.close)
 
 
-async def open_stream(gate: Gate, scope: Scope, target: Target) -> EventStream:
+async def open_stream(scope: Scope, target: Target, *, gate: Gate | None = None) -> EventStream:
     """Check the request and return the body of the answer (to be sent with `HEADERS`).
 
     Raises a DomainError before anything is sent.
     """
     return EventStream(
-        await Viewer.open(live.hub(), gate, scope, target, resume_cursor(scope))
+        await Viewer.open(
+            live.hub(), gate or AccessGate(), scope, target, resume_cursor(scope)
+        )
     )
 
 
 async def serve(
-    scope: Scope, receive: _Receive, send: _Send, *, gate: Gate, target: Target
+    scope: Scope, receive: _Receive, send: _Send, *, target: Target, gate: Gate | None = None
 ) -> None:
     """Answer one GET request with a stream, or with a problem document."""
     try:
-        body = await open_stream(gate, scope, target)
+        body = await open_stream(scope, target, gate=gate)
     except DomainError as error:
         await _answer_problem(scope, send, error)
         return

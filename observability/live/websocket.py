@@ -15,8 +15,10 @@ from urllib.parse import parse_qs
 import msgspec
 import structlog
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.urls import path
 
 from core.errors import DomainError
+from governance.guard.consumers import AccessGate, accepted_subprotocol
 from observability import live
 from observability.live.frames import PONG, Frame, error_frame
 from observability.live.subscription import Closed
@@ -49,11 +51,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
     """Base of the two views; subclasses say what is followed."""
 
     channel_layer_alias = None  # news comes from the hub; a channel a viewer would be waste
-    gate: Gate | None = None
 
     def __init__(self, gate: Gate | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._gate = gate or self.gate
+        self._gate: Gate = gate or AccessGate()
         self._viewer: Viewer | None = None
         self._pump: asyncio.Task[None] | None = None
         self._bad_messages = 0
@@ -63,9 +64,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         raise NotImplementedError
 
     async def connect(self) -> None:
-        await self.accept()
-        if self._gate is None:
-            raise RuntimeError(f"{type(self).__name__} was routed without a gate.")
+        await self.accept(subprotocol=accepted_subprotocol(self.scope))
         try:
             self._viewer = await Viewer.open(
                 live.hub(), self._gate, self.scope, self.target(), _after(self.scope)
@@ -115,8 +114,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
                         await self.base_send({"type": "websocket.send", "text": text})
         except Closed as end:
             await self._end(end.code, end.reason)
-        except TimeoutError:
+        except TimeoutError:  # before OSError, which it is
             await self._end(CLOSE_TOO_SLOW, "The viewer does not take its frames; resume later.")
+        except OSError:
+            self._is_closed = True  # the client has gone; it comes back with its cursor
         except Exception:
             log.exception("live.socket_failed", topic=viewer.topic.key)
             await self._end(CLOSE_INTERNAL, "Delivery failed; connect again with your cursor.")
@@ -159,6 +160,12 @@ class WorkspaceConsumer(LiveConsumer):
 
     def target(self) -> Target:
         return Target(workspace=self.scope["url_route"]["kwargs"]["name"])
+
+
+websocket_urlpatterns = [
+    path("ws/runs/<uuid:run_id>", RunConsumer.as_asgi()),
+    path("ws/workspaces/<slug:name>", WorkspaceConsumer.as_asgi()),
+]
 
 
 def _after(scope: dict[str, Any]) -> str | None:

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 from urllib.request import urlopen
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -33,8 +33,10 @@ def workspace_id(name: str) -> UUID:
 def configure() -> None:
     import django
     import environ
+    import structlog
     from django.conf import settings
 
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=sys.stderr))
     database = environ.Env.db_url_config(os.environ["DATABASE_URL"])
     if database["ENGINE"].endswith("sqlite3"):
         database["OPTIONS"] = {
@@ -43,7 +45,17 @@ def configure() -> None:
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
         }
     settings.configure(
-        INSTALLED_APPS=["core.apps.CoreConfig", "observability.apps.ObservabilityConfig"],
+        INSTALLED_APPS=[
+            "core.apps.CoreConfig",
+            "governance.apps.GovernanceConfig",
+            "observability.apps.ObservabilityConfig",
+            "django.contrib.auth",
+            "django.contrib.contenttypes",
+            "guardian",
+            "auditlog",
+        ],
+        AUTH_USER_MODEL="governance.User",
+        ANONYMOUS_USER_NAME=None,
         DATABASES={"default": database},
         USE_TZ=True,
         REDIS_URL=os.environ.get("REDIS_URL", ""),
@@ -54,10 +66,10 @@ def configure() -> None:
 
 
 def migrate() -> None:
-    from django.core.management import call_command
     from django.db import connection
+    from django.db.migrations.executor import MigrationExecutor
 
-    call_command("migrate", verbosity=0)
+    MigrationExecutor(connection).migrate([("observability", "0001_initial")])
     connection.close()
 
 
@@ -186,9 +198,11 @@ def make_app() -> Any:
         query = dict(parse_qsl(scope["query_string"].decode()))
         if kind == "runs":
             target = Target(run_id=UUID(rest[0]))
-            await sse.serve(scope, receive, send, gate=gate, target=target)
+            await sse.serve(scope, receive, send, target=target, gate=gate)
         elif kind == "workspaces":
-            await sse.serve(scope, receive, send, gate=gate, target=Target(workspace=rest[0]))
+            await sse.serve(
+                scope, receive, send, target=Target(workspace=rest[0]), gate=gate
+            )
         else:
             answer = control(kind, query)
             await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -215,6 +229,7 @@ def make_app() -> Any:
 
 def serve() -> None:
     import uvicorn
+    import uvloop
 
     configure()
     migrate()
@@ -223,8 +238,11 @@ def serve() -> None:
     listener.listen(512)
     sys.stdout.write(json.dumps({"port": listener.getsockname()[1]}) + "\n")
     sys.stdout.flush()
-    config = uvicorn.Config(make_app(), log_level="warning", ws_ping_interval=None)
-    asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
+    config = uvicorn.Config(
+        make_app(), log_level="warning", ws_ping_interval=None, ws_per_message_deflate=False
+    )
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(uvicorn.Server(config).serve(sockets=[listener]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +262,10 @@ class LiveServer:
     def control(self, path: str) -> Any:
         with urlopen(f"{self.http}/{path}", timeout=10) as answer:  # noqa: S310
             return json.load(answer)
+
+    def write(self, **order: Any) -> None:
+        """Write from a thread of the server process, as the embedded engine does."""
+        self.control("write?" + urlencode({"order": json.dumps(order)}))
 
     def writing(self, order: Mapping[str, Any]) -> "subprocess.Popen[bytes]":
         """Start a writer process; its news reaches the server over Redis."""
@@ -275,7 +297,7 @@ def serving(*, database_url: str, redis_url: str = "") -> Iterator[LiveServer]:
 def _spawn(arguments: list[str], environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         [sys.executable, "-m", "tests.integration.observability.kit", *arguments],
-        stdout=subprocess.PIPE,
+        stdout=subprocess.PIPE if arguments == ["serve"] else subprocess.DEVNULL,
         env=dict(environment),
     )
 

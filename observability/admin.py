@@ -1,0 +1,62 @@
+"""Traces in the admin: to read, never to change."""
+
+import json
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from governance import access
+from governance.contracts import Perm
+from governance.guard.admin import GuardedAdmin
+from observability.models import Blob, TraceEvent
+
+_PREVIEW_CHARACTERS = 20_000
+
+
+@admin.register(TraceEvent)
+class TraceEventAdmin(GuardedAdmin):
+    """One event a row. The payload is a field only for those who may see payloads."""
+
+    view_perm = Perm.RUN_VIEW
+    workspace_path = "workspace_id"
+    list_display = ("at", "run_id", "sequence", "kind")
+    list_filter = ("kind",)
+    ordering = ("-id",)
+
+    def get_fields(self, request: HttpRequest, obj: Any | None = None) -> tuple[str, ...]:
+        is_visible = obj is not None and access.may_see_payload(
+            self.actor(request), obj.workspace_id
+        )
+        return ("run_id", "sequence", "kind", "at", "shown" if is_visible else "hidden")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> tuple[str, ...]:
+        return self.get_fields(request, obj)
+
+    @admin.display(description="Payload")
+    def shown(self, event: TraceEvent) -> str:
+        return json.dumps(event.payload, indent=2, ensure_ascii=False)
+
+    @admin.display(description="Payload")
+    def hidden(self, event: TraceEvent) -> str:
+        return "Hidden: seeing it takes the permission run.payload."
+
+
+@admin.register(Blob)
+class BlobAdmin(GuardedAdmin):
+    """One stored text a row; only for those who may see payloads."""
+
+    view_perm = Perm.RUN_PAYLOAD
+    workspace_path = "workspace_id"
+    list_display = ("created_at", "digest", "media_type", "size_bytes")
+    list_filter = ("media_type",)
+    search_fields = ("digest",)
+    ordering = ("-id",)
+    fields = ("digest", "media_type", "size_bytes", "created_at", "preview")
+    readonly_fields = fields
+
+    @admin.display(description="Beginning")
+    def preview(self, blob: Blob) -> str:
+        return bytes(blob.content[: 4 * _PREVIEW_CHARACTERS]).decode(errors="replace")[
+            :_PREVIEW_CHARACTERS
+        ]

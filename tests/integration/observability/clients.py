@@ -1,0 +1,101 @@
+"""Clients that lose their connection on purpose and come back with their cursor."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing
+from typing import Any
+
+import httpx2
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+PATIENCE_SECONDS = 30.0
+
+
+async def ws_frames(url: str) -> AsyncIterator[dict[str, Any]]:
+    """Yield frames until the server closes; then raise what the library raises."""
+    async with connect(url, compression=None, ping_interval=None) as socket:
+        while True:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                yield json.loads(await socket.recv())
+
+
+async def ws_events_cut(url: str, *, total: int, cuts: int, seed: int) -> list[dict[str, Any]]:
+    """Collect `total` events while the connection is torn `cuts` times at random places."""
+    pick = random.Random(seed)
+    seen: list[dict[str, Any]] = []
+    cursor = "0"
+    for cut in range(cuts + 1):
+        goal = total if cut == cuts else min(total, len(seen) + pick.randint(0, 2 * total // cuts))
+        socket = await connect(f"{url}&after={cursor}", compression=None, ping_interval=None)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while len(seen) < goal:
+                frame = json.loads(await socket.recv())
+                if frame["type"] == "events":
+                    seen += frame["events"]
+                    cursor = frame["cursor"]
+        tear(socket)
+    return seen
+
+
+def tear(socket: ClientConnection) -> None:
+    """End the connection without a word, as a lost network does."""
+    socket.transport.abort()
+
+
+async def sse_events(
+    url: str, *, headers: dict[str, str] | None = None
+) -> AsyncIterator[dict[str, str]]:
+    """Yield the fields of each server-sent event; comments come as {"comment": …}."""
+    async with (
+        httpx2.AsyncClient(timeout=PATIENCE_SECONDS) as client,
+        client.stream("GET", url, headers=headers or {}) as answer,
+    ):
+        assert answer.status_code == 200, await answer.aread()
+        fields: dict[str, str] = {}
+        async for line in answer.aiter_lines():
+            if line:
+                name, _, value = line.partition(": ")
+                fields[name or "comment"] = value or line
+            elif fields:
+                yield fields
+                fields = {}
+
+
+async def sse_events_cut(url: str, *, total: int, cuts: int, seed: int) -> list[dict[str, Any]]:
+    """Like `ws_events_cut`, resuming with Last-Event-ID; reads to `event: end` at last."""
+    pick = random.Random(seed)
+    seen: list[dict[str, Any]] = []
+    cursor = ""
+    for cut in range(cuts + 1):
+        is_last = cut == cuts
+        goal = min(total, len(seen) + pick.randint(0, 2 * total // cuts))
+        stream = sse_events(url, headers={"Last-Event-ID": cursor} if cursor else {})
+        async with aclosing(stream):
+            async for fields in stream:
+                if fields.get("event") == "end":
+                    break
+                if "id" in fields:
+                    cursor = fields["id"]
+                    seen.append(json.loads(fields["data"]))
+                if len(seen) >= goal and not is_last:
+                    break
+    return seen
+
+
+def sequences(events: Iterable[dict[str, Any]]) -> list[int]:
+    return [event["sequence"] for event in events]
+
+
+async def close_code(url: str) -> tuple[int, list[dict[str, Any]]]:
+    """Return how the server closed the connection, and every frame before."""
+    frames: list[dict[str, Any]] = []
+    try:
+        async for frame in ws_frames(url):
+            frames.append(frame)
+    except ConnectionClosed as closed:
+        assert closed.rcvd is not None, "the connection broke without a close frame"
+        return closed.rcvd.code, frames
+    raise AssertionError("unreachable: frames end by an exception")
