@@ -199,10 +199,16 @@ class Workspace:
                     if error.errno != errno.ELOOP:
                         raise
                     raise self._refusal(fd, parts[-1], parts, "file") from error
-        with os.fdopen(file_fd, "rb") as file:
+        try:
             status = os.fstat(file_fd)
+            if stat.S_ISDIR(status.st_mode):
+                raise ToolError(f"{shown_path(parts)} is a folder, not a file.", remedy="Use ls.")
             if not stat.S_ISREG(status.st_mode):
                 raise ToolError(f"{shown_path(parts)} is a {_kind_of(status.st_mode)}, not a file.")
+        except ToolError:
+            os.close(file_fd)
+            raise
+        with os.fdopen(file_fd, "rb") as file:
             yield file, status
 
     def read(self, parts: Parts, *, max_bytes: int = MAX_FILE_BYTES) -> tuple[bytes, int]:

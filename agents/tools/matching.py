@@ -17,6 +17,8 @@ from typing import BinaryIO, Protocol
 
 import msgspec
 
+from agents.tools.confine import MAX_FILE_BYTES
+from agents.tools.text import replaced
 from plugins.errors import InvalidArgumentsError, ToolError
 
 MAX_SECONDS = 10.0
@@ -46,7 +48,7 @@ class _Literal:
         return [index for index, line in enumerate(text.split("\n")) if self._wanted in line]
 
     def replace(self, text: str, replacement: str) -> tuple[str, int]:
-        return text.replace(self._wanted, replacement), text.count(self._wanted)
+        return replaced(text, self._wanted, replacement, MAX_FILE_BYTES)
 
 
 class _Failure(msgspec.Struct):

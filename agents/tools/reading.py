@@ -309,7 +309,7 @@ class _Search:
         if self._read_bytes > MAX_GREP_TOTAL_BYTES:
             self._stopped = f"stopped after {MAX_GREP_TOTAL_BYTES} bytes of text"
             return False
-        text = data.decode(errors="replace")
+        text = data.decode(errors="replace").removesuffix("\n")
         indexes = found.lines(text)
         if indexes:
             self.files += 1
@@ -325,8 +325,9 @@ class _Search:
         around = self._wanted.context_lines
         first, last = max(0, index - around), min(len(lines), index + around + 1)
         block = [
-            f"{path}:{at + 1}{':' if at == index else '-'}{cut_line(lines[at], 500)}"
+            f"{path}{mark}{at + 1}{mark}{cut_line(lines[at], 500)}"
             for at in range(first, last)
+            for mark in (":" if at == index else "-")
         ]
         if around:
             block.append("--")

@@ -76,3 +76,15 @@ def bounded(lines: Sequence[str], noun: str, remedy: str, limit: int) -> str:
     if left:
         kept.append(f"[truncated, {left} more {noun}; {remedy}]")
     return "\n".join(kept)
+
+
+def replaced(text: str, old: str, new: str, limit: int) -> tuple[str, int]:
+    """Replace every `old`; the size is computed before anything of that size is made."""
+    count = text.count(old)
+    size = len(text) + count * (len(new) - len(old))
+    if size > limit:
+        raise ToolError(
+            f"The result would be {size} characters; at most {limit} can be written.",
+            remedy="Replace less at once.",
+        )
+    return text.replace(old, new), count

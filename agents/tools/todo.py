@@ -40,19 +40,25 @@ class TodoItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ItemArguments(Arguments, frozen=True, kw_only=True):
-    id: Annotated[
-        str | UnsetType,
-        Meta(
-            min_length=1,
-            max_length=40,
-            description="Needed to update an item; a new one without an id gets the next number.",
-        ),
-    ] = UNSET
-    content: Annotated[
-        str | UnsetType,
-        Meta(min_length=1, max_length=1000, description="What is to be done; needed to add."),
-    ] = UNSET
-    status: Annotated[Status | UnsetType, Meta(description="How far it is.")] = UNSET
+    id: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=40,
+                description="Names the item to update; a new one without an id gets a number.",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    content: (
+        Annotated[
+            str,
+            Meta(min_length=1, max_length=1000, description="What is to be done; needed to add."),
+        ]
+        | UnsetType
+    ) = UNSET
+    status: Annotated[Status, Meta(description="How far it is.")] | UnsetType = UNSET
 
 
 class TodoArguments(Arguments, frozen=True, kw_only=True):

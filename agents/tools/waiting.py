@@ -19,17 +19,23 @@ MAX_WAIT_SECONDS = 30 * 24 * 3600
 
 
 class WaitArguments(Arguments, frozen=True, kw_only=True):
-    seconds: Annotated[
-        float | UnsetType,
-        Meta(ge=0, le=MAX_WAIT_SECONDS, description="How long to wait, at most 30 days."),
-    ] = UNSET
-    until: Annotated[
-        str | UnsetType,
-        Meta(
-            max_length=40,
-            description="Or when to go on: a time with its offset, such as 2030-01-31T09:00:00Z.",
-        ),
-    ] = UNSET
+    seconds: (
+        Annotated[
+            float,
+            Meta(ge=0, le=MAX_WAIT_SECONDS, description="How long to wait, at most 30 days."),
+        ]
+        | UnsetType
+    ) = UNSET
+    until: (
+        Annotated[
+            str,
+            Meta(
+                max_length=40,
+                description="Or when to go on, with the offset: 2030-01-31T09:00:00Z.",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class WaitTool:

@@ -20,7 +20,7 @@ from agents.tools.confine import (
     parse_path,
     shown_path,
 )
-from agents.tools.text import cut_line, line_of, numbered, text_of
+from agents.tools.text import cut_line, line_of, numbered, replaced, text_of
 from plugins.contracts import EffectClass, ToolContext, ToolResult, ToolSpec
 from plugins.errors import ToolError
 
@@ -111,13 +111,16 @@ class EditArguments(Arguments, frozen=True, kw_only=True):
     replace_all: Annotated[
         bool, Meta(description="Replace every place where old_string stands.")
     ] = False
-    count: Annotated[
-        int | UnsetType,
-        Meta(
-            ge=1,
-            description="How many places there must be; all are replaced. Default: exactly 1.",
-        ),
-    ] = UNSET
+    count: (
+        Annotated[
+            int,
+            Meta(
+                ge=1,
+                description="How many places there must be; all are replaced. Default: exactly 1.",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class EditTool:
@@ -175,7 +178,7 @@ def _replaced(path: str, text: str, wanted: EditArguments) -> tuple[str, int, in
             f"not {expected}.",
             remedy="Add lines around it to name one place, or set replace_all.",
         )
-    return text.replace(old, new), text.index(old), found
+    return replaced(text, old, new, MAX_FILE_BYTES)[0], text.index(old), found
 
 
 def _places(text: str, wanted: str) -> str:
