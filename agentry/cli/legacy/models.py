@@ -28,10 +28,17 @@ _OPTIONS = {
 }
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_UNSTRICT = re.compile(r"[^a-z0-9_-]+")
 
 
 def safe_name(text: str) -> str:
-    return _UNSAFE.sub("-", text).strip("-._") or "unnamed"
+    """A name that a Model may have."""
+    return _UNSAFE.sub("-", text).strip("-._")[:100] or "unnamed"
+
+
+def strict_name(text: str) -> str:
+    """A name that everything else may have: lower case, letters, digits, `_` and `-`."""
+    return _UNSTRICT.sub("-", text.lower()).strip("-_")[:63] or "unnamed"
 
 
 class Models:
@@ -100,7 +107,7 @@ class Models:
         for provider, known in self._providers.items():
             if known == spec:
                 return provider
-        new = kind if kind not in self._providers else f"{kind}-{safe_name(name)}"
+        new = kind if kind not in self._providers else f"{kind}-{strict_name(name)}"
         self._providers[new] = spec
         self._translation.add("Provider", new, spec)
         if kind == "mock":
@@ -117,7 +124,7 @@ class Models:
         match = _VARIABLE.fullmatch(str(key.value).strip())
         if match:
             return match[1]
-        variable = usual or f"{safe_name(kind).upper()}_KEY"
+        variable = usual or f"{kind.upper()}_KEY"
         self._translation.changed(
             key.place,
             f"model {name}: the key in the file is not copied. Set {variable} to it when applying, "

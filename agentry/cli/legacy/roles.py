@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from agentry.cli.documents.places import Placed
-from agentry.cli.legacy.models import Models, safe_name
+from agentry.cli.legacy.models import Models, safe_name, strict_name
 from agentry.cli.legacy.notes import Translation
 from agentry.cli.legacy.tools import builtin, name_builtin
 
@@ -27,7 +27,7 @@ _WHY_NOT = {
 def read_role(role: Placed, fallback_name: str, translation: Translation, models: Models) -> str:
     """Translate one role into an Agent and return its name."""
     name = role.text("name") or fallback_name
-    new = safe_name(name)
+    new = strict_name(name)
     prompt = role.text("prompt") or role.text("personality")
     if not prompt.strip():
         translation.changed(role.place, f"role {name} has no prompt; a neutral one was written.")

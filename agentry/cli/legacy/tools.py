@@ -3,7 +3,7 @@
 from typing import Any
 
 from agentry.cli.documents.places import Placed
-from agentry.cli.legacy.models import safe_name
+from agentry.cli.legacy.models import strict_name
 from agentry.cli.legacy.notes import Translation
 
 _KEPT = frozenset(
@@ -99,7 +99,7 @@ def _http(tool: Placed, name: str, translation: Translation) -> str | None:
     if not url.startswith(("http://", "https://")):
         translation.unsupported(tool.place, f"tool {name}: {url!r} is not an http address.")
         return None
-    new = safe_name(name)
+    new = strict_name(name)
     spec: dict[str, Any] = {
         "description": tool.text("description") or f"Calls {url}.",
         "url": url,
