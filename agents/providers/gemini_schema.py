@@ -18,24 +18,34 @@ _FORMATS = {
     "number": {"float", "double"},
 }
 _MAX_DEPTH = 24
+_MAX_SCHEMAS = 5_000  # references that fan out would grow without bound
 
 
 def cleaned_schema(schema: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the reduced schema, or None for an object without properties (takes no arguments)."""
-    cleaned = _clean(schema, schema, 0, ())
+    cleaned = _clean(schema, _Scope(schema), 0, ())
     if cleaned.get("type", "object") == "object" and not cleaned.get("properties"):
         return None
     return cleaned
 
 
-def _clean(
-    schema: Any, root: Mapping[str, Any], depth: int, path: tuple[str, ...]
-) -> dict[str, Any]:
-    if not isinstance(schema, Mapping) or depth > _MAX_DEPTH:
+class _Scope:
+    """The whole schema, where references point, and how many more schemas may be written."""
+
+    __slots__ = ("left", "root")
+
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self.root = root
+        self.left = _MAX_SCHEMAS
+
+
+def _clean(schema: Any, scope: _Scope, depth: int, path: tuple[str, ...]) -> dict[str, Any]:
+    scope.left -= 1
+    if not isinstance(schema, Mapping) or depth > _MAX_DEPTH or scope.left < 0:
         return {}
-    source, path = _resolved(dict(schema), root, path)
+    source, path = _resolved(dict(schema), scope, path)
     for part in source.pop("allOf", None) or ():
-        merged, path = _resolved(dict(part) if isinstance(part, Mapping) else {}, root, path)
+        merged, path = _resolved(dict(part) if isinstance(part, Mapping) else {}, scope, path)
         source = _merged(source, merged)
     if "const" in source:
         source.setdefault("enum", [source["const"]])
@@ -44,10 +54,11 @@ def _clean(
     _split_types(source)
     kept = {key: value for key, value in source.items() if key in _KEPT}
     if "anyOf" in kept:
-        _clean_choices(kept, root, depth, path)
-    if isinstance(kept.get("properties"), Mapping):
+        _clean_choices(kept, scope, depth, path)
+    if isinstance(kept.get("properties"), Mapping) and kept["properties"]:
         kept["properties"] = {
-            name: _clean(inner, root, depth + 1, path) for name, inner in kept["properties"].items()
+            name: _clean(inner, scope, depth + 1, path)
+            for name, inner in kept["properties"].items()
         }
         required = [name for name in kept.get("required") or () if name in kept["properties"]]
         kept.pop("required", None)
@@ -57,20 +68,22 @@ def _clean(
         kept.pop("properties", None)
         kept.pop("required", None)
     if "items" in kept or kept.get("type") == "array":
-        kept["items"] = _clean(kept.get("items") or {}, root, depth + 1, path) or {"type": "string"}
+        kept["items"] = _clean(kept.get("items") or {}, scope, depth + 1, path) or {
+            "type": "string"
+        }
     _clean_words(kept)
     return kept
 
 
 def _resolved(
-    schema: dict[str, Any], root: Mapping[str, Any], path: tuple[str, ...]
+    schema: dict[str, Any], scope: _Scope, path: tuple[str, ...]
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Replace a local `$ref` by what it names; a schema inside itself becomes any object."""
     while isinstance(reference := schema.pop("$ref", None), str):
         if reference in path or not reference.startswith("#"):
             return {"type": "object", **schema}, path
         path = (*path, reference)
-        target: Any = root
+        target: Any = scope.root
         for step in reference[1:].strip("/").split("/") if reference != "#" else ():
             key = step.replace("~1", "/").replace("~0", "~")
             target = target.get(key) if isinstance(target, Mapping) else None
@@ -104,14 +117,12 @@ def _split_types(source: dict[str, Any]) -> None:
         source.setdefault("anyOf", [{"type": name} for name in rest])
 
 
-def _clean_choices(
-    kept: dict[str, Any], root: Mapping[str, Any], depth: int, path: tuple[str, ...]
-) -> None:
+def _clean_choices(kept: dict[str, Any], scope: _Scope, depth: int, path: tuple[str, ...]) -> None:
     choices = [choice for choice in kept.pop("anyOf") if isinstance(choice, Mapping)]
     others = [choice for choice in choices if choice.get("type") != "null"]
     if len(others) < len(choices):
         kept["nullable"] = True
-    cleaned = [_clean(choice, root, depth + 1, path) for choice in others]
+    cleaned = [_clean(choice, scope, depth + 1, path) for choice in others]
     if len(cleaned) == 1:
         for key, value in cleaned[0].items():
             kept.setdefault(key, value)

@@ -152,7 +152,9 @@ def _check_messages(messages: list[Any]) -> dict[str, str]:
                 require(signed, f"messages.{number}: Invalid `signature` in `thinking` block")
     # Only a turn that a server-side tool paused may be continued from the assistant's own words.
     last = messages[-1]
-    paused = any(block.get("type") == "server_tool_use" for block in last["content"])
+    paused = last["role"] == "assistant" and any(
+        block["type"] == "server_tool_use" for block in last["content"]
+    )
     require(last["role"] == "user" or paused, "the conversation must end with a user message")
     return names
 

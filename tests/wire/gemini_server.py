@@ -106,11 +106,12 @@ def _check_schema(schema: Any, where: str) -> None:
     kind = schema.get("type")
     require(kind is None or kind in _TYPES, f"{where}: type {kind!r} is not supported")
     if kind == "object":
-        require(schema.get("properties"), f"{where}: should be non-empty for OBJECT type")
+        fits = schema.get("properties", True)
+        require(fits, f"{where}.properties: should be non-empty for OBJECT type")
     if kind == "array":
         require("items" in schema, f"{where}: missing field items")
-    fits = all(isinstance(value, str) for value in schema.get("enum", ()))
-    require(fits, f"{where}: only strings are allowed in enum")
+    texts = all(isinstance(value, str) for value in schema.get("enum", ()))
+    require(texts, f"{where}: only strings are allowed in enum")
     for name in schema.get("required", ()):
         require(name in schema.get("properties", {}), f"{where}: property {name} is not defined")
     for name, inner in schema.get("properties", {}).items():

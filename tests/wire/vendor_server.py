@@ -92,7 +92,7 @@ class VendorServer:
             body = _body(request)
             if self._key and self._vendor.key(request) != self._key:
                 raise RefusedError(401, "The API key provided is not valid.", kind="auth")
-            ask = self._vendor.read(request, body)
+            ask = self._read(request, body)
             answer, fault = self._scenario.pick(ask)
             if answer is None:
                 raise RefusedError(500, f"The scenario has no answer for turn {ask.turn}.")
@@ -108,6 +108,13 @@ class VendorServer:
         except ConnectionError:
             self.client_left.set()
             raise
+
+    def _read(self, request: Request, body: dict[str, Any]) -> Ask:
+        try:
+            return self._vendor.read(request, body)
+        except (AttributeError, IndexError, KeyError, TypeError) as error:
+            # A shape so odd that no check foresaw it; vendors answer 400 as well.
+            raise RefusedError(400, f"The request is malformed: {error!r}.") from None
 
     async def _answer(
         self, exchange: Exchange, answer: Answer, ask: Ask, fault: Fault | None
