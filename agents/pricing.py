@@ -64,13 +64,9 @@ def _listed(provider_kind: str, vendor_name: str) -> Price | None:
         return Price(
             input_usd=plain * thousand,
             output_usd=dollars(ListedUsage(output_tokens=thousand)) * thousand,
-            cache_read_usd=dollars(
-                ListedUsage(input_tokens=thousand, cache_read_tokens=thousand)
-            )
+            cache_read_usd=dollars(ListedUsage(input_tokens=thousand, cache_read_tokens=thousand))
             * thousand,
-            cache_write_usd=dollars(
-                ListedUsage(input_tokens=thousand, cache_write_tokens=thousand)
-            )
+            cache_write_usd=dollars(ListedUsage(input_tokens=thousand, cache_write_tokens=thousand))
             * thousand,
         )
     except LookupError:

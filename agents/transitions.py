@@ -262,9 +262,7 @@ def run_wake_session(session_id: UUID) -> bool:
 
 def _woken(run_id: UUID, kind: WaitKind) -> bool:
     try:
-        run_move(
-            run_id=run_id, target=S.QUEUED, sources={S.WAITING}, where=Q(wait_kind=kind.value)
-        )
+        run_move(run_id=run_id, target=S.QUEUED, sources={S.WAITING}, where=Q(wait_kind=kind.value))
     except StaleStateError:
         return False
     return True

@@ -152,7 +152,9 @@ class Door:
             )
         if complaint := bound.complaint(request.arguments):
             return _refused(
-                request, f"The arguments of {request.tool} do not fit its schema: {complaint}", bound
+                request,
+                f"The arguments of {request.tool} do not fit its schema: {complaint}",
+                bound,
             )
         verdict = decide(bound.spec)
         if not verdict.is_allowed:
@@ -166,9 +168,7 @@ class Door:
             verdict=verdict,
         )
 
-    async def perform(
-        self, call: PlannedCall, context: ToolContext, log: EffectLog
-    ) -> Settlement:
+    async def perform(self, call: PlannedCall, context: ToolContext, log: EffectLog) -> Settlement:
         """Bring a planned call to an outcome.
 
         A call that enters as `planned` or `claimed` is claimed and dispatched in commits of their
@@ -197,9 +197,7 @@ class Door:
                 continue
             return await self._probe(bound, call, context, settlement)
 
-    async def recover(
-        self, call: PlannedCall, context: ToolContext, log: EffectLog
-    ) -> Settlement:
+    async def recover(self, call: PlannedCall, context: ToolContext, log: EffectLog) -> Settlement:
         """Decide about a call whose effect may have begun before its worker died.
 
         Repeats it where its class allows; otherwise the tool's probe is asked, and without an
@@ -279,9 +277,7 @@ def is_intact(call: PlannedCall) -> bool:
 
 async def _redispatch(call: PlannedCall, log: EffectLog) -> PlannedCall:
     attempt = call.attempt + 1
-    await log.record(
-        call, source=CallState.DISPATCHED, state=CallState.DISPATCHED, attempt=attempt
-    )
+    await log.record(call, source=CallState.DISPATCHED, state=CallState.DISPATCHED, attempt=attempt)
     return msgspec.structs.replace(call, attempt=attempt)
 
 

@@ -22,9 +22,7 @@ LEDGER: StateTable[CallState] = StateTable(
                 S.CANCELLED,
             }
         ),
-        S.WAITING: frozenset(
-            {S.APPROVED, S.COMMITTED, S.FAILED, S.DENIED, S.EXPIRED, S.CANCELLED}
-        ),
+        S.WAITING: frozenset({S.APPROVED, S.COMMITTED, S.FAILED, S.DENIED, S.EXPIRED, S.CANCELLED}),
         S.APPROVED: frozenset({S.CLAIMED, S.CANCELLED}),
         S.CLAIMED: frozenset({S.CLAIMED, S.DISPATCHED, S.FAILED, S.CANCELLED}),
         S.DISPATCHED: frozenset(

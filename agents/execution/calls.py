@@ -109,16 +109,12 @@ class CallRunner:
             batch.add(context.open[index])
         return batch
 
-    def moved(
-        self, context: RunContext, call: PlannedCall, state: CallState, attempt: int
-    ) -> None:
+    def moved(self, context: RunContext, call: PlannedCall, state: CallState, attempt: int) -> None:
         known = context.open[call.request.index]
         known.state = state
         known.call = msgspec.structs.replace(known.call, attempt=attempt, state=state)
 
-    def cancelled(
-        self, context: RunContext
-    ) -> list[tuple[PlannedCall, CallState, Settlement]]:
+    def cancelled(self, context: RunContext) -> list[tuple[PlannedCall, CallState, Settlement]]:
         """Say how open calls end when the run is cancelled.
 
         What never began is cancelled. What was under way and may have happened stays in doubt.
@@ -127,9 +123,7 @@ class CallRunner:
         for known in context.open.values():
             if known.state is CallState.IN_DOUBT or known.state in SETTLED:
                 continue
-            is_doubtful = (
-                known.state is CallState.DISPATCHED and known.call.effect not in UNCLAIMED
-            )
+            is_doubtful = known.state is CallState.DISPATCHED and known.call.effect not in UNCLAIMED
             settlement = Settlement(
                 state=CallState.IN_DOUBT if is_doubtful else CallState.CANCELLED,
                 reason="The run was cancelled while the call was under way."
@@ -251,7 +245,9 @@ class Batch:
             for known in self._parked
         }
         now = clock.now().timestamp()
-        times = [known.park.until - now for known in self._parked if known.park and known.park.until]
+        times = [
+            known.park.until - now for known in self._parked if known.park and known.park.until
+        ]
         seconds = max(min(times), 0.0) if times else None
         for kind, reason in _REASONS:
             if kind in kinds:

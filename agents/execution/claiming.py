@@ -204,4 +204,3 @@ def _load_session(context: RunContext, run: Run) -> None:
         messages += history_of(row.pk, row.message_count)
     context.history = [*messages, *context.history]
     context.context_length = len(messages)
-

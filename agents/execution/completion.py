@@ -22,7 +22,7 @@ from agents.contracts import (
 from agents.engine.loop import ModelAnswered, ModelFailed
 from agents.engine.state import EngineState
 from agents.errors import ProviderError
-from agents.execution.context import RunContext
+from agents.execution.context import RunContext, is_answer
 from agents.pricing import cost_of
 from agents.providers.replay import RecordedAnswer, ReplayProvider
 from agents.providers.retry import FallbackProvider
@@ -65,7 +65,9 @@ class Asker:
         models = {model.vendor_name: model for model in context.snapshot.models}
         try:
             provider = await self._provider(context)
-            completed = await self._stream(provider, self._request(context, state, history), context)
+            completed = await self._stream(
+                provider, self._request(context, state, history), context
+            )
         except ProviderError as error:
             return Asked(
                 event=ModelFailed(
@@ -116,9 +118,8 @@ class Asker:
                 RecordedAnswer(message=message, usage=usage, finish=finish)
                 for message, usage, finish in context.recorded.answers
             ]
-            before = sum(
-                1 for message in context.history[: context.context_length] if message.role == "assistant"
-            )
+            earlier = context.history[: context.context_length + context.prefix_length]
+            before = sum(1 for message in earlier if is_answer(message))
             return ReplayProvider(record, answers_before=before)
         models = context.snapshot.models
         if len(models) == 1:
@@ -157,5 +158,3 @@ def _merged(options: ModelOptions, defaults: Mapping[str, Any]) -> ModelOptions:
     chosen = msgspec.to_builtins(options)
     extra = {**defaults.get("extra", {}), **chosen.get("extra", {})}
     return msgspec.convert({**defaults, **chosen, "extra": extra}, ModelOptions)
-
-

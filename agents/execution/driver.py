@@ -154,9 +154,7 @@ class RunDriver:
     async def _drive(self) -> None:
         context = self._context
         if context.blocker:
-            await self._release(
-                RunState.PAUSED, reason=context.blocker, error_code="blocked"
-            )
+            await self._release(RunState.PAUSED, reason=context.blocker, error_code="blocked")
             return
         if context.state is None and not context.prefix_length:
             command = self._take(advance(self._state, Started(input=context.input), context.limits))

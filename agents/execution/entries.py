@@ -55,7 +55,12 @@ class Draft:
     def message(self, position: int, message: Message) -> None:
         self._messages.append(
             MessageRow(
-                new_id(), self._context.run_id, position, message.role.value, message.parts, self._now
+                new_id(),
+                self._context.run_id,
+                position,
+                message.role.value,
+                message.parts,
+                self._now,
             )
         )
 
@@ -120,9 +125,7 @@ class Draft:
         )
         if state is CallState.DISPATCHED:
             payload = _tool_payload(call, state)
-            self.event(
-                EventKind.TOOL_DISPATCHED, msgspec.structs.replace(payload, attempt=attempt)
-            )
+            self.event(EventKind.TOOL_DISPATCHED, msgspec.structs.replace(payload, attempt=attempt))
 
     def settle(self, call: PlannedCall, settlement: Settlement, *, source: CallState) -> None:
         """Record an outcome, or that the call waits or is in doubt."""
@@ -278,4 +281,3 @@ def _cut(value: Any) -> Any:
         return value
     text = msgspec.json.encode(value).decode()
     return value if len(text) <= PREVIEW_CHARS else text[:PREVIEW_CHARS] + "…"
-

@@ -145,7 +145,9 @@ class EngineHost:
         await self._register()
         beats = [
             asyncio.create_task(self._every(settings.lease_seconds / 3, self._renew)),
-            asyncio.create_task(self._every(min(settings.poll_seconds, 1.0), self._look_at_controls)),
+            asyncio.create_task(
+                self._every(min(settings.poll_seconds, 1.0), self._look_at_controls)
+            ),
             asyncio.create_task(self._every(settings.poll_seconds * 2, self._sweep)),
         ]
         self._ready.set()
@@ -167,7 +169,9 @@ class EngineHost:
             self._sweeps.close()
             self._database.close()
 
-    async def _every(self, seconds: float, work: Callable[[], "asyncio.Future[None] | object"]) -> None:
+    async def _every(
+        self, seconds: float, work: Callable[[], "asyncio.Future[None] | object"]
+    ) -> None:
         while True:
             await asyncio.sleep(seconds)
             try:

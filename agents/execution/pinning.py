@@ -26,7 +26,9 @@ def agent_pinnable(workspace_id: UUID, name: str) -> tuple[Agent, AgentVersion]:
         ConflictError: It has no published version, or is switched off.
     """
     agent = (
-        Agent.objects.select_related("published").filter(workspace_id=workspace_id, name=name).first()
+        Agent.objects.select_related("published")
+        .filter(workspace_id=workspace_id, name=name)
+        .first()
     )
     if agent is None:
         raise NotFoundError(
@@ -138,7 +140,9 @@ def model_chain(workspace_id: UUID, name: str, input_text: str) -> tuple[PinnedM
 
 def _named(workspace_id: UUID, name: str) -> Model:
     found = (
-        Model.objects.select_related("provider").filter(workspace_id=workspace_id, name=name).first()
+        Model.objects.select_related("provider")
+        .filter(workspace_id=workspace_id, name=name)
+        .first()
     )
     if found is None:
         raise InvalidInputError(

@@ -27,7 +27,9 @@ def provider_key(row: Provider) -> str:
         InvalidInputError: It names an environment variable that may not be read, or is not set.
     """
     if row.sealed_key is not None:
-        return unseal(bytes(row.sealed_key), workspace_id=row.workspace_id, name=f"provider:{row.pk}")
+        return unseal(
+            bytes(row.sealed_key), workspace_id=row.workspace_id, name=f"provider:{row.pk}"
+        )
     if not row.key_env:
         return ""
     if row.key_env not in settings.PROVIDER_ENV:

@@ -93,9 +93,7 @@ def _wake_timer(run_id: UUID) -> bool:
 def _childless() -> QuerySet[Run]:
     """Runs that wait for children of which none is left alive."""
     alive = Run.objects.filter(parent_id=OuterRef("pk"), state__in=LIVE)
-    waiting = Run.objects.filter(
-        state=RunState.WAITING.value, wait_kind=WaitKind.CHILDREN.value
-    )
+    waiting = Run.objects.filter(state=RunState.WAITING.value, wait_kind=WaitKind.CHILDREN.value)
     return waiting.filter(~Exists(alive))
 
 
@@ -141,7 +139,7 @@ def _overdue() -> int:
 
 def _orphans() -> int:
     """Cancel live children of cancelled runs: born while the cancelling walked the tree."""
-    orphans = Run.objects.filter(
-        state__in=LIVE, parent__state=RunState.CANCELLED.value
-    ).exclude(control=Control.CANCEL.value)
+    orphans = Run.objects.filter(state__in=LIVE, parent__state=RunState.CANCELLED.value).exclude(
+        control=Control.CANCEL.value
+    )
     return _each(orphans, lambda pk: run_cancel_one(pk, actor="parent"))

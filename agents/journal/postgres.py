@@ -130,7 +130,10 @@ class PostgresWriter:
     def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
         if self._connection is None or self._connection.closed:
             connection = psycopg.connect(
-                self._conninfo, autocommit=True, connect_timeout=5, application_name="agentry-journal"
+                self._conninfo,
+                autocommit=True,
+                connect_timeout=5,
+                application_name="agentry-journal",
             )
             connection.prepare_threshold = 2
             self._connection = connection
@@ -184,9 +187,7 @@ def _applied(
     return _heads(rows) if rows else None
 
 
-def _parameters(
-    entries: Sequence[Entry], commit_id: UUID
-) -> tuple[dict[str, str], frozenset[str]]:
+def _parameters(entries: Sequence[Entry], commit_id: UUID) -> tuple[dict[str, str], frozenset[str]]:
     runs: dict[UUID, dict[str, Any]] = {}
     events: list[dict[str, Any]] = []
     for entry in entries:
@@ -220,7 +221,8 @@ def _parameters(
         "calls": [row for entry in entries for row in entry.planned],
         "moves": [row for entry in entries for row in entry.moved],
         "blobs": [
-            msgspec.structs.asdict(row) | {"content": "\\x" + row.content.hex(), "run_id": entry.run_id}
+            msgspec.structs.asdict(row)
+            | {"content": "\\x" + row.content.hex(), "run_id": entry.run_id}
             for entry in entries
             for row in entry.blobs
         ],
@@ -381,9 +383,7 @@ def _existing(
         if row[0] == birth.run.id:
             found[birth.run.id] = Born(birth.run.id)
         else:
-            found[birth.run.id] = Born(
-                birth.run.id, existing_id=row[0], existing_digest=row[1]
-            )
+            found[birth.run.id] = Born(birth.run.id, existing_id=row[0], existing_digest=row[1])
     return found
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from plugins.contracts import CallState
 from plugins.models import ToolCall
 
@@ -18,3 +20,9 @@ def runs_in_doubt(run_ids: Sequence[UUID]) -> set[UUID]:
     """Return which of these runs still have a call in doubt."""
     rows = ToolCall.objects.filter(run_id__in=run_ids, state=CallState.IN_DOUBT.value)
     return set(rows.values_list("run_id", flat=True))
+
+
+def calls_in_doubt(run_id: UUID) -> QuerySet[ToolCall]:
+    """The calls of a run that a person must settle, oldest first."""
+    rows = ToolCall.objects.filter(run_id=run_id, state=CallState.IN_DOUBT.value)
+    return rows.order_by("planned_at")

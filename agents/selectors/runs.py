@@ -1,0 +1,29 @@
+"""Reading runs; every list is scoped to what the actor may see."""
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from agents.models import Run
+from core.errors import NotFoundError
+from governance import access
+from governance.contracts import Actor, Perm
+from governance.models import Workspace
+
+
+def run_list(*, actor: Actor, workspace: Workspace | None = None) -> QuerySet[Run]:
+    """Return the runs the actor may see, newest first."""
+    runs = access.scope(actor, Perm.RUN_VIEW, Run.objects.all())
+    return runs if workspace is None else runs.filter(workspace=workspace)
+
+
+def run_get(*, actor: Actor, run_id: UUID, workspace: Workspace | None = None) -> Run:
+    """Return one run.
+
+    Raises:
+        NotFoundError: It does not exist, or the actor may not see it.
+    """
+    run = run_list(actor=actor, workspace=workspace).filter(pk=run_id).first()
+    if run is None:
+        raise NotFoundError(f"There is no run {run_id}.", remedy="List the runs of the workspace.")
+    return run

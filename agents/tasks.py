@@ -1,0 +1,19 @@
+"""Celery tasks: thin, ids only, safe twice, and each backed by a poll or a sweep."""
+
+from celery import shared_task
+
+from agents.engine_process import host_ring
+from agents.execution.sweep import sweep as sweep_runs
+
+
+@shared_task(name="agents.pump", soft_time_limit=10, time_limit=20)
+def pump() -> None:
+    """Ring the engine of the worker process that got this message."""
+    host_ring()
+
+
+@shared_task(name="agents.sweep", soft_time_limit=60, time_limit=90)
+def sweep() -> None:
+    """Repair what messages, races and dead workers left behind."""
+    if sweep_runs().total:
+        host_ring()

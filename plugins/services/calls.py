@@ -1,0 +1,126 @@
+"""Saying what became of a call in doubt."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from core import clock
+from core.errors import InvalidInputError, NotFoundError, StaleStateError
+from core.events import DomainEvent, publish
+from core.pausepoints import reach
+from core.redaction import redact_text
+from governance import access
+from governance.contracts import Actor, Perm
+from plugins.contracts import CallState
+from plugins.models import ToolCall
+
+
+class Resolution(StrEnum):
+    """What a person says about a call whose outcome was not recorded."""
+
+    COMMITTED = "committed"  # it happened; `result` is what the model is told
+    FAILED = "failed"  # it did not happen and shall not be tried again
+    RETRY = "retry"  # it did not happen; do it now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallResolved(DomainEvent):
+    """A call in doubt was settled; its run may go on."""
+
+    run_id: UUID
+    call_id: UUID
+    tool: str
+    state: str
+    by: str
+    note: str
+
+
+_TARGETS = {
+    Resolution.COMMITTED: CallState.COMMITTED,
+    Resolution.FAILED: CallState.FAILED,
+    Resolution.RETRY: CallState.PLANNED,
+}
+
+
+def call_resolve(
+    *, actor: Actor, call_id: UUID, outcome: str, result: str = "", note: str = ""
+) -> ToolCall:
+    """Settle a call in doubt; of several deciders one wins.
+
+    Raises:
+        InvalidInputError: No such outcome, or no result for a call that happened.
+        StaleStateError: It is not in doubt any more; the error names who settled it.
+    """
+    call = (
+        access.scope(actor, Perm.RUN_VIEW, ToolCall.objects.all(), field="workspace_id")
+        .filter(pk=call_id)
+        .first()
+    )
+    if call is None:
+        raise NotFoundError(f"There is no tool call {call_id}.")
+    access.require(actor, Perm.TOOL_CALL_RESOLVE, call.workspace_id)
+    resolution = _resolution(outcome)
+    fields = _fields(resolution, actor, redact_text(result), redact_text(note))
+    with transaction.atomic():
+        reach("control.before_update")
+        changed = ToolCall.objects.filter(pk=call.pk, state=CallState.IN_DOUBT.value).update(
+            **fields
+        )
+        if not changed:
+            raise _stale(call.pk)
+        call.refresh_from_db()
+        publish(
+            CallResolved(
+                run_id=call.run_id,
+                call_id=call.pk,
+                tool=call.tool,
+                state=call.state,
+                by=actor.username,
+                note=redact_text(note),
+            )
+        )
+    return call
+
+
+def _resolution(outcome: str) -> Resolution:
+    try:
+        return Resolution(outcome)
+    except ValueError:
+        known = ", ".join(Resolution)
+        raise InvalidInputError(
+            f"The outcome {outcome!r} is not one of: {known}.",
+            fields={"outcome": [f"choose one of: {known}"]},
+        ) from None
+
+
+def _fields(resolution: Resolution, actor: Actor, result: str, note: str) -> dict[str, Any]:
+    decision = {
+        "resolved_by": actor.username,
+        "outcome": resolution.value,
+        "note": note,
+        "at": clock.now().isoformat(),
+    }
+    fields: dict[str, Any] = {"state": _TARGETS[resolution].value, "decision": decision}
+    if resolution is Resolution.RETRY:
+        return fields
+    is_error = resolution is Resolution.FAILED
+    text = result or (
+        f"The call did not happen. {note}".strip()
+        if is_error
+        else f"The call happened; its result was not recorded. {note}".strip()
+    )
+    return fields | {"result": text, "is_error": is_error, "settled_at": clock.now()}
+
+
+def _stale(call_id: UUID) -> StaleStateError:
+    call = ToolCall.objects.get(pk=call_id)
+    by = (call.decision or {}).get("resolved_by", "")
+    who = f" by {by}" if by else ""
+    return StaleStateError(
+        f"The call is {call.state}{who}; only a call in doubt can be resolved.",
+        remedy="Look at it again before you decide.",
+        detail={"state": call.state, "by": by},
+    )
