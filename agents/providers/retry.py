@@ -163,7 +163,8 @@ class RetryingProvider:
 class FallbackProvider:
     """Asks each (provider, model) in turn, moving on after failures that are worth a retry.
 
-    `Completed.model` says which one answered. The rule for cut streams is the module's.
+    `Completed.model` is the route's model name, not the vendor's word for it: it says which route
+    answered, and so what it costs. The rule for cut streams is the module's.
     """
 
     def __init__(self, routes: Sequence[tuple[Provider, str]]) -> None:
@@ -184,7 +185,7 @@ class FallbackProvider:
                 async with aclosing(inner) as deltas:
                     async for delta in deltas:
                         if isinstance(delta, Completed):
-                            yield msgspec.structs.replace(delta, model=delta.model or model)
+                            yield msgspec.structs.replace(delta, model=model)
                         elif is_first:
                             has_shown = True
                             yield delta

@@ -264,9 +264,9 @@ async def test_the_fallback_moves_on_and_says_who_answered() -> None:
     assert [first.asked[0].model, second.asked[0].model] == ["large", "small"]
 
 
-async def test_the_fallback_keeps_the_vendors_word_for_the_model() -> None:
+async def test_the_fallback_names_the_route_not_the_vendors_word_for_the_model() -> None:
     provider = FallbackProvider([(Played([done(model="small-2026")]), "small")])
-    assert await all_of(provider) == [done(model="small-2026")]
+    assert await all_of(provider) == [done(model="small")]
 
 
 async def test_the_fallback_stops_at_errors_that_will_not_help() -> None:
