@@ -75,6 +75,12 @@ def checked_base_url(url: str, *, provider: str) -> str:
             "points at a cloud metadata service",
             "Such addresses are never reached; give the address of a model server.",
         )
+    try:
+        name = httpx2.URL(url).raw_host
+    except httpx2.InvalidURL:
+        raise refuse("is not a valid URL", example) from None
+    if not all(0 < len(label) < 64 for label in name.removesuffix(b".").split(b".")):
+        raise refuse("is not a valid URL", example)
     return url.rstrip("/")
 
 

@@ -74,6 +74,7 @@ class VendorConnection:
         started = False
         try:
             async with self._client.stream("POST", self.base_url + path, content=content) as answer:
+                self._check_encoding(answer)
                 if answer.status_code != 200:
                     raw = await _read_some(answer, MAX_ERROR_BYTES)
                     raise self.failures.from_status(
@@ -123,6 +124,14 @@ class VendorConnection:
             raise self.failures.protocol(f"sent an answer that was refused: {error}") from None
         if not seen and head.strip():
             raise self.failures.protocol("answered 200 with something that is no stream", head)
+
+    def _check_encoding(self, answer: httpx2.Response) -> None:
+        encoding = answer.headers.get("content-encoding", "identity").lower()
+        if encoding not in ("identity", "gzip", "deflate"):
+            # The stronger ones turn a few bytes into gigabytes, and none was asked for.
+            raise self.failures.protocol(
+                "compressed its answer in a way that is not read", encoding
+            )
 
     async def _document(self, answer: httpx2.Response) -> bytes:
         body = await _read_some(answer, MAX_RESPONSE_BYTES + 1)

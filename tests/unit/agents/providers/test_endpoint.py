@@ -39,6 +39,8 @@ def test_ordinary_addresses_are_allowed(url: str, expected: str) -> None:
         ("https://exa\nmple.com", "control characters"),
         ("https://example.com:99999", "not a valid URL"),
         ("https://[::1", "not a valid URL"),
+        (f"https://{'a' * 70}.example", "not a valid URL"),
+        ("https://a..example", "not a valid URL"),
     ],
 )
 def test_other_urls_are_refused_with_the_reason(url: str, why: str) -> None:
