@@ -85,9 +85,10 @@ class Server:
         self.port = port or free_port()
         self.dies_with_us = dies_with_us
         self._process: subprocess.Popen[bytes] | None = None
+        self._has_run = False
 
     @property
-    def _pid_file(self) -> Path:
+    def pid_file(self) -> Path:
         return self.folder / f"{self.name}.pid"
 
     @property
@@ -98,7 +99,7 @@ class Server:
     def pid(self) -> int | None:
         """The id of the running server if there is one and it is ours."""
         try:
-            pid = int(self._pid_file.read_text())
+            pid = int(self.pid_file.read_text())
         except (FileNotFoundError, ValueError):
             return None
         if self._process is not None and self._process.poll() is not None:
@@ -114,36 +115,40 @@ class Server:
         if self.pid is not None:
             return
         self._prepare()
-        last: ServiceError | None = None
-        for _ in range(3):  # a port may be taken between choosing and using it
+        for is_last in (False, False, True):
             try:
                 self._launch()
-                return
-            except ServiceError as error:
-                last = error
+                break
+            except ServiceError:
                 self.kill()
-                self.port = free_port()
-        raise last or ServiceError(f"{self.name} did not start.")
+                if is_last:
+                    raise
+                # Once it has run, its address is known to others. Then what stands in the way is
+                # what a killed server left: it goes in a moment.
+                if self._has_run:
+                    time.sleep(1)
+                else:
+                    self.port = free_port()
+        self._has_run = True
 
     def stop(self) -> None:
         """Ask it to end, wait, and insist if it does not."""
         self._signal(self._stop_signal())
         if not self._gone_within(STOP_SECONDS):
             self.kill()
-        self._pid_file.unlink(missing_ok=True)
+        self.pid_file.unlink(missing_ok=True)
 
     def kill(self) -> None:
         """End it at once, as a power cut would."""
         self._signal(signal.SIGCONT)
         self._signal(signal.SIGKILL)
         self._gone_within(STOP_SECONDS)
-        self._pid_file.unlink(missing_ok=True)
+        self.pid_file.unlink(missing_ok=True)
 
     def restart(self) -> None:
         """Stop and start again on the same port."""
         self.stop()
-        self._prepare()
-        self._launch()
+        self.start()
 
     def suspend(self) -> None:
         """Stop the clock of the process; connections stay open and nothing answers."""
@@ -166,7 +171,7 @@ class Server:
                 group=account.pw_gid if account else None,
                 extra_groups=[] if account else None,
             )
-        self._pid_file.write_text(str(self._process.pid))
+        self.pid_file.write_text(str(self._process.pid))
         process = self._process
 
         def is_settled() -> bool:
@@ -191,6 +196,8 @@ class Server:
     def _gone_within(self, seconds: float) -> bool:
         with contextlib.suppress(ServiceError):
             _wait_until(lambda: self.pid is None, what=f"{self.name} did not end", seconds=seconds)
+            if self._process is not None:
+                self._process.wait(seconds)
             return True
         return False
 
@@ -313,8 +320,12 @@ class PostgresServer(Server):
         return [find_program("postgres"), "-D", str(self.data_folder), *options]
 
     def _answers(self) -> bool:
-        ready = _run([find_program("pg_isready"), *self._address(), "-q"], account=None)
-        return ready.returncode == 0
+        """Read what the server itself says: another one may answer on the port we wanted."""
+        try:
+            words = (self.data_folder / "postmaster.pid").read_text().split()
+        except FileNotFoundError:
+            return False
+        return words[:1] == [str(self.pid)] and words[-1:] == ["ready"]
 
 
 class RedisServer(Server):
@@ -333,10 +344,10 @@ class RedisServer(Server):
     def _ask(self, command: str) -> str:
         with (
             contextlib.suppress(OSError),
-            socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection,
+            socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection,
         ):
             connection.sendall(f"{command}\r\n".encode())
-            return connection.recv(200).decode(errors="replace").strip()
+            return connection.recv(8192).decode(errors="replace").strip()
         return ""
 
     def _mark(self) -> str:
@@ -352,7 +363,8 @@ class RedisServer(Server):
         ]  # fmt: skip
 
     def _answers(self) -> bool:
-        return self._ask("PING") == "+PONG"
+        """Ask for the process id: another Redis may answer on the port we wanted."""
+        return f"process_id:{self.pid}\r" in self._ask("INFO server")
 
 
 def _server_account() -> "pwd.struct_passwd | None":

@@ -12,8 +12,9 @@ from tests.services import PostgresServer
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def _manage(*arguments: str, database_url: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+def _manage(*arguments: str, database_url: str) -> None:
+    """Run a management command, which has to succeed."""
+    done = subprocess.run(
         [sys.executable, str(ROOT / "manage.py"), *arguments],
         cwd=ROOT,
         env=os.environ | {"DATABASE_URL": database_url},
@@ -22,17 +23,16 @@ def _manage(*arguments: str, database_url: str) -> subprocess.CompletedProcess[s
         timeout=110,
         check=False,
     )
+    if done.returncode:
+        words = (done.stdout + done.stderr).strip().splitlines()[-15:]
+        pytest.fail("\n".join([f"manage.py {' '.join(arguments)} failed:", *words]))
 
 
 def _assert_builds_from_nothing(database_url: str) -> None:
-    migrated = _manage("migrate", "--no-input", database_url=database_url)
-    assert migrated.returncode == 0, migrated.stderr
-
-    # Exit status 0: nothing is left to apply.
-    assert _manage("migrate", "--check", database_url=database_url).returncode == 0
-    # Exit status 0: the models say nothing that the migrations do not.
-    missing = _manage("makemigrations", "--check", "--dry-run", database_url=database_url)
-    assert missing.returncode == 0, missing.stdout + missing.stderr
+    _manage("migrate", "--no-input", database_url=database_url)
+    # Nothing is left to apply, and the models say nothing that the migrations do not.
+    _manage("migrate", "--check", database_url=database_url)
+    _manage("makemigrations", "--check", "--dry-run", database_url=database_url)
 
 
 @pytest.mark.sqlite
