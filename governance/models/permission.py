@@ -11,7 +11,7 @@ class WorkspaceUserPermission(UserObjectPermissionBase):
     workspace id without a cast, and rows end with their workspace.
     """
 
-    content_object = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="+")
+    content_object = models.ForeignKey(Workspace, on_delete=models.CASCADE)
 
     class Meta(UserObjectPermissionBase.Meta):
         indexes = [
@@ -27,7 +27,7 @@ class WorkspaceUserPermission(UserObjectPermissionBase):
 class WorkspaceGroupPermission(GroupObjectPermissionBase):
     """One permission of one group on one workspace."""
 
-    content_object = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="+")
+    content_object = models.ForeignKey(Workspace, on_delete=models.CASCADE)
 
     class Meta(GroupObjectPermissionBase.Meta):
         indexes = [
