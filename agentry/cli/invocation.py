@@ -40,6 +40,10 @@ class Invocation:
 
         return Client(url=self.url, workspace=self.workspace, context=self.context)
 
+    def close(self) -> None:
+        if "client" in self.__dict__:
+            self.client.close()
+
     @property
     def is_table(self) -> bool:
         return self.output is OutputFormat.TABLE
@@ -154,7 +158,10 @@ def command(
         def run(**values: Any) -> None:
             invocation = Invocation(**{option: values.pop(option) for option in _OPTIONS})
             act = cast("Callable[..., None]", function)
-            guarded(lambda: act(invocation, **values))
+            try:
+                guarded(lambda: act(invocation, **values))
+            finally:
+                invocation.close()
 
         run.__name__ = function.__name__
         run.__doc__ = function.__doc__

@@ -7,7 +7,7 @@ to cancel the run.
 import asyncio
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -22,12 +22,13 @@ from agentry.cli.terminal import is_terminal, plain
 from agentry.client.asynchronous import AsyncClient
 from agentry.client.calls import runs
 from agentry.client.errors import AgentryError
-from agentry.client.records import Delta, Run
+from agentry.client.records import Delta, Event, Run
 
 if TYPE_CHECKING:
     from agentry.client.flow import Origin
 
 SECOND_PRESS_SECONDS = 1.5
+LAST_WORDS_SECONDS = 5.0
 
 
 class Follower:
@@ -52,20 +53,28 @@ class Follower:
     async def _tell(self, run_id: str, *, depth: int, after: int = 0) -> Run:
         run = await self._client.runs.get(run_id)
         self._show.add(self._story.begin(run, depth=depth))
-        own: list[asyncio.Task[None]] = []
+        own: dict[str, asyncio.Task[None]] = {}
         async for item in self._client.runs.follow(run_id, after=after):
+            if isinstance(item, Event):
+                await self._children_first(item, own)
             self._show.add(self._story.see(run_id, item))
-            child = None if isinstance(item, Delta) else child_of(item)
+            child = child_of(item) if isinstance(item, Event) else None
             if child is not None and child not in self._children:
                 task = asyncio.create_task(self._tell_child(child, depth + 1))
                 self._children[child] = task
-                own.append(task)
-        if own:
-            # A child that is over has little left to tell; one that is not is no longer ours.
-            await asyncio.wait(own, timeout=5.0)
+                own[_call_of(item) or child] = task
+        await _settle(own.values())
         run = await self._client.runs.get(run_id)
         self._show.add(self._story.end(run))
         return run
+
+    async def _children_first(self, event: Event, own: Mapping[str, asyncio.Task[None]]) -> None:
+        """Let a child's story end before the call that started it is told to be settled."""
+        if event.kind == "tool.settled":
+            call = _call_of(event)
+            await _settle([own[call]] if call in own else [])
+        elif event.kind == "run.state" and (event.payload or {}).get("is_terminal"):
+            await _settle(own.values())
 
     async def _tell_child(self, run_id: str, depth: int) -> None:
         try:
@@ -73,6 +82,18 @@ class Follower:
         except AgentryError as error:
             # The run that was asked for is still watched; say that this part is missing.
             print(plain(f"Child {run_id} cannot be shown: {error}"), file=sys.stderr)
+
+
+def _call_of(item: Event | Delta) -> str:
+    payload = item.payload if isinstance(item, Event) else None
+    return str((payload or {}).get("call_id", ""))
+
+
+async def _settle(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Wait a moment for stories that are over but not yet told; not for runs that go on."""
+    waited = [task for task in tasks if not task.done()]
+    if waited:
+        await asyncio.wait(waited, timeout=LAST_WORDS_SECONDS)
 
 
 class Presses:

@@ -1,0 +1,364 @@
+"""Commands against a real HTTP server: what they send, print, and end with."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from agentry.cli.main import app
+from tests.integration.agentry.contract_server import (
+    BASE,
+    CHILD,
+    RUN,
+    TOKEN,
+    Answer,
+    ContractServer,
+    problem,
+    run_object,
+)
+from tests.integration.agentry.stories import HOSTILE, delegation
+
+pytestmark = pytest.mark.usefixtures("signed_in")
+RUN_PATH = f"{BASE}/runs/{RUN}"
+ME = {
+    "user": {"id": "u1", "username": "ada", "is_superuser": False},
+    "token": {"id": "t1", "name": "laptop", "expires_at": None},
+    "workspaces": [{"name": "lab", "title": "Lab", "permissions": ["run.start", "run.view"]}],
+}
+
+
+def invoke(*words: str, stdin: str | None = None) -> Any:
+    return CliRunner().invoke(app, list(words), input=stdin)
+
+
+def test_run_tells_the_whole_story_line_by_line(server: ContractServer) -> None:
+    delegation(server)
+    server.always(f"POST {BASE}/runs", run_object(state="queued"), 202)
+
+    result = invoke("run", "Say hello", "-a", "researcher", "--var", "a=b", "--limit", "tokens=9")
+
+    written = (
+        r'{"path": "notes.md", "content": "\u001b]0;owned\u0007[red]plain[/red]\u001b[2Jdone"}'
+    )
+    assert result.exit_code == 0, result.output
+    assert result.stdout.split("\n") == [
+        "● researcher: Say hello",
+        "I shall look.",
+        f"→ write {written}",
+        "✓ write (0.2 s): 12 bytes",
+        '→ fetch {"url": "http://10.0.0.1/"}',
+        "✗ fetch denied: private address",
+        '→ agent {"agent": "writer", "task": "Write it up"}',
+        "  ● writer: Write it up",
+        "  writer: Once upon",
+        "  a time.",
+        "  ✓ writer succeeded (1 step)",
+        "✓ agent: Once upon a time.",
+        "Hello.",
+        "✓ succeeded (2 steps · 1,200 in, 34 out · $0.0123)",
+        "",
+    ]
+    assert server.requests("POST", f"{BASE}/runs")[0].body == {
+        "agent": "researcher",
+        "input": "Say hello",
+        "variables": {"a": "b"},
+        "limits": {"max_tokens": 9},
+    }
+
+
+def test_quiet_run_prints_the_answer_alone(server: ContractServer) -> None:
+    delegation(server)
+    server.always(f"POST {BASE}/runs", run_object(state="queued"), 202)
+
+    result = invoke("run", "-", "-q", stdin="Say hello")
+
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "Hello.\n", "")
+
+
+def test_run_as_json_keeps_talk_off_stdout(server: ContractServer) -> None:
+    delegation(server)
+    server.always(f"POST {BASE}/runs", run_object(state="queued"), 202)
+
+    result = invoke("run", "Say hello", "-o", "json")
+
+    assert json.loads(result.stdout) == server.runs[RUN]
+    assert "✓ succeeded" in result.stderr
+
+
+@pytest.mark.parametrize("state", ["failed", "cancelled", "yielded"])
+def test_a_run_without_an_answer_ends_with_one(server: ContractServer, state: str) -> None:
+    server.tell(RUN, ("run.state", {"state": state}), state=state, output="", reason="Too long.")
+
+    result = invoke("runs", "watch", RUN)
+
+    assert result.exit_code == 1
+    assert f"{state}: Too long." in result.stdout
+
+
+def test_detach_prints_the_id_and_returns(server: ContractServer) -> None:
+    server.always(f"POST {BASE}/runs", run_object(state="queued"), 202)
+
+    result = invoke("run", "Say hello", "--detach")
+
+    assert (result.exit_code, result.stdout) == (0, f"{RUN}\n")
+    assert f"agentry runs watch {RUN}" in result.stderr
+
+
+def test_runs_are_listed_as_table_json_and_yaml(server: ContractServer) -> None:
+    rows = [run_object(state="waiting", wait_kind="in_doubt", input=HOSTILE)]
+    server.always(f"GET {BASE}/runs", {"items": rows, "next_cursor": "more"})
+
+    table = invoke("runs", "ls", "--state", "waiting", "-s", "hello")
+    as_json = invoke("runs", "ls", "-o", "json", "-q")
+    as_yaml = invoke("runs", "ls", "-o", "yaml", "-q")
+
+    assert table.stdout.splitlines()[0].split() == [
+        "ID", "AGENT", "STATE", "STEPS", "TOKENS", "COST", "AGE", "INPUT",
+    ]  # fmt: skip
+    assert "waiting (in_doubt)" in table.stdout
+    assert "[red]plain[/red]done" in table.stdout
+    assert "\x1b" not in table.stdout + as_json.stdout + as_yaml.stdout
+    assert "There is more" in table.stderr
+    assert server.seen[0].query == {"state": "waiting", "q": "hello", "limit": "30"}
+    assert json.loads(as_json.stdout) == rows
+    assert yaml.safe_load(as_yaml.stdout)[0]["id"] == RUN
+
+
+@pytest.mark.parametrize(
+    ("words", "path", "body"),
+    [
+        (("pause", RUN), "pause", {}),
+        (("resume", RUN, "--limit", "iterations=50"), "resume", {"limits": {"max_iterations": 50}}),
+        (("cancel", RUN, "--reason", "enough"), "cancel", {"reason": "enough"}),
+        (
+            ("fork", RUN, "--at", "3", "--model", "big", "--message", "Again", "--no-start"),
+            "fork",
+            {"checkpoint": 3, "model": "big", "message": "Again", "start": False},
+        ),
+        (("replay", RUN), "replay", {}),
+    ],
+)
+def test_steering_sends_what_was_asked(
+    server: ContractServer, words: tuple[str, ...], path: str, body: dict[str, Any]
+) -> None:
+    server.always(f"POST {RUN_PATH}/{path}", run_object(state="paused"))
+
+    result = invoke("runs", *words)
+
+    assert result.exit_code == 0, result.output
+    assert server.requests("POST", f"{RUN_PATH}/{path}")[0].body == body
+    assert RUN in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(400, 2), (401, 3), (403, 3), (404, 4), (409, 5), (429, 6), (500, 6)]
+)
+def test_refusals_have_their_exit_codes(server: ContractServer, status: int, code: int) -> None:
+    server.always(
+        f"POST {RUN_PATH}/pause",
+        {"detail": "No.", "remedy": "Ask.", "code": "x", "context": {"winner": "ada"}},
+        status,
+    )
+
+    result = invoke("runs", "pause", RUN, "-o", "json")
+
+    assert result.exit_code == code
+    assert result.stdout == ""
+    assert result.stderr.startswith("Error: No.\n")
+    assert result.stderr.endswith("Ask.\n")
+    assert ("First was: ada" in result.stderr) == (status == 409)
+
+
+def test_a_server_that_is_not_there_has_its_exit_code() -> None:
+    result = invoke("runs", "show", RUN, "--url", "http://127.0.0.1:9")
+
+    assert result.exit_code == 6
+    assert "cannot be reached" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run",),
+        ("run", "  "),
+        ("run", "x", "--limit", "speed=3"),
+        ("run", "x", "--limit", "tokens=many"),
+        ("run", "x", "--limit", "tokens=-1"),
+        ("run", "x", "--var", "novalue"),
+        ("runs", "ls", "-o", "xml"),
+        ("nonsense",),
+        ("tokens", "create", "ci", "--expires-in", "soon"),
+    ],
+)
+def test_wrong_usage_sends_nothing(server: ContractServer, words: tuple[str, ...]) -> None:
+    assert invoke(*words, stdin="").exit_code == 2
+    assert server.seen == []
+
+
+def test_why_is_told_with_remedies(server: ContractServer) -> None:
+    server.always(
+        f"GET {RUN_PATH}/why",
+        {
+            "state": "waiting",
+            "summary": "Waits for somebody.",
+            "reasons": [{"code": "c", "sentence": "A call is in doubt.", "remedy": "Resolve it."}],
+            "blockers": [],
+        },
+    )
+
+    result = invoke("runs", "why", RUN)
+
+    assert result.stdout == "Waits for somebody.\n- A call is in doubt.\n  Resolve it.\n"
+
+
+def test_events_messages_and_trace_are_shown(server: ContractServer) -> None:
+    delegation(server)
+    server.always(f"GET {RUN_PATH}/trace", {"ts": 1})
+    server.always(
+        f"GET {RUN_PATH}/messages",
+        {"items": [{"position": 0, "role": "user", "parts": [{"type": "text", "content": "Hi"}]}]},
+    )
+
+    events = invoke("runs", "events", RUN, "--after", "14", "-o", "json")
+    followed = invoke("runs", "events", RUN, "--after", "14", "-f", "-o", "json")
+    trace = invoke("runs", "trace", RUN, "--form", "legacy")
+    messages = invoke("runs", "messages", RUN)
+
+    assert [each["sequence"] for each in json.loads(events.stdout)] == [15, 16]
+    assert [json.loads(each)["sequence"] for each in followed.stdout.splitlines()] == [15, 16]
+    assert trace.stdout == '{"ts": 1}'
+    assert server.requests("GET", f"{RUN_PATH}/trace")[0].query == {"form": "legacy"}
+    assert messages.stdout == "[0] user\n    Hi\n"
+
+
+def test_catalogues_are_listed(server: ContractServer) -> None:
+    row = {"name": "mock", "kind": "scripted", "has_key": False}
+    for noun in ("providers", "models", "tools", "agents"):
+        server.always(f"GET {BASE}/{noun}", {"items": [row], "next_cursor": None})
+        result = invoke(noun, "ls")
+        assert (result.exit_code, result.stdout.splitlines()[1].split()[0]) == (0, "mock")
+
+
+def test_a_provider_that_is_unwell_fails_the_check(server: ContractServer) -> None:
+    server.will(
+        f"POST {BASE}/providers/openai/check",
+        Answer(body={"ok": True, "detail": "fine"}),
+        Answer(body={"ok": False, "detail": "bad key"}),
+    )
+
+    assert invoke("providers", "check", "openai").exit_code == 0
+    assert invoke("providers", "check", "openai").exit_code == 1
+
+
+def test_publishing_finds_the_draft(server: ContractServer) -> None:
+    versions = [{"number": 2, "state": "published"}, {"number": 3, "state": "draft"}]
+    server.always(f"GET {BASE}/agents/writer/versions", {"items": versions})
+    server.always(f"POST {BASE}/agents/writer/versions/3/publish", {"number": 3, "state": "x"})
+
+    result = invoke("agents", "publish", "writer")
+
+    assert (result.exit_code, result.stdout) == (0, "writer v3 is published.\n")
+
+
+def test_a_call_in_doubt_is_resolved(server: ContractServer) -> None:
+    path = f"{BASE}/tool-calls/{CHILD}"
+    server.always(f"POST {path}/resolve", {"id": CHILD, "tool": "pay", "state": "committed"})
+
+    result = invoke("calls", "resolve", CHILD, "--outcome", "committed", "--note", "saw it")
+
+    assert result.exit_code == 0, result.output
+    assert server.seen[0].body == {"outcome": "committed", "note": "saw it"}
+
+
+def test_a_new_token_goes_to_stdout_alone(server: ContractServer) -> None:
+    server.always("POST /api/v1/tokens", {"id": "t2", "name": "ci", "secret": "agk_new"}, 201)
+
+    result = invoke("tokens", "create", "ci", "--scope", "run.start", "--expires-in", "90d")
+
+    assert (result.exit_code, result.stdout) == (0, "agk_new\n")
+    body = server.seen[0].body
+    assert (body["workspace"], body["scopes"]) == ("lab", ["run.start"])
+    assert body["expires_at"].endswith("Z")
+
+
+def test_login_tries_the_token_before_it_is_stored(
+    server: ContractServer, signed_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AGENTRY_URL", "AGENTRY_TOKEN", "AGENTRY_WORKSPACE"):
+        monkeypatch.delenv(name)
+    server.always("GET /api/v1/me", ME)
+
+    refused = invoke("login", server.url, "--token-stdin", stdin="agk_wrong\n")
+    assert refused.exit_code == 3
+    assert not (signed_in / "credentials").exists()
+
+    accepted = invoke("login", f"{server.url}/api/v1/", "--token-stdin", stdin=f"{TOKEN}\n")
+    assert accepted.exit_code == 0, accepted.output
+    assert (signed_in / "credentials").stat().st_mode & 0o777 == 0o600
+    assert TOKEN not in accepted.output
+
+    config = json.loads(invoke("config", "-o", "json").stdout)
+    assert (config["url"], config["workspace"], config["has_token"]) == (server.url, "lab", True)
+    assert invoke("me").stdout.startswith("ada\n")
+
+    assert invoke("logout").exit_code == 0
+    assert invoke("me").exit_code == 2
+
+
+def test_doctor_finds_everything_well(server: ContractServer) -> None:
+    server.always("GET /api/v1/me", ME)
+    server.always("GET /readyz", {"status": "ok", "checks": {"database": {"ok": True}}})
+
+    result = invoke("doctor", "-o", "json")
+
+    states = {row["check"]: row["state"] for row in json.loads(result.stdout)}
+    assert result.exit_code == 0, result.output
+    for check in ("Reachable", "Server version", "Clock", "Token", "Workspace", "Server: database"):
+        assert states[check] == "ok"
+
+
+def test_doctor_says_what_is_wrong_and_how_to_mend_it(server: ContractServer) -> None:
+    server.always("GET /api/v1/me", {**ME, "workspaces": []})
+    server.always(
+        "GET /readyz",
+        {
+            "status": 503,
+            "checks": {"broker": {"ok": False, "detail": "refused", "remedy": "Start."}},
+        },
+        503,
+    )
+
+    result = invoke("doctor")
+
+    assert result.exit_code == 1
+    assert "✗ Server: broker" in result.stdout
+    assert "→ Start." in result.stdout
+    assert "✗ Workspace" in result.stdout
+
+
+def test_doctor_without_a_server_is_not_a_crash() -> None:
+    result = invoke("doctor", "--url", "http://127.0.0.1:9")
+
+    assert result.exit_code == 1
+    assert "✗ Reachable" in result.stdout
+
+
+def test_completion_scripts_are_printed() -> None:
+    for shell in ("bash", "zsh", "fish"):
+        result = invoke("completion", shell)
+        assert (result.exit_code, "_AGENTRY_COMPLETE" in result.stdout) == (0, True)
+
+
+def test_a_problem_with_fields_is_told_field_by_field(server: ContractServer) -> None:
+    server.will(
+        f"POST {BASE}/runs",
+        problem(400, "invalid_input", "The run cannot start.", errors={"limits.x": ["unknown"]}),
+    )
+
+    result = invoke("run", "x", "-d")
+
+    assert result.exit_code == 2
+    assert result.stderr == "Error: The run cannot start.\n  limits.x: unknown\n"
