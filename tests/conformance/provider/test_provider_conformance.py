@@ -20,6 +20,7 @@ from agents.contracts import (
 from tests.conformance.provider.subjects import (
     ALL,
     KEY,
+    VENDORS,
     answer_of,
     ask,
     heard,
@@ -117,3 +118,14 @@ async def test_no_representation_shows_the_key(kind: str) -> None:
         shown = repr(provider) + str(provider)
     assert KEY not in shown
     assert "Provider(" in shown
+
+
+@pytest.mark.parametrize("second", VENDORS)
+async def test_what_one_provider_said_another_can_take_up(kind: str, second: str) -> None:
+    async with subject(kind, TWO_CALLS, {"text": "unused"}) as first_provider:
+        asked = user_message("and the weather?")
+        first = (await answer_of(first_provider, ask(asked))).message
+    told = results(first, "rain", "no such file", "", errors=[1])
+    async with subject(second, {"text": "unused"}, {"text": "Rain."}) as provider:
+        last = await answer_of(provider, ask(asked, first, told, model="gemini-3-x"))
+    assert last.message.text == "Rain."
