@@ -102,9 +102,7 @@ class LegacyWriter:
 
 def token_line(delta: Delta, *, at: datetime) -> LegacyLine:
     """Return the line of a fragment of an answer, for a stream; files do not have them."""
-    return LegacyLine(
-        ts=at, type=LegacyType.TOKEN, agent_id=str(delta.run_id), data=delta.text
-    )
+    return LegacyLine(ts=at, type=LegacyType.TOKEN, agent_id=str(delta.run_id), data=delta.text)
 
 
 def read_legacy(lines: Iterable[bytes]) -> Iterator[LegacyLine]:

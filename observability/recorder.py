@@ -88,7 +88,10 @@ def _redacted(payload: Payload) -> dict[str, JSON]:
     try:
         plain: dict[str, Any] = msgspec.to_builtins(payload)
     except (TypeError, msgspec.MsgspecError):
-        plain = dict(msgspec.structs.asdict(payload)) if _is_struct(payload) else dict(payload)
+        if isinstance(payload, msgspec.Struct):
+            plain = msgspec.structs.asdict(payload)
+        else:
+            plain = dict(payload)
     whole = redact_or_withhold(plain)
     if isinstance(whole, dict):
         return whole
@@ -97,10 +100,6 @@ def _redacted(payload: Payload) -> dict[str, JSON]:
         one = redact_or_withhold({name: value})
         members |= one if isinstance(one, dict) else {str(name): WITHHELD}
     return members
-
-
-def _is_struct(payload: object) -> bool:
-    return isinstance(payload, msgspec.Struct)
 
 
 def _json(value: JSON) -> bytes:

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.conf import settings
 
 from observability.contracts import Announcement, Delta, DeltaChannel
-from observability.live.hub import Hub
+from observability.live.fanout import Hub
 from observability.live.reader import DatabaseReader
 from observability.live.transport import LiveProcess
 

@@ -59,7 +59,7 @@ class DatabaseReader:
 
     async def aclose(self) -> None:
         """Close the connection and end the thread; reads under way finish first."""
-        await asyncio.get_running_loop().run_in_executor(self._pool, connection.close)
+        await asyncio.get_running_loop().run_in_executor(self._pool, _close_connection)
         self._pool.shutdown(wait=True)
 
     async def _run(self, read: Callable[[], T]) -> T:
@@ -80,3 +80,7 @@ def _guarded(read: Callable[[], T]) -> T:
             f"Events cannot be read: {str(error).strip().splitlines()[0]}",
             remedy="The database must be reachable; reading goes on by itself when it is.",
         ) from error
+
+
+def _close_connection() -> None:
+    connection.close()  # looked up here, because each thread has its own

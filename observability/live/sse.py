@@ -17,7 +17,7 @@ from core.errors import DomainError
 from governance.guard.consumers import AccessGate
 from observability import live
 from observability.live.frames import EventsFrame, HeadFrame, error_frame
-from observability.live.subscription import Closed
+from observability.live.subscription import ViewClosedError
 from observability.live.viewer import Gate, Scope, Target, Viewer
 
 RETRY_MILLISECONDS = 2_000
@@ -60,9 +60,7 @@ async def open_stream(scope: Scope, target: Target, *, gate: Gate | None = None)
     Raises a DomainError before anything is sent.
     """
     return EventStream(
-        await Viewer.open(
-            live.hub(), gate or AccessGate(), scope, target, resume_cursor(scope)
-        )
+        await Viewer.open(live.hub(), gate or AccessGate(), scope, target, resume_cursor(scope))
     )
 
 
@@ -118,7 +116,7 @@ async def _chunks(viewer: Viewer) -> AsyncIterator[bytes]:
             if has_ended and viewer.subscription.is_drained:
                 yield b"event: end\ndata: {}\n\n"
                 return
-    except Closed as end:
+    except ViewClosedError as end:
         if end.code != _GOING_AWAY:
             yield error_frame("stream_closed", end.reason).sse(is_payload_visible=False)
     finally:

@@ -18,7 +18,7 @@ MAX_QUEUED_FRAMES = 128
 MAX_QUEUED_BYTES = 1024 * 1024
 
 
-class Closed(Exception):
+class ViewClosedError(Exception):
     """The subscription has ended; `code` is the WebSocket close code that says why."""
 
     def __init__(self, code: int, reason: str) -> None:
@@ -60,7 +60,7 @@ class Subscription:
         self._tail = position
         self._head_sent = False
         self._waiter: asyncio.Future[None] | None = None
-        self._closed: Closed | None = None
+        self._closed: ViewClosedError | None = None
 
     def __aiter__(self) -> "Subscription":
         return self
@@ -68,11 +68,11 @@ class Subscription:
     async def __anext__(self) -> Frame:
         try:
             return await self.next()
-        except Closed:
+        except ViewClosedError:
             raise StopAsyncIteration from None
 
     async def next(self) -> Frame:
-        """Return the next frame, waiting for it. Raises Closed at the end."""
+        """Return the next frame, waiting for it. Raises ViewClosedError at the end."""
         while True:
             if self._closed is not None:
                 raise self._closed
@@ -107,9 +107,9 @@ class Subscription:
         self._wake()
 
     def close(self, code: int, reason: str) -> None:
-        """End the subscription: `next` raises Closed at once. Calling again changes nothing."""
+        """End the subscription: `next` raises ViewClosedError at once; the first call counts."""
         if self._closed is None:
-            self._closed = Closed(code, reason)
+            self._closed = ViewClosedError(code, reason)
             self._queue.clear()
             self._source.leave(self)
             self._wake()

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -20,7 +21,7 @@ from redis.exceptions import RedisError
 
 from core.ids import new_id
 from observability.contracts import Announcement, Delta
-from observability.live.hub import Hub
+from observability.live.fanout import Hub
 
 log = structlog.get_logger(__name__)
 
@@ -164,9 +165,11 @@ class RedisReader:
             await asyncio.sleep(backoff)
 
     async def _read_once(self, client: redis.asyncio.Redis, last: bytes) -> bytes:
-        answer = await client.xread({STREAM: last}, count=200, block=_BLOCK_MILLISECONDS)
+        # The stubs allow for decoded and RESP3 answers; this client asks for neither.
+        answer: Any = await client.xread({STREAM: last}, count=200, block=_BLOCK_MILLISECONDS)
         for _, entries in answer or ():
-            for last, fields in entries:
+            for entry, fields in entries:
+                last = entry
                 try:
                     batch = _decode(fields[b"b"])
                 except (KeyError, msgspec.MsgspecError) as error:
@@ -178,8 +181,8 @@ class RedisReader:
 
 
 async def _last_id(client: redis.asyncio.Redis) -> bytes:
-    newest = await client.xrevrange(STREAM, count=1)
-    return newest[0][0] if newest else b"0-0"
+    newest: Any = await client.xrevrange(STREAM, count=1)
+    return bytes(newest[0][0]) if newest else b"0-0"
 
 
 class LiveProcess:

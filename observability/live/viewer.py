@@ -28,8 +28,8 @@ from core.errors import (
 from governance.access import AccessChanged
 from governance.contracts import Actor, Perm
 from observability.cursors import START, Position, Topic
+from observability.live.fanout import Hub
 from observability.live.frames import Frame, HeadFrame
-from observability.live.hub import Hub
 from observability.live.subscription import Subscription
 
 log = structlog.get_logger(__name__)
@@ -77,7 +77,7 @@ class Target:
 
 
 class Viewer:
-    """One open view. `open`, then `next` until it raises `Closed`; `close` in any case."""
+    """One open view. `open`, then `next` until it raises `ViewClosedError`; `close` in any case."""
 
     def __init__(self, hub: Hub, gate: Gate, scope: Scope, actor: Actor, topic: Topic) -> None:
         self._hub = hub
@@ -122,7 +122,7 @@ class Viewer:
         return self._subscription
 
     async def next(self) -> Frame:
-        """Return the next frame. Raises Closed when the view has ended, for whatever reason."""
+        """Return the next frame. Raises ViewClosedError when the view has ended."""
         frame = await self.subscription.next()
         if isinstance(frame, HeadFrame) and not frame.is_live:
             await self._recheck()  # rows are about to be replayed
@@ -173,9 +173,7 @@ class Viewer:
         if not await self._gate.may(self.actor, Perm.RUN_VIEW, workspace_id):
             self.subscription.close(CLOSE_DENIED, "You may no longer watch this.")
             return
-        self.is_payload_visible = await self._gate.may(
-            self.actor, Perm.RUN_PAYLOAD, workspace_id
-        )
+        self.is_payload_visible = await self._gate.may(self.actor, Perm.RUN_PAYLOAD, workspace_id)
 
 
 def access_changed(change: AccessChanged) -> None:

@@ -21,7 +21,7 @@ from core.errors import DomainError
 from governance.guard.consumers import AccessGate, accepted_subprotocol
 from observability import live
 from observability.live.frames import PONG, Frame, error_frame
-from observability.live.subscription import Closed
+from observability.live.subscription import ViewClosedError
 from observability.live.viewer import (
     CLOSE_BAD_REQUEST,
     CLOSE_INTERNAL,
@@ -112,7 +112,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
                 if text is not None:
                     async with asyncio.timeout(SEND_SECONDS):
                         await self.base_send({"type": "websocket.send", "text": text})
-        except Closed as end:
+        except ViewClosedError as end:
             await self._end(end.code, end.reason)
         except TimeoutError:  # before OSError, which it is
             await self._end(CLOSE_TOO_SLOW, "The viewer does not take its frames; resume later.")

@@ -20,10 +20,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 
+from core.ids import new_id
 from tests.integration.observability.kit import LiveServer, serving
 from tests.services import PostgresServer, RedisServer
 
@@ -151,7 +151,7 @@ async def _measure(
     count = int(rate * seconds)
     order = {
         "workspace": "w",
-        "runs": [str(uuid4()) for _ in range(RUNS)],
+        "runs": [str(new_id()) for _ in range(RUNS)],
         "count": count,
         "rate": rate,
         "batch": BATCH,

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from typing import Any
 
@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 PATIENCE_SECONDS = 30.0
 
 
-async def ws_frames(url: str) -> AsyncIterator[dict[str, Any]]:
+async def ws_frames(url: str) -> AsyncGenerator[dict[str, Any], None]:
     """Yield frames until the server closes; then raise what the library raises."""
     async with connect(url, compression=None, ping_interval=None) as socket:
         while True:
@@ -47,7 +47,7 @@ def tear(socket: ClientConnection) -> None:
 
 async def sse_events(
     url: str, *, headers: dict[str, str] | None = None
-) -> AsyncIterator[dict[str, str]]:
+) -> AsyncGenerator[dict[str, str], None]:
     """Yield the fields of each server-sent event; comments come as {"comment": …}."""
     async with (
         httpx2.AsyncClient(timeout=PATIENCE_SECONDS) as client,
@@ -91,11 +91,30 @@ def sequences(events: Iterable[dict[str, Any]]) -> list[int]:
 
 async def close_code(url: str) -> tuple[int, list[dict[str, Any]]]:
     """Return how the server closed the connection, and every frame before."""
-    frames: list[dict[str, Any]] = []
-    try:
-        async for frame in ws_frames(url):
-            frames.append(frame)
-    except ConnectionClosed as closed:
-        assert closed.rcvd is not None, "the connection broke without a close frame"
-        return closed.rcvd.code, frames
-    raise AssertionError("unreachable: frames end by an exception")
+    async with connect(url, compression=None, ping_interval=None) as socket:
+        return await closed_by_server(socket)
+
+
+async def closed_by_server(socket: ClientConnection) -> tuple[int, list[dict[str, Any]]]:
+    """Read to the end of the connection; return its close code and the frames before."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        frames = [json.loads(text) async for text in Texts(socket)]
+    if socket.close_code is None or socket.close_code == 1006:
+        raise AssertionError("The connection broke without a close frame.")
+    return socket.close_code, frames
+
+
+class Texts:
+    """The messages of a connection until it closes, with whatever code."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+
+    def __aiter__(self) -> "Texts":
+        return self
+
+    async def __anext__(self) -> str | bytes:
+        try:
+            return await self._socket.recv()
+        except ConnectionClosed:
+            raise StopAsyncIteration from None

@@ -13,17 +13,14 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 from urllib.request import urlopen
 from uuid import NAMESPACE_URL, UUID, uuid5
-
-ROLES = {"operator": {"run.view", "run.payload"}, "viewer": {"run.view"}, "nobody": set[str]()}
 
 
 def workspace_id(name: str) -> UUID:
@@ -145,101 +142,21 @@ def write(order: Order) -> None:
     connection.close()
 
 
-def make_app() -> Any:
-    from channels.routing import URLRouter
-    from django.urls import path
-
-    from core.errors import NotAuthenticatedError
-    from governance.contracts import Actor, Perm
-    from observability import live
-    from observability.live import sse
-    from observability.live.viewer import Scope, Target
-    from observability.live.websocket import RunConsumer, WorkspaceConsumer
-
-    roles = {name: set(perms) for name, perms in ROLES.items()}
-
-    class TableGate:
-        """Knows users by `?user=`; a user that was removed is no longer signed in."""
-
-        async def authenticate(self, scope: Scope) -> Actor:
-            query = dict(parse_qsl(scope["query_string"].decode()))
-            name = query.get("user", "")
-            if name not in roles:
-                raise NotAuthenticatedError("No valid credential.", remedy="Sign in.")
-            return Actor(user_id=uuid5(NAMESPACE_URL, name), username=name)
-
-        async def may(self, actor: Actor, perm: Perm, workspace: UUID) -> bool:
-            return perm.value in roles.get(actor.username, ()) and workspace == workspace_id("w")
-
-        async def workspace_named(self, name: str) -> UUID | None:
-            return workspace_id(name)
-
-    gate = TableGate()
-    sockets = URLRouter(
-        [
-            path("ws/runs/<uuid:run_id>", RunConsumer.as_asgi(gate=gate)),
-            path("ws/workspaces/<slug:name>", WorkspaceConsumer.as_asgi(gate=gate)),
-        ]
-    )
-
-    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if scope["type"] == "websocket":
-            await sockets(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            while (message := await receive())["type"] != "lifespan.shutdown":
-                await send({"type": "lifespan.startup.complete"})
-            await live.stop()
-            await send({"type": f"{message['type']}.complete"})
-        else:
-            await http(scope, receive, send)
-
-    async def http(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        _, kind, *rest = scope["path"].split("/")
-        query = dict(parse_qsl(scope["query_string"].decode()))
-        if kind == "runs":
-            target = Target(run_id=UUID(rest[0]))
-            await sse.serve(scope, receive, send, target=target, gate=gate)
-        elif kind == "workspaces":
-            await sse.serve(
-                scope, receive, send, target=Target(workspace=rest[0]), gate=gate
-            )
-        else:
-            answer = control(kind, query)
-            await send({"type": "http.response.start", "status": 200, "headers": []})
-            await send({"type": "http.response.body", "body": json.dumps(answer).encode()})
-
-    def control(kind: str, query: dict[str, str]) -> object:
-        if kind == "write":
-            order = Order.parse(query["order"])
-            threading.Thread(target=write, args=(order,), daemon=True).start()
-        elif kind == "rights":
-            roles[query["user"]] = set(query["perms"].split()) if query.get("perms") else set()
-        elif kind == "remove":
-            roles.pop(query["user"], None)
-        elif kind == "stats":
-            usage = os.times()
-            return {
-                "subscriptions": live.hub().subscription_count,
-                "cpu_seconds": usage.user + usage.system,
-            }
-        return {}
-
-    return app
-
-
 def serve() -> None:
     import uvicorn
     import uvloop
 
     configure()
     migrate()
+    from tests.integration.observability.app import App
+
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen(512)
     sys.stdout.write(json.dumps({"port": listener.getsockname()[1]}) + "\n")
     sys.stdout.flush()
     config = uvicorn.Config(
-        make_app(), log_level="warning", ws_ping_interval=None, ws_per_message_deflate=False
+        App(), log_level="warning", ws_ping_interval=None, ws_per_message_deflate=False
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(uvicorn.Server(config).serve(sockets=[listener]))
@@ -260,7 +177,7 @@ class LiveServer:
         return f"http://127.0.0.1:{self.port}"
 
     def control(self, path: str) -> Any:
-        with urlopen(f"{self.http}/{path}", timeout=10) as answer:  # noqa: S310
+        with urlopen(f"{self.http}/{path}", timeout=10) as answer:
             return json.load(answer)
 
     def write(self, **order: Any) -> None:

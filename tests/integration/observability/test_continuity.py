@@ -4,10 +4,10 @@ import asyncio
 import json
 from contextlib import aclosing
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
+from core.ids import new_id
 from tests.integration.observability.clients import (
     sequences,
     sse_events,
@@ -40,7 +40,7 @@ async def first_event(server: LiveServer, run: str) -> None:
 
 
 async def test_a_run_followed_through_fifty_cuts_over_both_transports(embedded: LiveServer) -> None:
-    run = str(uuid4())
+    run = str(new_id())
     embedded.write(**order(run))
     await first_event(embedded, run)
 
@@ -57,7 +57,7 @@ async def test_a_run_followed_through_fifty_cuts_over_both_transports(embedded: 
 @pytest.mark.redis
 @pytest.mark.slow
 async def test_a_workspace_followed_through_fifty_cuts_in_a_cluster(cluster: LiveServer) -> None:
-    runs = [str(uuid4()) for _ in range(7)]
+    runs = [str(new_id()) for _ in range(7)]
     writer = cluster.writing(order(*runs))
 
     over_socket, over_http = await asyncio.gather(
@@ -90,7 +90,7 @@ async def collect_sse(url: str, total: int) -> list[dict[str, Any]]:
 async def test_a_restarted_redis_loses_no_event(
     cluster: LiveServer, redis_server: RedisServer
 ) -> None:
-    run = str(uuid4())
+    run = str(new_id())
     writer = cluster.writing(order(run, count=3000))
     await first_event(cluster, run)
     follower = asyncio.create_task(
@@ -109,7 +109,7 @@ async def test_a_restarted_redis_loses_no_event(
 async def test_a_restarted_database_loses_no_event_and_keeps_the_viewer(
     cluster: LiveServer, postgres_server: PostgresServer
 ) -> None:
-    run = str(uuid4())
+    run = str(new_id())
     assert await asyncio.to_thread(cluster.writing(order(run, count=50, is_end=False)).wait) == 0
     frames = ws_frames(f"{cluster.ws}/runs/{run}?user=operator")
     seen: list[dict[str, Any]] = []
@@ -131,7 +131,7 @@ async def test_a_restarted_database_loses_no_event_and_keeps_the_viewer(
 
 
 async def test_a_lost_announcement_costs_seconds_and_no_event(embedded: LiveServer) -> None:
-    run = str(uuid4())
+    run = str(new_id())
     embedded.write(**order(run, count=10, is_end=False))
     await first_event(embedded, run)
     frames = ws_frames(f"{embedded.ws}/runs/{run}?user=operator")

@@ -3,13 +3,14 @@
 import asyncio
 import json
 from contextlib import aclosing
-from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 import pytest
 
+from core.clock import now
+from core.ids import new_id
 from tests.integration.observability.clients import ws_frames
 from tests.integration.observability.kit import LiveServer, workspace_id
 
@@ -21,7 +22,7 @@ async def begin_with_event(url: str, run: UUID, sequence: int) -> psycopg.AsyncC
     await connection.execute(
         "INSERT INTO observability_traceevent "
         "(workspace_id, run_id, sequence, kind, at, payload) VALUES (%s, %s, %s, %s, %s, %s)",
-        (workspace_id("w"), run, sequence, "run.note", datetime.now(UTC), json.dumps({})),
+        (workspace_id("w"), run, sequence, "run.note", now(), json.dumps({})),
     )
     return connection
 
@@ -29,7 +30,7 @@ async def begin_with_event(url: str, run: UUID, sequence: int) -> psycopg.AsyncC
 async def test_an_earlier_transaction_that_commits_later_is_not_skipped(
     cluster: LiveServer, postgres_url: str
 ) -> None:
-    slow_run, fast_run = uuid4(), uuid4()
+    slow_run, fast_run = new_id(), new_id()
     frames = ws_frames(f"{cluster.ws}/workspaces/w?user=operator&after=0")
     async with aclosing(frames):
         assert await anext(frames) == {"type": "head", "cursor": "0.0", "is_live": True}
@@ -55,7 +56,7 @@ async def test_an_earlier_transaction_that_commits_later_is_not_skipped(
 async def test_a_run_is_not_held_up_by_other_transactions(
     cluster: LiveServer, postgres_url: str
 ) -> None:
-    slow_run, fast_run = uuid4(), uuid4()
+    slow_run, fast_run = new_id(), new_id()
     slow = await begin_with_event(postgres_url, slow_run, 1)
     fast = await begin_with_event(postgres_url, fast_run, 1)
     await fast.commit()
@@ -71,7 +72,7 @@ async def test_a_run_is_not_held_up_by_other_transactions(
 async def test_a_rolled_back_transaction_leaves_no_hole_in_the_cursor(
     cluster: LiveServer, postgres_url: str
 ) -> None:
-    lost_run, kept_run = uuid4(), uuid4()
+    lost_run, kept_run = new_id(), new_id()
     lost = await begin_with_event(postgres_url, lost_run, 1)
     kept = await begin_with_event(postgres_url, kept_run, 1)
     await kept.commit()

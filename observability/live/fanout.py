@@ -339,9 +339,7 @@ def _await_run(stream: _Stream, item: Announcement, now: float) -> None:
         stream.awaited_since = now
     stream.retry_seconds = 0.0
     if len(stream.awaited) < MAX_AWAITED_RUNS or item.run_id in stream.awaited:
-        stream.awaited[item.run_id] = max(
-            item.head_sequence, stream.awaited.get(item.run_id, 0)
-        )
+        stream.awaited[item.run_id] = max(item.head_sequence, stream.awaited.get(item.run_id, 0))
     stream.due_at = now
 
 
