@@ -42,7 +42,8 @@ from plugins.errors import OutcomeUnknownError, ToolError
 _STAGED: Parts = (PRIVATE, "staged")
 _CALLS: Parts = (PRIVATE, "calls")
 _PENDING: Parts = (PRIVATE, "pending.json")
-_MAX_RECORD_BYTES = 1024 * 1024
+# Above what the longest paths of the most files make, or our own record could not be read.
+_MAX_RECORD_BYTES = 16 * 1024 * 1024
 NEW_FILE_MODE = 0o644
 
 

@@ -31,6 +31,7 @@ PRIVATE = ".agentry"  # our own records; invisible to the tools
 MAX_PATH_BYTES = 4000
 MAX_NAME_BYTES = 255
 MAX_DEPTH = 64
+MAX_FOLDER_ENTRIES = 50_000
 MAX_FILE_BYTES = 8 * 1024 * 1024  # what a tool reads whole, or writes
 LOCK_WAIT_SECONDS = 10.0
 
@@ -251,6 +252,10 @@ class Workspace:
             for item in listing:
                 if not parts and is_private(item.name):
                     continue
+                if len(found) >= MAX_FOLDER_ENTRIES:
+                    raise ToolError(
+                        f"{shown_path(parts)} holds more than {MAX_FOLDER_ENTRIES} entries."
+                    )
                 try:
                     status = item.stat(follow_symlinks=False)
                 except FileNotFoundError:
@@ -303,17 +308,18 @@ class Workspace:
             os.fsync(fd)
 
     @contextmanager
-    def exclusive(self, *, wait_seconds: float = LOCK_WAIT_SECONDS) -> Iterator[None]:
+    def exclusive(self, *, wait_seconds: float | None = None) -> Iterator[None]:
         """Keep other changing calls out, also those of other processes, while the block runs.
 
         The kernel frees the lock when its holder dies. Raises `TimeoutError` when somebody holds
-        it longer than `wait_seconds`.
+        it longer than `wait_seconds` (default: `LOCK_WAIT_SECONDS`).
         """
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
         with self.folder((PRIVATE,), create=True) as fd, _explained((PRIVATE, "lock")):
             lock_fd = os.open("lock", flags, 0o600, dir_fd=fd)
         try:
-            deadline = time.monotonic() + wait_seconds
+            patience = LOCK_WAIT_SECONDS if wait_seconds is None else wait_seconds
+            deadline = time.monotonic() + patience
             while True:
                 try:
                     fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

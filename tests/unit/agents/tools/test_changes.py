@@ -1,6 +1,9 @@
 """A call killed at any point and repeated changes its files exactly once."""
 
 import json
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from agents.tools import changes, points
+from agents.tools import confine, points
+from agents.tools.confine import digest_of, opened_workspace
 from plugins.contracts import ToolResult
 from plugins.errors import OutcomeUnknownError, ToolError
 
@@ -157,8 +161,8 @@ def test_record_holds_the_digests_before_and_after(folder: Path, call: Call) -> 
     assert record["changes"] == [
         {
             "path": "a.txt",
-            "before": changes.digest_of(b"one\ntwo\n"),
-            "after": changes.digest_of(b"1\ntwo\n"),
+            "before": digest_of(b"one\ntwo\n"),
+            "after": digest_of(b"1\ntwo\n"),
         }
     ]
     assert (folder / ".agentry/calls/call-1.json").stat().st_mode & 0o777 == 0o600
@@ -167,7 +171,7 @@ def test_record_holds_the_digests_before_and_after(folder: Path, call: Call) -> 
 def test_key_that_is_no_file_name_is_stored_by_its_digest(folder: Path, call: Call) -> None:
     key = "../../x/" + "y" * 300
     call("write", key=key, path="a", content="1")
-    name = f"sha256-{changes.digest_of(key.encode())}.json"
+    name = f"sha256-{digest_of(key.encode())}.json"
     assert [item.name for item in (folder / ".agentry/calls").iterdir()] == [name]
 
 
@@ -270,3 +274,68 @@ def test_linked_records_folder_is_refused(folder: Path, call: Call) -> None:
         call("write", path="a", content="1")
     assert list((folder.parent / "outside").iterdir()) == []
     assert not (folder / "a").exists()
+
+
+KILLED_PROGRAM = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from agents.tools import points
+from agents.tools.registry import BUILTIN_TOOLS
+from core.ids import new_id
+from plugins.contracts import ToolContext
+
+def hook(point, detail):
+    if point == sys.argv[2]:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+points.hook = hook
+context = ToolContext(run_id=new_id(), workspace_id=new_id(), call_id=new_id(), attempt=1,
+                      idempotency_key="k", workspace_path=Path(sys.argv[1]))
+asyncio.run(BUILTIN_TOOLS["patch"].call({"patch": sys.argv[3]}, context))
+"""
+
+
+@pytest.mark.parametrize("point", points.CHANGE_POINTS)
+def test_process_killed_for_real_leaves_no_lock_and_a_call_to_complete(
+    point: str, folder: Path, call: Call
+) -> None:
+    lay_out(folder)
+    root = Path(points.__file__).parents[2]
+    died = subprocess.run(
+        [sys.executable, "-c", KILLED_PROGRAM, str(folder), point, PATCH], cwd=root, check=False
+    )
+    assert died.returncode == -signal.SIGKILL
+    call("patch", key="k", patch=PATCH)
+    assert files(folder) == CALLS["patch"][1]
+
+
+def test_call_shut_out_by_another_fails_and_by_its_own_attempt_is_in_doubt(
+    folder: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(folder)
+    kill_at(monkeypatch, points.PLANNED)
+    with pytest.raises(KilledError):
+        call("write", key="k", path="a.txt", content="x")
+    monkeypatch.undo()
+    with opened_workspace(folder) as holder, holder.exclusive():
+        monkeypatch.setattr(confine, "LOCK_WAIT_SECONDS", 0.0)
+        with pytest.raises(OutcomeUnknownError, match="may yet finish"):
+            call("write", key="k", path="a.txt", content="x")
+        with pytest.raises(ToolError, match="Another call is changing files"):
+            call("write", key="other", path="a.txt", content="y")
+    assert (folder / "a.txt").read_text() == BEFORE["a.txt"]
+
+
+def test_change_of_very_many_files_with_long_paths_is_recorded_and_repeated(
+    folder: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = folder.joinpath(*(["d" * 200] * 15))
+    deep.mkdir(parents=True)
+    for number in range(500):
+        (deep / f"{number}").write_text("x")
+    kill_at(monkeypatch, points.APPLIED, 250)
+    with pytest.raises(KilledError):
+        call("search_replace", key="k", search="x", replace="xx")
+    repeated = call("search_replace", key="k", search="x", replace="xx")
+    assert repeated.metadata == {"replacements": 500}
+    assert {path.read_text() for path in deep.iterdir()} == {"xx"}

@@ -5,10 +5,11 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from agents.tools import points
+from agents.tools import confine, points
 from agents.tools.confine import (
     MAX_FILE_BYTES,
     Workspace,
@@ -64,7 +65,7 @@ def test_plain_paths_are_split_into_names() -> None:
     assert parse_path("a/.agentry/x") == ("a", ".agentry", "x")
 
 
-FILE_CALLS = {
+FILE_CALLS: dict[str, dict[str, Any]] = {
     "view": {},
     "write": {"content": "changed"},
     "edit": {"old_string": "secret", "new_string": "changed"},
@@ -216,6 +217,16 @@ def test_file_too_large_to_edit_is_refused_and_unchanged(folder: Path, call: Cal
         with pytest.raises(ToolError, match="huge is larger than 8388608 bytes"):
             call(tool, path="huge", **FILE_CALLS[tool])
     assert (folder / "huge").stat().st_size == MAX_FILE_BYTES + 1
+
+
+def test_folder_with_too_many_entries_is_refused(
+    folder: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        (folder / name).touch()
+    monkeypatch.setattr(confine, "MAX_FOLDER_ENTRIES", 2)
+    with pytest.raises(ToolError, match="holds more than 2 entries"):
+        call("ls")
 
 
 def test_write_keeps_the_mode_and_leaves_no_temporary_file(folder: Path) -> None:

@@ -116,7 +116,10 @@ def test_glob_patterns(folder: Path, call: Call) -> None:
     for path in ("a.py", "src/b.py", "src/deep/c.ts", "src/deep/d.tsx", ".git/e.py", "[x].md"):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).touch()
-    found = lambda **arguments: call("glob", **arguments).text.split("\n")  # noqa: E731
+
+    def found(**arguments: str) -> list[str]:
+        return call("glob", **arguments).text.split("\n")
+
     assert found(pattern="**/*.py") == ["a.py", "src/b.py"]
     assert found(pattern="*.py") == ["a.py"]
     assert found(pattern="src/**/*.{ts,tsx}") == ["src/deep/c.ts", "src/deep/d.tsx"]

@@ -165,7 +165,10 @@ def test_doubtful_answer_is_a_failure_where_repeating_is_safe(
 def test_time_out_after_sending(
     effect: EffectClass, server: RawServer, context: ToolContext
 ) -> None:
-    server.handler = lambda connection, request: server.stopping.wait(5) and None
+    def silent(connection: socket.socket, request: bytes) -> None:
+        server.stopping.wait(5)
+
+    server.handler = silent
     tool = HttpTool(definition(server, effect=effect, timeout_seconds=0.2))
     expected = ToolError if effect in REPEATABLE else OutcomeUnknownError
     with pytest.raises(expected, match=r"no whole answer in 0\.2 seconds"):

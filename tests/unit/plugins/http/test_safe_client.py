@@ -26,7 +26,7 @@ from plugins.http.safe import (
     SafeClient,
     TargetRefusedError,
 )
-from tests.unit.plugins.http.conftest import RawServer, plain
+from tests.unit.plugins.http.conftest import Handler, RawServer, plain
 
 
 class Names:
@@ -40,6 +40,10 @@ class Names:
         self.asked.append(host)
         answers = self._table[host]
         return answers[min(self.asked.count(host), len(answers)) - 1]
+
+
+def answering(data: bytes) -> Handler:
+    return lambda connection, request: connection.sendall(data)
 
 
 def get(url: str, *, client: SafeClient | None = None, **options: Any) -> Answer:
@@ -192,8 +196,8 @@ def test_redirects_are_followed_to_their_limit(server: RawServer) -> None:
     with pytest.raises(NoAnswerError, match="redirects more than 4 times"):
         get(f"http://{server.host}/", client=client, max_redirects=4)
     for location in ("file:///etc/passwd", "http://user:pw@x/", ""):
-        server.handler = lambda connection, request, to=location: connection.sendall(
-            plain(b"", *([f"Location: {to}"] if to else []), status="302 Found")
+        server.handler = answering(
+            plain(b"", *([f"Location: {location}"] if location else []), status="302 Found")
         )
         with pytest.raises((TargetRefusedError, NoAnswerError)):
             get(f"http://{server.host}/", client=client, max_redirects=5)
@@ -259,7 +263,7 @@ def test_slow_drip_ends_at_the_total_time(server: RawServer) -> None:
 def test_endless_headers_and_nonsense_are_no_answer(server: RawServer) -> None:
     client = SafeClient(allow_hosts=[server.host])
     for data in (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 300_000, b"nonsense\r\n\r\n", b""):
-        server.handler = lambda connection, request, data=data: connection.sendall(data)
+        server.handler = answering(data)
         with pytest.raises(NoAnswerError):
             get(f"http://{server.host}/", client=client)
 
