@@ -74,14 +74,14 @@ def spec_parse(document: Any) -> AgentSpec:
     Raises:
         InvalidInputError: With every mistake by its place in the document.
     """
-    return _parse(AgentSpec, document, "specification")
+    return document_parse(AgentSpec, document, "specification")
 
 
 def limits_parse(document: Any) -> LimitsSpec:
-    return _parse(LimitsSpec, document, "limits")
+    return document_parse(LimitsSpec, document, "limits")
 
 
-def _parse(model: type[M], document: Any, what: str) -> M:
+def document_parse(model: type[M], document: Any, what: str) -> M:
     try:
         return model.model_validate(document)
     except ValidationError as error:

@@ -1,6 +1,16 @@
 """Reading the ledger and the tools."""
 
-from plugins.selectors.calls import calls_in_doubt, calls_of_runs, runs_in_doubt
-from plugins.selectors.tools import declared_tools
+from plugins.selectors.calls import call_list, calls_in_doubt, calls_of_runs, runs_in_doubt
+from plugins.selectors.tools import ToolView, declared_tools, tool_get, tool_list, tool_view
 
-__all__ = ["calls_in_doubt", "calls_of_runs", "declared_tools", "runs_in_doubt"]
+__all__ = [
+    "ToolView",
+    "call_list",
+    "calls_in_doubt",
+    "calls_of_runs",
+    "declared_tools",
+    "runs_in_doubt",
+    "tool_get",
+    "tool_list",
+    "tool_view",
+]

@@ -1,12 +1,24 @@
 """Reading the effect ledger."""
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db.models import QuerySet
 
+from governance import access
+from governance.contracts import Actor, Perm
 from plugins.contracts import CallState
 from plugins.models import ToolCall
+
+if TYPE_CHECKING:
+    from governance.models import Workspace
+
+
+def call_list(actor: Actor, workspace: "Workspace") -> QuerySet[ToolCall]:
+    """Return the ledger of a workspace: what its runs asked for and what came of it."""
+    rows = ToolCall.objects.filter(workspace_id=workspace.pk)
+    return access.scope(actor, Perm.RUN_VIEW, rows, field="workspace_id")
 
 
 def calls_of_runs(run_ids: Sequence[UUID]) -> Iterator[tuple[UUID, ToolCall]]:

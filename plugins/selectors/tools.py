@@ -1,12 +1,96 @@
-"""Reading declared tools."""
+"""Reading tools: what a workspace declared, and what comes with the code."""
 
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db.models import QuerySet
 
+from core.errors import NotFoundError
+from governance import access
+from governance.contracts import Actor, Perm
+from plugins.contracts import ToolSpec
 from plugins.models import ToolDefinition
+from plugins.registry import builtin_specs
+
+if TYPE_CHECKING:
+    from governance.models import Workspace
 
 
 def declared_tools(workspace_id: UUID) -> QuerySet[ToolDefinition]:
     """The tools of a workspace that runs may be started with."""
     return ToolDefinition.objects.filter(workspace_id=workspace_id, is_enabled=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolView:
+    """A tool as it is shown. Only declared ones have an address; built-ins run in the worker."""
+
+    name: str
+    description: str
+    effect: str
+    input_schema: dict[str, Any]
+    is_builtin: bool
+    is_privileged: bool
+    timeout_seconds: float
+    is_enabled: bool = True
+    url: str = ""
+    method: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    probe_url: str = ""
+
+
+def tool_list(actor: Actor, workspace: "Workspace") -> list[ToolView]:
+    """Return every tool of the workspace and every built-in, by name."""
+    access.require(actor, Perm.TOOL_VIEW, workspace)
+    rows = ToolDefinition.objects.filter(workspace=workspace)
+    found = {name: _of_builtin(spec) for name, spec in builtin_specs().items()}
+    found |= {row.name: tool_view(row) for row in rows}
+    return [found[name] for name in sorted(found)]
+
+
+def tool_get(actor: Actor, workspace: "Workspace", name: str) -> ToolView:
+    """Return one tool.
+
+    Raises:
+        NotFoundError: neither declared here nor built in.
+    """
+    access.require(actor, Perm.TOOL_VIEW, workspace)
+    row = ToolDefinition.objects.filter(workspace=workspace, name=name).first()
+    if row is not None:
+        return tool_view(row)
+    spec = builtin_specs().get(name)
+    if spec is None:
+        raise NotFoundError(
+            f"There is no tool {name[:80]!r} in this workspace.", remedy="List the tools."
+        )
+    return _of_builtin(spec)
+
+
+def tool_view(row: ToolDefinition) -> ToolView:
+    return ToolView(
+        name=row.name,
+        description=row.description,
+        effect=row.effect,
+        input_schema=row.input_schema,
+        is_builtin=False,
+        is_privileged=row.is_privileged,
+        timeout_seconds=row.timeout_seconds,
+        is_enabled=row.is_enabled,
+        url=row.url,
+        method=row.method,
+        headers=row.headers,
+        probe_url=row.probe_url,
+    )
+
+
+def _of_builtin(spec: ToolSpec) -> ToolView:
+    return ToolView(
+        name=spec.name,
+        description=spec.description,
+        effect=spec.effect.value,
+        input_schema=spec.input_schema,
+        is_builtin=True,
+        is_privileged=spec.privileged,
+        timeout_seconds=spec.timeout_seconds,
+    )

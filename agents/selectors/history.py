@@ -1,0 +1,33 @@
+"""Reading one run's history: messages, checkpoints and children.
+
+The caller has checked that the run may be seen.
+"""
+
+from django.db.models import Q, QuerySet
+
+from agents.models import Checkpoint, Message, Run
+
+_MAX_PREFIXES = 200
+
+
+def run_messages(run: Run) -> QuerySet[Message]:
+    """Return the whole history the run's model sees, through all the prefixes a fork refers to."""
+    wanted = Q(run=run)
+    current, length = run, run.prefix_length
+    for _ in range(_MAX_PREFIXES):
+        if current.prefix_run_id is None:
+            break
+        wanted |= Q(run_id=current.prefix_run_id, position__lt=length)
+        current = Run.objects.only("pk", "prefix_run_id", "prefix_length").get(
+            pk=current.prefix_run_id
+        )
+        length = min(length, current.prefix_length)
+    return Message.objects.filter(wanted).order_by("position")
+
+
+def run_checkpoints(run: Run) -> QuerySet[Checkpoint]:
+    return Checkpoint.objects.filter(run=run).order_by("sequence")
+
+
+def run_children(run: Run) -> QuerySet[Run]:
+    return Run.objects.filter(parent=run).select_related("version")

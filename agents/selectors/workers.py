@@ -1,0 +1,27 @@
+"""Reading the engines that are alive."""
+
+from datetime import timedelta
+
+from django.db.models import QuerySet
+
+from agents.models import Worker
+from core import clock
+
+SILENT_AFTER_SECONDS = 60.0
+FORGOTTEN_AFTER_SECONDS = 3_600.0
+
+
+def worker_list() -> QuerySet[Worker]:
+    """Return the workers heard of in the last hour. They belong to the site, not to a tenant."""
+    since = clock.now() - timedelta(seconds=FORGOTTEN_AFTER_SECONDS)
+    return Worker.objects.filter(seen_at__gt=since)
+
+
+def worker_is_alive(worker: Worker) -> bool:
+    """Say whether the worker has reported itself recently enough to count on."""
+    return worker.seen_at > clock.now() - timedelta(seconds=SILENT_AFTER_SECONDS)
+
+
+def workers_alive() -> int:
+    since = clock.now() - timedelta(seconds=SILENT_AFTER_SECONDS)
+    return Worker.objects.filter(seen_at__gt=since).count()

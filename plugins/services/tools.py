@@ -1,0 +1,233 @@
+"""Declared tools: an HTTP endpoint described as data, checked before anybody can call it."""
+
+import re
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from urllib.parse import urlsplit
+
+import jsonschema
+import msgspec
+from django.db import transaction
+from jsonschema.exceptions import SchemaError
+
+from core.errors import DomainError, InvalidInputError
+from core.redaction import redact
+from governance import access
+from governance.contracts import Actor, Perm
+from governance.errors import NameTakenError
+from governance.services.activity import recorded_as
+from plugins.contracts import EffectClass
+from plugins.declared import declared_tool, definition_of
+from plugins.http.tool import METHODS
+from plugins.models import ToolDefinition
+from plugins.registry import builtin_specs
+
+if TYPE_CHECKING:
+    from governance.models import Workspace
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
+_FORM = "Use 1 to 63 lower-case letters, digits, and inner `-` or `_`."
+MAX_SCHEMA_BYTES = 64 * 1024
+MAX_URL_CHARACTERS = 2_000
+MAX_DESCRIPTION_CHARACTERS = 4_000
+MAX_HEADERS_BYTES = 8 * 1024
+MAX_TIMEOUT_SECONDS = 600
+
+
+class ToolFields(TypedDict, total=False):
+    description: str
+    input_schema: dict[str, Any]
+    effect: str
+    is_privileged: bool
+    is_enabled: bool
+    url: str
+    method: str
+    headers: dict[str, str]
+    probe_url: str
+    timeout_seconds: float
+
+
+class _Fields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The declaration as it is stored; types are checked strictly."""
+
+    description: str
+    url: str
+    input_schema: dict[str, Any] = {"type": "object"}
+    effect: EffectClass = EffectClass.IRREVERSIBLE
+    is_privileged: bool = True
+    is_enabled: bool = True
+    method: str = "POST"
+    headers: dict[str, str] = {}
+    probe_url: str = ""
+    timeout_seconds: float = 30.0
+
+
+TOOL_FIELDS = _Fields.__struct_fields__
+
+
+def tool_create(
+    *, actor: Actor, workspace: "Workspace", name: str, **fields: Unpack[ToolFields]
+) -> ToolDefinition:
+    """Declare a tool.
+
+    Raises:
+        NameTakenError: the workspace or the built-ins have a tool of this name.
+        InvalidInputError: the declaration cannot work; with every mistake by its field.
+    """
+    access.require(actor, Perm.TOOL_EDIT, workspace)
+    if not _NAME.fullmatch(name):
+        raise InvalidInputError(
+            f"{name[:60]!r} cannot be the name of a tool.", remedy=_FORM, fields={"name": [_FORM]}
+        )
+    wanted = _read(fields)
+    with recorded_as(actor), transaction.atomic():
+        taken = ToolDefinition.objects.filter(workspace=workspace, name=name).exists()
+        if taken or name in builtin_specs():
+            where = "in this workspace already" if taken else "built in"
+            raise NameTakenError(f"There is a tool {name!r} {where}.", remedy="Use another name.")
+        row = ToolDefinition(workspace=workspace, name=name)
+        _take(row, wanted)
+        row.save()
+    return row
+
+
+def tool_update(
+    *, actor: Actor, tool: ToolDefinition, **fields: Unpack[ToolFields]
+) -> ToolDefinition:
+    """Change what is given; runs that have begun keep the tool they were started with."""
+    access.require(actor, Perm.TOOL_EDIT, tool.workspace_id)
+    with recorded_as(actor), transaction.atomic():
+        row = ToolDefinition.objects.select_for_update().get(pk=tool.pk)
+        _take(row, _read({**tool_fields(row), **fields}))
+        row.save()
+    return row
+
+
+def tool_delete(*, actor: Actor, tool: ToolDefinition) -> None:
+    """Delete a declared tool; runs that have begun keep it, agents that name it do not start."""
+    access.require(actor, Perm.TOOL_EDIT, tool.workspace_id)
+    with recorded_as(actor), transaction.atomic():
+        ToolDefinition.objects.get(pk=tool.pk).delete()
+
+
+def tool_fields(row: ToolDefinition) -> dict[str, Any]:
+    """Return what is stored of a tool in the form it is given in."""
+    return {name: getattr(row, name) for name in TOOL_FIELDS}
+
+
+def _read(fields: Any) -> _Fields:
+    try:
+        wanted = msgspec.convert(dict(fields), _Fields)
+    except msgspec.ValidationError as error:
+        sentence, _, place = str(error).partition(" - at `$")
+        field = place.strip("`.").split(".")[0].split("[")[0]
+        if not field and "`" in sentence:
+            field = sentence.split("`")[1]
+        raise InvalidInputError(
+            f"The tool's declaration is wrong: {sentence}.",
+            fields={field or "tool": [f"{sentence}."]},
+        ) from None
+    wrong = _complaints(wanted)
+    if wrong:
+        first = "; ".join(f"{place}: {sentences[0]}" for place, sentences in wrong.items())
+        raise InvalidInputError(
+            f"The tool's declaration is wrong: {first}",
+            remedy="Mend the named fields.",
+            fields=wrong,
+        )
+    return wanted
+
+
+def _complaints(wanted: _Fields) -> dict[str, list[str]]:
+    found = {
+        "description": _description_complaint(wanted.description),
+        "url": _url_complaint(wanted.url),
+        "probe_url": _url_complaint(wanted.probe_url) if wanted.probe_url else "",
+        "input_schema": _schema_complaint(wanted.input_schema),
+        "headers": _header_complaint(wanted.headers),
+        "timeout_seconds": ""
+        if 0 < wanted.timeout_seconds <= MAX_TIMEOUT_SECONDS
+        else f"Must be above 0 and at most {MAX_TIMEOUT_SECONDS}.",
+        "method": "" if wanted.method in METHODS else f"Use one of {', '.join(sorted(METHODS))}.",
+    }
+    return {place: [sentence] for place, sentence in found.items() if sentence}
+
+
+def _description_complaint(text: str) -> str:
+    if not text.strip():
+        return "Say what the tool does: models choose by it."
+    if len(text) > MAX_DESCRIPTION_CHARACTERS:
+        return f"Longer than {MAX_DESCRIPTION_CHARACTERS} characters."
+    return ""
+
+
+def _url_complaint(url: str) -> str:
+    if len(url) > MAX_URL_CHARACTERS:
+        return f"Longer than {MAX_URL_CHARACTERS} characters."
+    if not url.isascii() or re.search(r"[\x00-\x20\x7f\\]", url):
+        return "Holds blanks, backslashes or characters outside ASCII; percent-encode them."
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "Not a URL; give one such as https://api.example.com/orders."
+    if parts.scheme not in {"http", "https"} or not host:
+        return "Must begin with http:// or https:// and name a host."
+    if parts.username is not None or parts.password is not None:
+        return "Holds a user name or password; a URL is shown to everybody who may see the tool."
+    if redact({"url": url}) != {"url": url}:
+        return "Holds what looks like a secret; a URL is shown to everybody who may see the tool."
+    return ""
+
+
+def _schema_complaint(schema: dict[str, Any]) -> str:
+    if len(msgspec.json.encode(schema)) > MAX_SCHEMA_BYTES:
+        return f"Larger than {MAX_SCHEMA_BYTES} bytes."
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        place = "/".join(str(part) for part in error.absolute_path) or "the top"
+        return f"Not a JSON Schema (2020-12), at {place}: {error.message[:300]}"
+    except RecursionError:
+        return "Nested too deeply."
+    if schema.get("type") != "object":
+        return 'Arguments are an object: the schema\'s `type` must be "object".'
+    if remote := _remote_reference(schema):
+        return f"Refers to {remote[:200]!r}; only references inside the schema (#…) are followed."
+    return ""
+
+
+def _remote_reference(schema: Any) -> str:
+    pending = [schema]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                is_reference = name in {"$ref", "$dynamicRef"} and isinstance(inner, str)
+                if is_reference and not inner.startswith("#"):
+                    return str(inner)
+                pending.append(inner)
+        elif isinstance(value, list):
+            pending.extend(value)
+    return ""
+
+
+def _header_complaint(headers: dict[str, str]) -> str:
+    if len(msgspec.json.encode(headers)) > MAX_HEADERS_BYTES:
+        return f"Larger than {MAX_HEADERS_BYTES} bytes."
+    if redact(dict(headers)) != headers:
+        return (
+            "Hold what looks like a secret. Headers of a tool are shown to everybody who may see "
+            "it; put the credential where the tool's server can add it."
+        )
+    return ""
+
+
+def _take(row: ToolDefinition, wanted: _Fields) -> None:
+    for name in TOOL_FIELDS:
+        setattr(row, name, getattr(wanted, name))
+    row.effect = wanted.effect.value
+    try:
+        declared_tool(definition_of(row))
+    except (InvalidInputError, msgspec.ValidationError) as error:
+        sentence = error.message if isinstance(error, DomainError) else str(error)
+        raise InvalidInputError(sentence, fields={"tool": [sentence]}) from None
