@@ -305,6 +305,8 @@ class _Answer:
         elif not isinstance(arguments, str):
             arguments = msgspec.json.encode(arguments).decode()
         index = piece.get("index")
+        if not isinstance(index, int | str | None):
+            raise _OddAnswerError("sent a part of a tool call whose index is no number")
         call = self._by_index.get(index) if index is not None else self._last_call()
         if call is None or _begins_another(call, index, call_id, name, arguments):
             if not name:

@@ -1,7 +1,12 @@
 """Scripts that are wrong name the line, the column and the remedy, and never hang or crash."""
 
+import contextlib
+import json
+
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agents.errors import ScriptError
 from agents.providers import script_reader
@@ -100,3 +105,34 @@ def test_the_slow_parser_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ScriptError, match="line 3, column 5"):
         read_script("steps:\n  - text: a\n    text: b").mapping("x", ["steps"])
     assert read_script("{a: 1, b: '1'}").plain() == {"a": 1, "b": "1"}
+
+
+WORDS = st.sampled_from(
+    [
+        *("steps", "branches", "when", "text", "error", "kind", "times", "repeat", "usage", "name"),
+        *("tool_calls", "arguments", "contains", "step", "finish", "stop", "rate_limit", "forever"),
+        *(": ", "- ", "\n", "\n  ", "[", "]", "{", "}", ",", "'", '"', "${", "}", "$$", "&a", "*a"),
+        *("1", "-1", "1e9", "~", "true", "|", ">", "#", "!!str", "?", "\t", "\\u00e9", "é", "---"),
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.one_of(st.text(max_size=200), st.lists(WORDS, max_size=40).map("".join)))
+def test_any_text_is_a_script_or_a_script_error(text: str) -> None:
+    with contextlib.suppress(ScriptError):
+        compile_script(text)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    script=st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | WORDS,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=4),
+        max_leaves=12,
+    )
+)
+def test_any_json_is_a_script_or_a_script_error(script: object) -> None:
+    for text in (json.dumps(script), json.dumps({"steps": [script]}, ensure_ascii=False)):
+        with contextlib.suppress(ScriptError):
+            compile_script(text)
