@@ -83,7 +83,7 @@ def _usage(parameter: Any) -> str:
 def _metavar(parameter: Any) -> str:
     if parameter.metavar:
         return str(parameter.metavar)
-    choices = getattr(parameter.type, "choices", None)
+    choices = parameter.type_descriptor.choices
     if choices:
         return "|".join(str(getattr(each, "value", each)) for each in choices)
     return str(parameter.name).upper().replace("_", "-")

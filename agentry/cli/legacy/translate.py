@@ -89,8 +89,12 @@ def find_include(path: Path, name: str) -> list[Path]:
     A folder means the role files in it. Never outside of the folders searched.
     """
     folder = path.resolve().parent
-    for base in (folder, *(parent / "templates" for parent in (folder, *folder.parents))):
-        found = (base / name).resolve()
+    # `templates/roles/x.yaml` and `roles/x.yaml` mean the same file of a parent's templates.
+    below_templates = name.removeprefix("templates/")
+    parents = (folder, *folder.parents)
+    places = [(folder, name), *((parent / "templates", below_templates) for parent in parents)]
+    for base, below in places:
+        found = (base / below).resolve()
         if not found.is_relative_to(base.resolve()):
             continue
         if found.is_file():

@@ -150,7 +150,7 @@ class ContractServer:
     def _run_answer(self, request: Seen, parts: list[str]) -> Answer:
         run = self.runs[parts[0]]
         if parts[1:] == ["events"]:
-            after = int(request.query.get("after", 0))
+            after = int(request.query.get("after", "0"))
             return Answer(body={"items": self.events[parts[0]][after:], "next_cursor": None})
         if parts[1:] == ["cancel"]:
             run.update(state="cancelled", reason=(request.body or {}).get("reason", ""))
@@ -158,7 +158,7 @@ class ContractServer:
 
     async def _stream(self, request: Seen, send: _Send) -> None:
         run_id = request.path.split("/")[-3]
-        after = int(request.headers.get("last-event-id") or request.query.get("after", 0))
+        after = int(request.headers.get("last-event-id") or request.query.get("after", "0"))
         headers = [(b"content-type", b"text/event-stream")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await _chunk(send, "retry: 2000\n\n: heartbeat\n\n")

@@ -1,0 +1,224 @@
+"""`apply` and `import`: files in, places of mistakes and changes out."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from agentry.cli.main import app
+from tests.integration.agentry.contract_server import BASE, ContractServer, problem
+
+pytestmark = pytest.mark.usefixtures("signed_in")
+APPLY = f"POST {BASE}/apply"
+
+PROVIDER = """\
+apiVersion: agentry/v1
+kind: Provider
+metadata: {name: openai}
+spec:
+  kind: openai
+  api_key: {env: TEST_KEY}
+"""
+AGENT = """\
+apiVersion: agentry/v1
+kind: Agent
+metadata:
+  name: writer
+spec:
+  prompt: Write.
+  modl: gpt
+  variables: {env: staging}
+"""
+
+
+def invoke(*words: str, stdin: str | None = None) -> Any:
+    return CliRunner().invoke(app, list(words), input=stdin)
+
+
+def test_documents_are_sent_in_the_order_they_depend_on_each_other(
+    server: ContractServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_KEY", "sk-secret")
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all" / "a.yaml").write_text(f"{AGENT}---\n{PROVIDER}")
+    changes = [
+        {"kind": "Provider", "name": "openai", "action": "create", "diff": []},
+        {
+            "kind": "Agent",
+            "name": "writer",
+            "action": "update",
+            "diff": [{"path": "spec.prompt", "before": "Old.", "after": "Write."}],
+        },
+    ]
+    server.always(APPLY, {"changes": changes})
+
+    result = invoke("apply", "-f", str(tmp_path / "all"), "--dry-run")
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines() == [
+        "+ Provider/openai create",
+        "~ Agent/writer update",
+        "    spec.prompt",
+        "      - Old.",
+        "      + Write.",
+    ]
+    assert result.stderr == "2 of 2 would change.\n"
+    (request,) = server.seen
+    assert request.body["dry_run"] is True
+    provider, agent = request.body["documents"]
+    assert provider["spec"] == {"kind": "openai", "api_key": "sk-secret"}
+    assert agent["spec"]["variables"] == {"env": "staging"}
+    assert "sk-secret" not in result.output
+
+
+def test_nothing_to_change_is_said(server: ContractServer) -> None:
+    change = {"kind": "Agent", "name": "writer", "action": "unchanged", "diff": []}
+    server.always(APPLY, {"changes": [change]})
+
+    result = invoke("apply", "-f", "-", "-o", "json", stdin=AGENT)
+
+    assert json.loads(result.stdout) == {"changes": [change]}
+    assert result.stderr == "0 of 1 changed.\n"
+
+
+def test_every_mistake_is_told_with_its_place_and_nothing_is_sent(
+    server: ContractServer, tmp_path: Path
+) -> None:
+    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    one.write_text(
+        "apiVersion: agentry/v2\nkind: Agnt\nmetadata: {nme: x}\nspec: []\n---\n"
+        + PROVIDER.replace("{env: TEST_KEY}", "sk-literal")
+    )
+    two.write_text(PROVIDER.replace("TEST_KEY", "NOT_SET_ANYWHERE"))
+
+    result = invoke("apply", "-f", str(one), "-f", str(two))
+
+    assert result.exit_code == 2
+    assert result.stderr.splitlines() == [
+        f"{one}:1:1: apiVersion must be agentry/v1.",
+        f"{one}:2:1: kind 'Agnt' is not known here. Did you mean 'Agent'?",
+        f"{one}:3:1: metadata.name must be text of letters, digits, '.', '_', '-', at most 100.",
+        f"{one}:3:12: unknown key 'nme'. Did you mean 'name'?",
+        f"{one}:4:1: spec must be a mapping.",
+        f"{one}:11:12: api_key must not stand in a file; write api_key: {{env: NAME}}.",
+        f"{two}:3:12: Provider 'openai' is also at {one}:6:1.",
+        f"{two}:6:13: the environment variable NOT_SET_ANYWHERE is not set.",
+        "8 mistakes; nothing was changed.",
+    ]
+    assert server.seen == []
+
+
+def test_the_servers_objections_become_places_in_the_files(
+    server: ContractServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "writer.yaml"
+    file.write_text(AGENT)
+    errors = {"documents[0].spec.modl": ["unknown; did you mean model?"], "documents": ["odd"]}
+    server.will(APPLY, problem(400, "invalid_input", "Wrong.", errors=errors))
+
+    result = invoke("agents", "apply", "-f", str(file))
+
+    assert result.exit_code == 2
+    assert result.stderr.splitlines() == [
+        f"{file}:7:3: spec.modl: unknown; did you mean model?",
+        "documents: odd",
+        "2 mistakes; nothing was changed.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a: 1\na: 2\n", "f.yaml:2:1: 'a' is given twice, first at line 1."),
+        ("a: &x 1\nb: *x\n", "f.yaml:2:4: the alias *x is not supported; write it out."),
+        ("a: !!python/name:os.system x\n", "f.yaml:1:4: the tag tag:yaml.org,2002:python/name"),
+        ("a: [1\nb: 2\n", "f.yaml:2:2: "),
+        ("a: \x01\n", "f.yaml:"),
+        ("[" * 50 + "]" * 50, "f.yaml:1:41: nested too deeply"),
+        ("a\n", "f.yaml:1:1: a document must be a mapping"),
+    ],
+)
+def test_hostile_yaml_is_refused_with_its_place(
+    server: ContractServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    sentence: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("f.yaml").write_text(text)
+
+    result = invoke("apply", "-f", "f.yaml")
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith(sentence), result.stderr
+    assert server.seen == []
+
+
+def test_files_that_cannot_be_read_are_named(server: ContractServer, tmp_path: Path) -> None:
+    (tmp_path / "latin.yaml").write_bytes(b"a: \xe4\n")
+
+    result = invoke("apply", "-f", str(tmp_path / "latin.yaml"), "-f", str(tmp_path / "none.yaml"))
+
+    assert result.exit_code == 2
+    assert "not UTF-8 text: byte 3 is 0xe4" in result.stderr
+    assert "none.yaml:1:1: No such file or directory." in result.stderr
+    assert server.seen == []
+
+
+OLD = """\
+theme: dark
+models:
+  - name: mine
+    provider: openai
+    options: {key: sk-old, model: gpt-4o, temperature: "0.2"}
+routes:
+  - if_contains: [""]
+    model: mine
+tools:
+  - {name: ls, type: builtin, description: List}
+  - {name: bash, type: builtin, description: Shell}
+"""
+
+
+def test_an_old_configuration_is_translated_and_applied(
+    server: ContractServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / ".agentry.yaml"
+    file.write_text(OLD)
+    server.always(APPLY, {"changes": []})
+
+    monkeypatch.delenv("OPENAI_KEY", raising=False)
+    refused = invoke("import", str(file))
+    assert refused.exit_code == 2
+    assert "the environment variable OPENAI_KEY is not set" in refused.stderr
+    assert server.seen == []
+
+    monkeypatch.setenv("OPENAI_KEY", "sk-now")
+    applied = invoke("import", str(file))
+    assert applied.exit_code == 0, applied.output
+    assert f"! {file}:11:5: tool bash: runs commands and needs a sandbox" in applied.stderr
+    assert f"! {file}:1:1: theme: " in applied.stderr
+    sent = server.seen[0].body["documents"]
+    assert [each["kind"] for each in sent] == ["Provider", "Model", "Route", "Agent"]
+    assert sent[0]["spec"]["api_key"] == "sk-now"
+    assert "sk-old" not in applied.output
+
+
+def test_a_dry_import_is_what_apply_takes(
+    server: ContractServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / ".agentry.yaml"
+    file.write_text(OLD)
+    monkeypatch.setenv("OPENAI_KEY", "sk-now")
+    server.always(APPLY, {"changes": []})
+
+    dry = invoke("import", str(file), "--dry-run")
+    assert (dry.exit_code, server.seen) == (0, [])
+    assert "sk-old" not in dry.output
+
+    assert invoke("apply", "-f", "-", stdin=dry.stdout).exit_code == 0
+    assert invoke("import", str(file)).exit_code == 0
+    assert server.seen[0].body == server.seen[1].body
