@@ -26,6 +26,8 @@ REDACTED = "[redacted]"
 WITHHELD = "[withheld: redaction failed]"
 MIN_KNOWN_LENGTH = 6
 
+_MAX_PASSES = 8
+
 _WORD_START = r"(?<![A-Za-z0-9_-])"
 
 # A shape is looked for only where its literal marker occurs: a plain substring search costs some
@@ -98,8 +100,17 @@ _SHAPES_ANY_CASE: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
     ),
 )
 
-_MARKERS = tuple(marker for markers, _, _ in _SHAPES for marker in markers)
-_MARKERS_ANY_CASE = tuple(marker for markers, _, _ in _SHAPES_ANY_CASE for marker in markers)
+_Row: TypeAlias = tuple[str, re.Pattern[str], str]
+_BY_MARKER: tuple[_Row, ...] = tuple(
+    (marker, pattern, replacement)
+    for markers, pattern, replacement in _SHAPES
+    for marker in markers
+)
+_BY_MARKER_ANY_CASE: tuple[_Row, ...] = tuple(
+    (marker, pattern, replacement)
+    for markers, pattern, replacement in _SHAPES_ANY_CASE
+    for marker in markers
+)
 
 # A text value under one of these names is a secret whatever it looks like.
 _SECRET_NAMES = frozenset(
@@ -184,22 +195,21 @@ def storable(text: str) -> str:
 def redact_text(text: str) -> str:
     """Return `text` storable and without secrets. Applying it twice changes nothing more."""
     text = known_secrets.replace(storable(text))
-    for marker in _MARKERS:
-        if marker in text:
-            text = _apply(_SHAPES, text, text)
+    for _ in range(_MAX_PASSES):
+        cleaned = _one_pass(text)
+        if cleaned == text:
             break
-    lowered = text.lower()
-    for marker in _MARKERS_ANY_CASE:
-        if marker in lowered:
-            return _apply(_SHAPES_ANY_CASE, text, lowered)
+        text = cleaned  # what was removed may have hidden the beginning of what came after it
     return text
 
 
-def _apply(
-    shapes: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...], text: str, haystack: str
-) -> str:
-    for markers, pattern, replacement in shapes:
-        if any(marker in haystack for marker in markers):
+def _one_pass(text: str) -> str:
+    for marker, pattern, replacement in _BY_MARKER:
+        if marker in text:
+            text = pattern.sub(replacement, text)
+    lowered = text.lower()
+    for marker, pattern, replacement in _BY_MARKER_ANY_CASE:
+        if marker in lowered:
             text = pattern.sub(replacement, text)
     return text
 

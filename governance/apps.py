@@ -1,8 +1,7 @@
 from typing import Any
 
-from auditlog import get_logentry_model
 from django.apps import AppConfig
-from django.db.models.signals import post_migrate, pre_save  # noqa: TID251 - Django's own wiring
+from django.db.models.signals import post_migrate  # noqa: TID251 - Django's own wiring
 
 
 class GovernanceConfig(AppConfig):
@@ -13,12 +12,9 @@ class GovernanceConfig(AppConfig):
         from core.events import subscribe
         from governance.access import AccessChanged, forget_credentials, permission_cache
         from governance.models import ApiToken, Membership, Role, User, Workspace
-        from governance.services.activity import activity_register, stamp_entry
+        from governance.services.activity import activity_register
 
         post_migrate.connect(_sync_roles, sender=self, dispatch_uid="governance.roles")
-        pre_save.connect(
-            stamp_entry, sender=get_logentry_model(), dispatch_uid="governance.activity"
-        )
         subscribe(AccessChanged, forget_credentials)
         subscribe(AccessChanged, permission_cache.forget)
 

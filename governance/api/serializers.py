@@ -177,9 +177,8 @@ class ActivitySerializer(serializers.ModelSerializer[LogEntry]):
         read_only_fields = fields
 
     def get_by(self, entry: LogEntry) -> str | None:
-        if entry.actor is not None:
-            return str(entry.actor)
-        return (entry.additional_data or {}).get("by")
+        by: str | None = (entry.additional_data or {}).get("by")
+        return by or (None if entry.actor is None else str(entry.actor))
 
     def get_token_id(self, entry: LogEntry) -> str | None:
         return (entry.additional_data or {}).get("token")

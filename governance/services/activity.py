@@ -8,39 +8,48 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from operator import attrgetter
-from typing import Any
 
-from auditlog.models import LogEntry
+from auditlog.context import auditlog_value
 from auditlog.registry import auditlog
 from django.db.models import Model
 
 from governance.contracts import Actor
+from governance.models import User
 
 _actor: ContextVar[Actor | None] = ContextVar("activity_actor", default=None)
 
 
 @contextmanager
 def recorded_as(actor: Actor) -> Iterator[None]:
-    """Name `actor` in every activity entry written inside the block; the innermost block counts."""
+    """Name `actor` in every activity entry written inside the block; the innermost block counts.
+
+    Every entry says it in its data. Inside a request the entry's own actor column says it too:
+    auditlog's middleware has begun a context before anybody was authenticated, and this completes
+    it.
+    """
     marker = _actor.set(actor)
+    context = auditlog_value.get(None)
+    before = None if context is None else context.get("actor")
+    if context is not None and actor.user_id is not None:
+        context["actor"] = User(pk=actor.user_id, username=actor.username)
     try:
         yield
     finally:
+        if context is not None:
+            context["actor"] = before
         _actor.reset(marker)
 
 
-def stamp_entry(sender: type[Model], instance: LogEntry, **_: Any) -> None:
-    """Complete an entry that is about to be written (connected once, in `ready`)."""
+def _who() -> dict[str, str]:
     actor = _actor.get()
     if actor is None:
-        return
+        return {}
+    who = {"by": actor.username}
     if actor.user_id is not None:
-        instance.actor_id = actor.user_id
-    data = dict(instance.additional_data or {})
-    data["by"] = actor.username
+        who["by_id"] = str(actor.user_id)
     if actor.token_id is not None:
-        data["token"] = str(actor.token_id)
-    instance.additional_data = data
+        who["token"] = str(actor.token_id)
+    return who
 
 
 def activity_register(
@@ -59,7 +68,7 @@ def activity_register(
     """
     if auditlog.contains(model):
         return
-    model.get_additional_data = _place_reader(workspace)  # type: ignore[attr-defined]  # auditlog asks rows for it by this name
+    model.get_additional_data = _describer(workspace)  # type: ignore[attr-defined]  # auditlog asks rows for it by this name
     auditlog.register(
         model,
         exclude_fields=list(exclude),
@@ -68,13 +77,15 @@ def activity_register(
     )
 
 
-def _place_reader(path: str | None) -> Callable[[Model], dict[str, str]]:
+def _describer(path: str | None) -> Callable[[Model], dict[str, str]]:
+    """Return what a row tells auditlog about itself: its workspace, and who is at work."""
     if path is None:
-        return lambda _row: {}
+        return lambda _row: _who()
     read = attrgetter(path)
 
-    def place(row: Model) -> dict[str, str]:
+    def describe(row: Model) -> dict[str, str]:
         workspace_id = read(row)
-        return {} if workspace_id is None else {"workspace": str(workspace_id)}
+        place = {} if workspace_id is None else {"workspace": str(workspace_id)}
+        return place | _who()
 
-    return place
+    return describe

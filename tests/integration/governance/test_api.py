@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from auditlog.models import LogEntry
 from rest_framework.test import APIClient
 
 from core import clock
@@ -186,6 +187,8 @@ def test_users_and_workspaces_are_a_superusers(cast: Cast, call_as: Any) -> None
 
 def test_activity_is_shown_to_auditors(cast: Cast, call_as: Any) -> None:
     call_as("admin")("patch", "workspaces/acme", {"title": "The Acme"})
+    entry = LogEntry.objects.get(content_type__model="workspace", action=LogEntry.Action.UPDATE)
+    assert entry.actor == cast.users["admin"]
     newest = call_as("auditor")("get", "activity").json()["items"][0]
     # The token issued for the auditor is outside of any workspace, so the change is the newest.
     assert (newest["kind"], newest["by"], newest["action"]) == ("workspace", "admin", "update")
