@@ -15,7 +15,7 @@ class Message(models.Model):
     # No constraint in the database: rows are only ever written under the run's fence, and the
     # check per row costs more than the insert.
     run = models.ForeignKey(
-        Run, on_delete=models.CASCADE, related_name="messages", db_constraint=False
+        Run, on_delete=models.CASCADE, related_name="messages", db_constraint=False, db_index=False
     )
     position = models.IntegerField()
     role = models.CharField(max_length=20)
@@ -40,7 +40,11 @@ class Checkpoint(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     run = models.ForeignKey(
-        Run, on_delete=models.CASCADE, related_name="checkpoints", db_constraint=False
+        Run,
+        on_delete=models.CASCADE,
+        related_name="checkpoints",
+        db_constraint=False,
+        db_index=False,
     )
     sequence = models.IntegerField()
     message_count = models.IntegerField()

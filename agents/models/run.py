@@ -45,20 +45,27 @@ class RunSnapshot(models.Model):
 class Run(models.Model):
     """One piece of durable work.
 
+    Foreign keys that no query filters by have no index: every index is written again by each
+    update that moves the row to another page, and the owner updates its run with every step.
+
     Invariants: `state` moves only along the transition table, by conditional update; every write
     of a worker names `fence`, which grows with each claim; `head_sequence` is the number of trace
     events written; at most one run of a session is active (the constraint below).
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="+")
+    workspace = models.ForeignKey(
+        Workspace, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
     kind = models.CharField(max_length=10, choices=kind_choices, default=RunKind.AGENT.value)
     agent = models.ForeignKey(Agent, null=True, on_delete=models.SET_NULL, related_name="+")
     agent_name = models.CharField(max_length=63)
     version = models.ForeignKey(
-        AgentVersion, null=True, on_delete=models.SET_NULL, related_name="+"
+        AgentVersion, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
     )
-    snapshot = models.ForeignKey(RunSnapshot, on_delete=models.PROTECT, related_name="+")
+    snapshot = models.ForeignKey(
+        RunSnapshot, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     session = models.ForeignKey(
         Session, null=True, blank=True, on_delete=models.CASCADE, related_name="runs"
     )
@@ -107,12 +114,21 @@ class Run(models.Model):
     prefix_length = models.IntegerField(default=0)
     forked_from_sequence = models.IntegerField(null=True)
     replay_of = models.ForeignKey(
-        "self", null=True, blank=True, on_delete=models.CASCADE, related_name="replays"
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="replays",
+        db_index=False,
     )
     is_rolled_back = models.BooleanField(default=False)
 
     requested_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+        settings.AUTH_USER_MODEL,
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        db_index=False,
     )
     surface = models.CharField(max_length=20, blank=True, help_text="Where it was asked for.")
     idempotency_key = models.CharField(max_length=200, blank=True)
@@ -151,9 +167,7 @@ class Run(models.Model):
                 condition=Q(state="queued"),
             ),
             # Sweeping: leases that ran out.
-            models.Index(
-                fields=["lease_until"], name="run_leased", condition=Q(state="running")
-            ),
+            models.Index(fields=["lease_until"], name="run_leased", condition=Q(state="running")),
             # Sweeping: timers that are due, parents whose children ended.
             models.Index(
                 fields=["wait_kind", "wake_at"], name="run_waiting", condition=Q(state="waiting")

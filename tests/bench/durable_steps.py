@@ -81,10 +81,10 @@ async def measure(
         plan.concurrency, [f"warm-{number}" for number in range(plan.warm_up_runs)], run_one
     )
     names = [f"run-{number}" for number in range(plan.runs)]
-    cpu_before, begun = _cpu_seconds(), time.perf_counter()
+    cpu_before, begun = cpu_seconds(), time.perf_counter()
     await _drive(plan.concurrency, names, run_one)
     wall = time.perf_counter() - begun
-    cpu = _cpu_seconds() - cpu_before
+    cpu = cpu_seconds() - cpu_before
     stored = await stored_steps()
     if stored != plan.all_steps:
         raise BenchError(f"{stored} steps are in the database, expected {plan.all_steps}")
@@ -111,7 +111,7 @@ async def _drive(
             group.create_task(lane())
 
 
-def _cpu_seconds() -> float:
+def cpu_seconds() -> float:
     times = os.times()
     return times.user + times.system
 

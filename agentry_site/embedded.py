@@ -1,0 +1,35 @@
+"""The embedded topology: engine and beat as threads of the server process.
+
+Does nothing when AGENTRY_ENGINE is off: then workers and beat are processes of their own.
+"""
+
+import threading
+
+from celery.beat import EmbeddedService
+from django.conf import settings
+
+from agentry_site.celery import app
+from agents.engine_process import host_start, host_stop
+
+
+class Embedded:
+    """Started and stopped with the server; each may be called once."""
+
+    def __init__(self) -> None:
+        self._beat: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start engine and beat. Raises UnavailableError when the engine cannot start."""
+        if settings.ENGINE_MODE != "embedded":
+            return
+        host_start()
+        beat = EmbeddedService(app, thread=True, scheduler_cls="agentry_site.beat.MemoryScheduler")
+        beat.start()
+        self._beat = beat
+
+    def stop(self) -> None:
+        """Stop beat, then drain the engine: runs go back to the queue at their next boundary."""
+        if self._beat is not None:
+            self._beat.stop()
+            self._beat = None
+        host_stop()

@@ -1,0 +1,353 @@
+"""The lean way in: `invoke` in front of Django, in the same process, by the same rules.
+
+Token → scope → body → idempotency → one group-committed row → 202. An answer is sent after the
+commit, never before. What is not plain (variables, a session, limits, routes by input) goes through
+`run_start` in the database thread; both ways end in the same row and the same answer.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import msgspec
+from django.conf import settings
+
+from agents.contracts import RunKind
+from agents.doorbell import ring
+from agents.engine_process import make_journal
+from agents.execution.database import DatabaseThread
+from agents.journal.journal import Journal
+from agents.journal.records import Birth, EventRow, RunRow
+from agents.lane.pins import Pin, Pins
+from agents.lane.request import InvokeRequest, read
+from agents.models import Run
+from agents.representation import accepted_json, run_json
+from agents.services.runs import request_digest, run_start
+from core import clock
+from core.api.problems import (
+    as_domain_error,
+    internal_problem,
+    problem_headers,
+    problem_json,
+    problem_of,
+)
+from core.errors import (
+    ConflictError,
+    InvalidInputError,
+    NotAuthenticatedError,
+    PayloadTooLargeError,
+)
+from core.ids import new_id
+from core.redaction import redact_text
+from governance.access import (
+    actor_from_token,
+    denied,
+    peek_actor,
+    permission_cache,
+    sees,
+    workspace_missing,
+)
+from governance.contracts import Actor, Perm
+from governance.guard.authentication import secret_from_header
+from governance.models import Workspace
+from observability import live
+from observability.cursors import START, Topic
+from observability.live import sse
+from observability.live.frames import EventsFrame
+from observability.live.viewer import Target
+
+logger = logging.getLogger(__name__)
+
+Message: TypeAlias = MutableMapping[str, Any]
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+_PATH = re.compile(r"/api/v1/workspaces/([^/]+)/agents/([^/]+)/invoke/?")
+_JSON = (b"content-type", b"application/json")
+MAX_KEY_CHARS = 200
+
+
+class InvokeLane:
+    """An ASGI application for the routes it `takes`. One per process; bound to its event loop.
+
+    Bounded: at most `settings.INVOKE_QUEUE` births wait for their commit, then 503.
+    """
+
+    def __init__(self) -> None:
+        self._pins = Pins()
+        self._journal: Journal | None = None
+        self._database = DatabaseThread(patience_seconds=10.0)
+
+    @staticmethod
+    def takes(scope: Scope) -> bool:
+        """Say whether the lane answers this request; Django answers all others."""
+        return (
+            scope["type"] == "http"
+            and scope["method"] == "POST"
+            and scope["path"].startswith("/api/v1/workspaces/")
+            and scope["path"].rstrip("/").endswith("/invoke")
+            and any(name == b"authorization" for name, _ in scope["headers"])
+        )
+
+    async def aclose(self) -> None:
+        if self._journal is not None:
+            await asyncio.to_thread(self._journal.close)
+        self._database.close()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._invoke(scope, receive, send)
+        except Exception as error:  # the boundary of a request: every failure is a problem document
+            await _send_problem(send, error, scope["path"])
+
+    async def _invoke(self, scope: Scope, receive: Receive, send: Send) -> None:
+        match = _PATH.fullmatch(scope["path"])
+        if match is None:
+            raise InvalidInputError("The path does not name a workspace and an agent.")
+        workspace, agent = match.groups()
+        headers = dict(scope["headers"])
+        actor = await self._actor(headers)
+        pin = self._pins.peek(workspace, agent)
+        if pin is None:
+            await self._may_see(actor, workspace)
+            pin = await self._database.run(partial(self._pins.load, workspace, agent))
+        await self._may_start(actor, pin.workspace_id)
+        request = read(await _body(headers, receive))
+        key = _key(headers)
+        if request.is_plain and not pin.depends_on_input:
+            run_id, answer = await self._bear(actor, pin, request, key)
+        else:
+            run_id, answer = await self._start(actor, pin, request, key)
+        ring()
+        if request.stream:
+            target = Target(run_id=run_id)
+            await sse.serve(_stream_scope(scope), receive, send, target=target)
+        elif request.wait:
+            await self._answer_after(actor, pin, run_id, request.wait, send)
+        else:
+            await _send(send, 202, answer, run_id, pin)
+
+    async def _actor(self, headers: dict[bytes, bytes]) -> Actor:
+        secret = secret_from_header(headers[b"authorization"].decode("latin-1"))
+        actor = peek_actor(secret)
+        if actor is None:
+            actor = await self._database.run(partial(actor_from_token, secret))
+        return actor
+
+    async def _may_see(self, actor: Actor, workspace: str) -> None:
+        """An actor who may not see the workspace learns nothing about its agents."""
+
+        def look() -> bool:
+            row = Workspace.objects.filter(name=workspace).first()
+            return row is not None and sees(actor, row.pk)
+
+        if not await self._database.run(look):
+            raise workspace_missing()
+
+    async def _may_start(self, actor: Actor, workspace_id: UUID) -> None:
+        allowed = permission_cache.peek(actor, Perm.RUN_START, workspace_id)
+        if allowed is None:
+            allowed = await self._database.run(
+                partial(permission_cache.can, actor, Perm.RUN_START, workspace_id)
+            )
+        if allowed:
+            return
+        if not await self._database.run(partial(sees, actor, workspace_id)):
+            raise workspace_missing()
+        raise denied(actor, Perm.RUN_START, workspace_id)
+
+    async def _may_read(self, actor: Actor, workspace_id: UUID) -> bool:
+        known = permission_cache.peek(actor, Perm.RUN_PAYLOAD, workspace_id)
+        if known is None:
+            known = await self._database.run(
+                partial(permission_cache.can, actor, Perm.RUN_PAYLOAD, workspace_id)
+            )
+        return known
+
+    async def _bear(
+        self, actor: Actor, pin: Pin, request: InvokeRequest, key: str
+    ) -> tuple[UUID, bytes]:
+        """Accept a plain call: one row and one event, committed with whatever else is waiting."""
+        now, run_id = clock.now(), new_id()
+        text = redact_text(request.input)
+        row = RunRow(
+            id=run_id,
+            workspace_id=pin.workspace_id,
+            kind=RunKind.AGENT.value,
+            agent_id=pin.agent_id,
+            agent_name=pin.agent,
+            version_id=pin.version_id,
+            snapshot_id=pin.snapshot_digest,
+            root_id=run_id,
+            input=text,
+            limits=pin.limits,
+            deadline_at=pin.deadline(now),
+            requested_by_id=actor.user_id,
+            surface="api",
+            idempotency_key=key,
+            request_digest=request_digest(pin.agent, request.input, None, None, None, "")
+            if key
+            else "",
+            available_at=now,
+            created_at=now,
+            updated_at=now,
+        )
+        event = EventRow(
+            "run.created", now, {"state": "queued", "agent": pin.agent, "input": text[:2000]}
+        )
+        born = await self._opened().bear(Birth(run=row, event=event))
+        payload = await self._may_read(actor, pin.workspace_id)
+        if born.existing_id is None:
+            answer = accepted_json(
+                row, workspace=pin.workspace, version=pin.version, limits=pin.limits, payload=payload
+            )
+            return run_id, answer
+        if born.existing_digest != row.request_digest:
+            raise ConflictError(
+                "This Idempotency-Key was used for another request.",
+                remedy="Use a new key for a new request.",
+                detail={"run": str(born.existing_id)},
+            )
+        return born.existing_id, await self._read(born.existing_id, pin.workspace, payload)
+
+    async def _start(
+        self, actor: Actor, pin: Pin, request: InvokeRequest, key: str
+    ) -> tuple[UUID, bytes]:
+        payload = await self._may_read(actor, pin.workspace_id)
+
+        def start() -> tuple[UUID, bytes]:
+            run = run_start(
+                actor=actor,
+                workspace=Workspace.objects.get(pk=pin.workspace_id),
+                agent=pin.agent,
+                input=request.input,
+                variables=request.variables or None,
+                session=request.session,
+                limits=request.limits or None,
+                idempotency_key=key,
+                model=request.model,
+            )
+            return run.pk, run_json(run, workspace=pin.workspace, payload=payload)
+
+        return await self._database.run(start)
+
+    async def _read(self, run_id: UUID, workspace: str, payload: bool) -> bytes:
+        def read_run() -> bytes:
+            run = Run.objects.select_related("version").get(pk=run_id)
+            return run_json(run, workspace=workspace, payload=payload)
+
+        return await self._database.run(read_run)
+
+    async def _answer_after(
+        self, actor: Actor, pin: Pin, run_id: UUID, seconds: float, send: Send
+    ) -> None:
+        """Answer when the run has ended or parked for good, or with what it is when time is up."""
+        topic = Topic(pin.workspace_id, run_id)
+        subscription = await live.hub().subscribe(topic, START)
+        has_ended = False
+        try:
+            async with asyncio.timeout(seconds):
+                async for frame in subscription:
+                    if isinstance(frame, EventsFrame) and any(
+                        event.is_end for event in frame.events
+                    ):
+                        has_ended = True
+                        break
+        except TimeoutError:
+            has_ended = False
+        finally:
+            subscription.close(1000, "answered")
+        payload = await self._may_read(actor, pin.workspace_id)
+        answer = await self._read(run_id, pin.workspace, payload)
+        await _send(send, 200 if has_ended else 202, answer, run_id, pin)
+
+    def _opened(self) -> Journal:
+        if self._journal is None:
+            self._journal = make_journal(max_queued=settings.INVOKE_QUEUE)
+        return self._journal
+
+
+def _key(headers: dict[bytes, bytes]) -> str:
+    key = headers.get(b"idempotency-key", b"").decode("latin-1").strip()
+    if len(key) > MAX_KEY_CHARS or not key.isprintable():
+        raise InvalidInputError(
+            f"The Idempotency-Key must be at most {MAX_KEY_CHARS} printable characters.",
+            remedy="Use a UUID.",
+        )
+    return key
+
+
+async def _body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    declared = headers.get(b"content-length", b"0")
+    if declared.isdigit() and int(declared) > limit:
+        raise _too_large(limit)
+    media_type = headers.get(b"content-type", b"application/json").split(b";")[0].strip().lower()
+    if media_type != b"application/json":
+        raise InvalidInputError(
+            f"The content type {media_type.decode('latin-1')!r} is not accepted.",
+            remedy="Send application/json.",
+        )
+    chunks, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise NotAuthenticatedError("The client went away.")
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def _too_large(limit: int) -> PayloadTooLargeError:
+    return PayloadTooLargeError(
+        f"The body is larger than {limit} bytes.",
+        remedy="Put large material into a file of the run's workspace.",
+    )
+
+
+def _stream_scope(scope: Scope) -> Scope:
+    """The scope of the stream that follows: from the run's beginning, whatever the query says."""
+    return {**scope, "query_string": b"after=0"}
+
+
+async def _send(send: Send, status: int, body: bytes, run_id: UUID, pin: Pin) -> None:
+    location = f"/api/v1/workspaces/{pin.workspace}/runs/{run_id}".encode()
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [
+                _JSON,
+                (b"content-length", str(len(body)).encode()),
+                (b"location", location),
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _send_problem(send: Send, error: Exception, path: str) -> None:
+    known = as_domain_error(error)
+    if known is not None:
+        document, headers = problem_of(known, instance=path), problem_headers(known)
+    else:
+        document, headers = internal_problem(error, instance=path), {}
+    body = problem_json(document)
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    raw += [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": document["status"], "headers": raw})
+    await send({"type": "http.response.body", "body": body})
+
+

@@ -1,0 +1,79 @@
+"""What the lane remembers of agents, so that an accepted call costs no query."""
+
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from agents.engine.state import Limits
+from agents.execution.pinning import agent_pinnable, pin
+from agents.services.runs import deadline
+from agents.spec import spec_parse
+from core import clock
+from governance.access import workspace_missing
+from governance.models import Workspace
+
+FRESH_SECONDS = 1.0
+MAX_PINS = 4096
+
+
+class Pin(NamedTuple):
+    """Everything a plain call of an agent is started with."""
+
+    workspace_id: UUID
+    workspace: str
+    agent_id: UUID
+    agent: str
+    version_id: UUID
+    version: int
+    snapshot_digest: str
+    limits: dict[str, object]
+    parsed_limits: Limits
+    depends_on_input: bool
+
+    def deadline(self, created_at: datetime) -> datetime | None:
+        return deadline(created_at, self.parsed_limits)
+
+
+class Pins:
+    """Bounded, one second fresh; read on the loop, filled by the database thread."""
+
+    def __init__(self) -> None:
+        self._pins: dict[tuple[str, str], tuple[Pin, float]] = {}
+
+    def peek(self, workspace: str, agent: str) -> Pin | None:
+        found = self._pins.get((workspace, agent))
+        if found is None or clock.monotonic() - found[1] > FRESH_SECONDS:
+            return None
+        return found[0]
+
+    def load(self, workspace: str, agent: str) -> Pin:
+        """Pin an agent from the database. Synchronous.
+
+        Raises:
+            NotFoundError, ConflictError, InvalidInputError: As when the run is started.
+        """
+        row = Workspace.objects.filter(name=workspace).first()
+        if row is None:
+            raise workspace_missing()
+        found, version = agent_pinnable(row.pk, agent)
+        spec = spec_parse(version.spec)
+        snapshot, digest = pin(found, version, input_text="") if spec.model else (None, "")
+        limits = snapshot.limits if snapshot else Limits()
+        result = Pin(
+            workspace_id=row.pk,
+            workspace=row.name,
+            agent_id=found.pk,
+            agent=found.name,
+            version_id=version.pk,
+            version=version.number,
+            snapshot_digest=digest,
+            limits=msgspec.to_builtins(limits),
+            parsed_limits=limits,
+            depends_on_input=snapshot is None,
+        )
+        if len(self._pins) > MAX_PINS:
+            self._pins.clear()
+        self._pins[(workspace, agent)] = (result, clock.monotonic())
+        return result
