@@ -57,13 +57,13 @@ def test_every_consumer_is_a_live_view(consumers: list[Any]) -> None:
     assert others == []
 
 
-def test_every_consumer_is_routed_with_the_gate(consumers: list[Any]) -> None:
+def test_every_consumer_asks_the_gate(consumers: list[Any]) -> None:
     from governance.guard.consumers import AccessGate
 
     gateless = [
         consumer.consumer_class.__name__
         for consumer in consumers
-        if not isinstance(consumer.consumer_initkwargs.get("gate"), AccessGate)
+        if not isinstance(consumer.consumer_class(**consumer.consumer_initkwargs)._gate, AccessGate)
     ]
 
     assert gateless == []
