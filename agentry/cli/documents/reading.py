@@ -21,7 +21,7 @@ from agentry.cli.documents.places import (
 API_VERSION = "agentry/v1"
 # In the order they depend on each other.
 KINDS = ("Provider", "Model", "Route", "Tool", "Agent")
-_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._:/-]{0,98}[A-Za-z0-9])?")
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._:@+-]{0,98}[A-Za-z0-9])?")
 _TOP = frozenset({"apiVersion", "kind", "metadata", "spec"})
 _METADATA = frozenset({"name", "description"})
 # Keys that hold secrets wherever they stand; their values are never written into a file.

@@ -7,7 +7,7 @@ to cancel the run.
 import asyncio
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -53,28 +53,20 @@ class Follower:
     async def _tell(self, run_id: str, *, depth: int, after: int = 0) -> Run:
         run = await self._client.runs.get(run_id)
         self._show.add(self._story.begin(run, depth=depth))
-        own: dict[str, asyncio.Task[None]] = {}
+        own: list[asyncio.Task[None]] = []
         async for item in self._client.runs.follow(run_id, after=after):
-            if isinstance(item, Event):
-                await self._children_first(item, own)
+            if _ends_children(item):
+                await _settle(own)
             self._show.add(self._story.see(run_id, item))
             child = child_of(item) if isinstance(item, Event) else None
             if child is not None and child not in self._children:
                 task = asyncio.create_task(self._tell_child(child, depth + 1))
                 self._children[child] = task
-                own[_call_of(item) or child] = task
-        await _settle(own.values())
+                own.append(task)
+        await _settle(own)
         run = await self._client.runs.get(run_id)
         self._show.add(self._story.end(run))
         return run
-
-    async def _children_first(self, event: Event, own: Mapping[str, asyncio.Task[None]]) -> None:
-        """Let a child's story end before the call that started it is told to be settled."""
-        if event.kind == "tool.settled":
-            call = _call_of(event)
-            await _settle([own[call]] if call in own else [])
-        elif event.kind == "run.state" and (event.payload or {}).get("is_terminal"):
-            await _settle(own.values())
 
     async def _tell_child(self, run_id: str, depth: int) -> None:
         try:
@@ -84,9 +76,13 @@ class Follower:
             print(plain(f"Child {run_id} cannot be shown: {error}"), file=sys.stderr)
 
 
-def _call_of(item: Event | Delta) -> str:
-    payload = item.payload if isinstance(item, Event) else None
-    return str((payload or {}).get("call_id", ""))
+def _ends_children(item: Event | Delta) -> bool:
+    """Whether this is told of the parent only when its children are over: their stories first."""
+    if not isinstance(item, Event) or not item.payload:
+        return False
+    if item.kind == "tool.settled":
+        return item.payload.get("tool") == "agent" and not item.payload.get("is_error")
+    return item.kind == "run.state" and bool(item.payload.get("is_terminal"))
 
 
 async def _settle(tasks: Iterable[asyncio.Task[None]]) -> None:

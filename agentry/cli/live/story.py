@@ -116,10 +116,8 @@ def child_of(item: Event) -> str | None:
     """The id of the child run an event announces."""
     if item.kind != "run.child" or not item.payload:
         return None
-    for key in ("child_run_id", "child_id", "child", "run_id", "run"):
-        if isinstance(item.payload.get(key), str):
-            return str(item.payload[key])
-    return None
+    child = item.payload.get("run_id")
+    return child if isinstance(child, str) else None
 
 
 def _state(view: View, payload: Mapping[str, Any]) -> list[Line]:
@@ -177,7 +175,7 @@ def _told_text(streamed: str, preview: str) -> str:
 
 def _step_retry(view: View, payload: Mapping[str, Any]) -> list[Line]:
     view.partial = ""
-    reason = payload.get("reason") or payload.get("message") or "the model could not answer"
+    reason = payload.get("sentence") or "the model could not answer"
     return [view.line(Mark.NOTE, f"asks again: {one_line(reason, width=_OUTCOME_WIDTH)}")]
 
 
@@ -211,13 +209,12 @@ def _tool_settled(view: View, payload: Mapping[str, Any]) -> list[Line]:
 
 
 def _note(view: View, payload: Mapping[str, Any]) -> list[Line]:
-    told = payload.get("text") or payload.get("message") or payload.get("reason") or ""
+    told = payload.get("sentence") or payload.get("text") or ""
     return [view.line(Mark.NOTE, one_line(told, width=_OUTCOME_WIDTH))] if told else []
 
 
 def _control(view: View, payload: Mapping[str, Any]) -> list[Line]:
-    asked = payload.get("control") or payload.get("verb") or "a change"
-    by = payload.get("by") or payload.get("control_by")
+    asked, by = payload.get("control") or "a change", payload.get("by")
     return [view.line(Mark.NOTE, plain(f"{asked} asked for" + (f" by {by}" if by else "")))]
 
 

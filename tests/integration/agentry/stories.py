@@ -24,7 +24,7 @@ def delegation(server: ContractServer) -> None:
                           "reason": "private address"}),
         ("tool.planned", {"call_id": "c3", "tool": "agent", "state": "planned",
                           "arguments": {"agent": "writer", "task": "Write it up"}}),
-        ("run.child", {"call_id": "c3", "child_run_id": CHILD, "agent": "writer"}),
+        ("run.child", {"run_id": CHILD, "agent": "writer"}),
         ("run.state", {"state": "waiting", "wait_kind": "children"}),
         ("run.state", {"state": "running"}),
         ("tool.settled", {"call_id": "c3", "tool": "agent", "state": "committed",

@@ -33,7 +33,7 @@ def client(server: ContractServer, slept: list[float]) -> Iterator[agentry.Clien
 
 
 def _counting(number: int) -> tuple[tuple[str, dict[str, object]], ...]:
-    return tuple(("run.note", {"text": f"note {each}"}) for each in range(1, number + 1))
+    return tuple(("run.note", {"sentence": f"note {each}"}) for each in range(1, number + 1))
 
 
 def test_a_run_is_started_with_everything_asked_for(
@@ -215,7 +215,7 @@ def test_a_stream_that_is_cut_again_and_again_tells_everything_once(
 
     told = [(event.sequence, event.payload) for event in client.runs.stream(RUN)]
 
-    assert told == [(each, {"text": f"note {each}"}) for each in range(1, 51)]
+    assert told == [(each, {"sentence": f"note {each}"}) for each in range(1, 51)]
     streams = server.requests("GET", f"{RUN_PATH}/events/stream")
     assert [int(each.headers["last-event-id"]) for each in streams] == list(range(0, 50, cut))
 

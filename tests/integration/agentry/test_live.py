@@ -163,7 +163,7 @@ def test_a_second_ctrl_c_cancels_after_asking(
 
 def test_the_view_shows_text_as_it_arrives(open_run: ContractServer) -> None:
     open_run.deltas[RUN] = {1: ["Once upon ", "a time"]}
-    open_run.tell(RUN, ("run.note", {"text": "begun"}), state="running", output="")
+    open_run.tell(RUN, ("run.note", {"sentence": "begun"}), state="running", output="")
 
     with terminal("runs", "watch", RUN) as screen:
         screen.wait_for("Once upon a time")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import agentry
+from agentry.cli.documents.reading import KINDS, check, read_paths
 from agentry.cli.reference import reference
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -66,3 +67,14 @@ def test_the_reference_is_what_the_commands_say() -> None:
     written = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
 
     assert written == reference()
+
+
+@pytest.mark.parametrize("name", ["researcher.yaml", "openai.yaml"])
+def test_the_examples_are_documents_that_apply_takes(name: str) -> None:
+    documents = check(
+        read_paths([ROOT / "examples" / "agents" / name]), environ={"OPENAI_API_KEY": "sk-x"}
+    )
+
+    kinds = [document.kind for document in documents]
+    assert kinds == sorted(kinds, key=KINDS.index)
+    assert kinds[-1] == "Agent"

@@ -252,7 +252,7 @@ def test_the_streamed_text_wins_over_its_preview_only_when_it_is_whole() -> None
 
 def test_waits_and_retries_are_told() -> None:
     lines = _story(
-        ("step.retry", {"reason": "busy"}),
+        ("step.retry", {"sentence": "busy", "in_seconds": 2}),
         ("tool.parked", {"tool": "wait", "wait_kind": "timer"}),
         ("run.state", {"state": "waiting", "wait_kind": "approval", "reason": "pay"}),
         ("run.state", {"state": "paused"}),
