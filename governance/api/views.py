@@ -199,9 +199,8 @@ class ActivityViewSet(ListMixin):
 
     def get_queryset(self) -> QuerySet[Any]:
         if getattr(self, "swagger_fake_view", False):
-            return LogEntry.objects.none()
-        rows: QuerySet[Any] = activity_list(self.actor)
-        return rows
+            return self.rows().none()
+        return activity_list(self.actor)
 
 
 class UserViewSet(ListMixin, RetrieveMixin, CreateMixin, UpdateMixin):

@@ -26,7 +26,7 @@ for model, kind in (
     (Role, RoleAdmin),
     (ApiToken, ApiTokenAdmin),
 ):
-    site.register(model, kind)  # type: ignore[arg-type]  # pairs that belong together
+    site.register(model, kind)
 urlpatterns = [path("admin/", site.urls)]
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
@@ -153,7 +153,7 @@ def test_the_secret_of_a_token_is_shown_once_and_deleting_revokes(cast: Cast, pa
     secret = answer.context["secret"]
     assert secret in answer.content.decode()
     token = ApiToken.objects.get(name="laptop")
-    assert access.actor_from_token(secret).scopes == {Perm.RUN_VIEW}
+    assert access.actor_from_token(secret).scopes == frozenset({Perm.RUN_VIEW})
     listed = browser.get(_url("apitoken")).content.decode()
     assert secret not in listed
     assert token.prefix in listed

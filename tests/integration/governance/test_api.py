@@ -202,7 +202,10 @@ def test_bad_input_names_its_place_and_changes_nothing(cast: Cast, call_as: Any)
     errors = _problem(unknown, 400, "invalid_input")["errors"]
     assert errors["titel"] == ["Unknown field. Did you mean 'title'?"]
     assert set(errors) == {"titel", "id"}
-    for body in ([], "text", {"name": 5}, {"name": "UPPER"}, {"name": None}, {"title": {}}):
+    wrong: list[Any] = [
+        [], "text", {"name": 5}, {"name": "UPPER"}, {"name": None}, {"title": {}},
+    ]  # fmt: skip
+    for body in wrong:
         _problem(admin("patch", "workspaces/acme", body), 400, "invalid_input")
     client = admin.client
     for raw, word in (

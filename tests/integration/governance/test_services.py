@@ -213,7 +213,7 @@ def test_nobody_grants_what_they_do_not_hold(cast: Cast) -> None:
         lambda: role_update(limited, role=manager, permissions=["run.view", "run.start"]),
     ):
         with pytest.raises(EscalationError):
-            attempt()  # type: ignore[no-untyped-call]  # lambdas
+            attempt()
     assert _state() == before
 
     membership_set_roles(limited, membership=cast.members["operator"], roles=["operator"])

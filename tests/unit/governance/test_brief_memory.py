@@ -1,5 +1,8 @@
 """What is remembered ends soon, stays bounded, and never outlives a change."""
 
+import os
+from functools import partial
+
 import pytest
 
 from core import clock
@@ -29,7 +32,7 @@ def test_the_oldest_entries_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
     Clock(monkeypatch)
     memory: BriefMemory[int, int] = BriefMemory(max_entries=3)
     for number in range(5):
-        memory.get(number, lambda number=number: number)
+        memory.get(number, partial(int, number))
     assert len(memory) == 3
     assert [memory.peek(number) for number in range(5)] == [None, None, 2, 3, 4]
 
@@ -52,7 +55,7 @@ def test_only_what_matches_is_forgotten_and_failures_are_not_kept() -> None:
     memory.forget(lambda _key, value: value == "x")
     assert (memory.peek("a"), memory.peek("b")) == (None, "y")
     with pytest.raises(LookupError):
-        memory.get("c", lambda: {}["c"])
+        memory.get("c", partial(os.environ.__getitem__, "NO_SUCH_NAME"))
     assert memory.peek("c") is None
     memory.clear()
     assert len(memory) == 0
