@@ -57,21 +57,37 @@ def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if report.skipped and not hasattr(report, "wasxfail") and item.config.option.strict_skips:
-        reason = _skip_reason(report)
-        if not any(allowed.search(reason) for allowed in ALLOWED_SKIPS):
-            report.outcome = "failed"
-            report.longrepr = (
-                f"{item.nodeid} was skipped ({reason!r}), and that reason is not in ALLOWED_SKIPS "
-                "of tests/conftest.py. Provide what it needs, or list the reason there."
-            )
+    if report.skipped and not hasattr(report, "wasxfail"):
+        _refuse_skip(item, report)
     return report
 
 
-def _skip_reason(report: pytest.TestReport) -> str:
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """A whole file can be skipped too."""
+    report = yield
+    if report.skipped:
+        _refuse_skip(collector, report)
+    return report
+
+
+def _refuse_skip(
+    node: pytest.Item | pytest.Collector, report: pytest.TestReport | pytest.CollectReport
+) -> None:
+    """Turn a skip into a failure under --strict-skips, unless its reason is allowed."""
+    if not node.config.option.strict_skips:
+        return
+    reason = str(report.longrepr)
     if isinstance(report.longrepr, tuple):
-        return str(report.longrepr[2]).removeprefix("Skipped: ")
-    return str(report.longrepr)
+        reason = str(report.longrepr[2]).removeprefix("Skipped: ")
+    if not any(allowed.search(reason) for allowed in ALLOWED_SKIPS):
+        report.outcome = "failed"
+        report.longrepr = (
+            f"{node.nodeid} was skipped ({reason!r}), and that reason is not in ALLOWED_SKIPS of "
+            "tests/conftest.py. Provide what it needs, or list the reason there."
+        )
 
 
 @pytest.fixture(autouse=True, scope="session")

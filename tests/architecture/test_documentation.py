@@ -1,0 +1,38 @@
+"""Every page of the documentation can be found, and the first page promises what is there."""
+
+import re
+
+from tests.architecture.source import ROOT
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    listed = set(re.findall(r"([\w/.-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
+    pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+
+    assert pages - listed == set(), "not in the navigation of mkdocs.yml"
+    assert listed - pages == set(), "in the navigation, but not there"
+
+
+def test_every_link_of_the_readme_leads_somewhere() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    targets = [target for target in re.findall(r"\]\(([^)]+)\)", readme) if "://" not in target]
+
+    assert targets
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def test_every_command_of_the_makefile_has_a_line_of_help() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE)) - {"help"}
+    helped = set(re.findall(r"^([a-z]+):.*## \S", makefile, re.MULTILINE))
+
+    assert targets == helped
+    assert len(targets) <= 18
+
+
+def test_every_decision_has_its_own_number_and_is_in_the_index() -> None:
+    numbers = sorted(int(path.name[:4]) for path in (ROOT / "docs" / "adr").glob("0*.md"))
+    index = (ROOT / "docs" / "adr" / "index.md").read_text(encoding="utf-8")
+
+    assert numbers == list(dict.fromkeys(numbers)), "two decisions have the same number"
+    assert [number for number in numbers if f"({number:04d}-" not in index] == []
