@@ -23,6 +23,7 @@ class Embedded:
         if settings.ENGINE_MODE != "embedded":
             return
         host_start()
+        app.loader.import_default_modules()  # beat runs tasks eagerly only when it knows them
         beat = EmbeddedService(app, thread=True, scheduler_cls="agentry_site.beat.MemoryScheduler")
         beat.start()
         self._beat = beat

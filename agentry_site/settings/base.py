@@ -32,6 +32,7 @@ ALLOWED_HOSTS = ENV.items("AGENTRY_ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = ENV.items("AGENTRY_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
+    "agentry_site.apps.AgentrySiteConfig",
     "core.apps.CoreConfig",
     "governance.apps.GovernanceConfig",
     "observability.apps.ObservabilityConfig",
