@@ -1,7 +1,9 @@
 """Admin pages of governance; changes go through the same services as the API."""
 
+import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from auditlog.models import LogEntry
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
@@ -15,6 +17,7 @@ from governance.access import AccessChanged
 from governance.contracts import Actor, Perm
 from governance.guard.admin import SITE_ADMIN, GuardedAdmin
 from governance.models import ApiToken, Membership, Role, User, Workspace
+from governance.selectors.activity import activity_list
 from governance.selectors.tokens import token_list
 from governance.services.members import member_add, member_remove, membership_set_roles
 from governance.services.roles import role_create, role_delete, role_update
@@ -253,6 +256,40 @@ class ApiTokenAdmin(GuardedAdmin):
 
     def delete_row(self, actor: Actor, row: ApiToken) -> None:
         token_revoke(actor, token=row)
+
+
+@admin.register(LogEntry)
+class ActivityAdmin(GuardedAdmin):
+    """What changed, newest first; nobody edits it."""
+
+    view_perm = Perm.ACTIVITY_VIEW
+    list_display = ("timestamp", "who", "action", "kind", "object_repr")
+    list_filter = ("action",)
+    search_fields = ("object_repr",)
+    fields = ("timestamp", "who", "action", "kind", "object_repr", "object_pk", "differences")
+    readonly_fields = ("who", "kind", "differences")
+    actions = ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return activity_list(self.actor(request))
+
+    def has_view_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        if obj is None:
+            return super().has_view_permission(request)
+        return self.get_queryset(request).filter(pk=obj.pk).exists()
+
+    @admin.display(description="By")
+    def who(self, entry: LogEntry) -> str:
+        by: str | None = (entry.additional_data or {}).get("by")
+        return by or str(entry.actor or "—")
+
+    @admin.display(description="Kind")
+    def kind(self, entry: LogEntry) -> str:
+        return str(entry.content_type.model)
+
+    @admin.display(description="Changes")
+    def differences(self, entry: LogEntry) -> str:
+        return json.dumps(entry.changes_dict, indent=2, ensure_ascii=False)
 
 
 def _is_built_in(row: Any | None) -> bool:

@@ -4,10 +4,13 @@ Who may not see payloads (inputs, outputs, messages, arguments, results) is show
 with those members null and `payload_hidden` true.
 """
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
+from django.utils.http import urlencode
 from rest_framework import serializers
+from rest_framework.response import Response
 
 from governance import access
 from governance.guard.viewsets import GuardedViewSet
@@ -43,6 +46,17 @@ class WorkspaceViewSet(GuardedViewSet):
         if self.is_described:
             return rows.none()
         return rows.filter(**{self.workspace_path: self.workspace.pk})
+
+    def page(self, items: Sequence[Any], next_cursor: str | None) -> Response:
+        """Answer with a page that did not come from one ordered table."""
+        address = None
+        if next_cursor is not None:
+            query = self.request.query_params.copy()
+            query["cursor"] = next_cursor
+            pairs = sorted((key, value) for key, values in query.lists() for value in values)
+            path = f"{self.request.path}?{urlencode(pairs)}"
+            address = self.request.build_absolute_uri(path)
+        return Response({"items": list(items), "next": address, "next_cursor": next_cursor})
 
 
 class PayloadMixin:

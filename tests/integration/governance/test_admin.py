@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from auditlog.models import LogEntry
 from django.contrib import admin
 from django.contrib.admin import AdminSite
 from django.contrib.messages import get_messages
@@ -12,7 +13,14 @@ from django.test import Client
 from django.urls import path, reverse
 
 from governance import access
-from governance.admin import ApiTokenAdmin, MembershipAdmin, RoleAdmin, UserAdmin, WorkspaceAdmin
+from governance.admin import (
+    ActivityAdmin,
+    ApiTokenAdmin,
+    MembershipAdmin,
+    RoleAdmin,
+    UserAdmin,
+    WorkspaceAdmin,
+)
 from governance.contracts import Perm
 from governance.guard.admin import GuardedAdmin
 from governance.models import ApiToken, Membership, Role, User, Workspace
@@ -25,6 +33,7 @@ for model, kind in (
     (Membership, MembershipAdmin),
     (Role, RoleAdmin),
     (ApiToken, ApiTokenAdmin),
+    (LogEntry, ActivityAdmin),
 ):
     site.register(model, kind)
 urlpatterns = [path("admin/", site.urls)]
@@ -185,6 +194,26 @@ def test_a_superuser_keeps_users(cast: Cast, page_as: Any) -> None:
     assert browser.post(_url("user", "add"), body).status_code == 302
     assert User.objects.get(username="fresh").check_password("a long unusual phrase")
     assert browser.post(_url("workspace", "add"), {"name": "third", "title": ""}).status_code == 302
+
+
+def test_activity_is_shown_to_auditors_and_never_edited(cast: Cast, page_as: Any) -> None:
+    page_as("admin").post(
+        _url("workspace", "change", cast.acme.pk), {"name": "acme", "title": "The Acme"}
+    )
+    entry = LogEntry.objects.get(content_type__model="workspace", action=LogEntry.Action.UPDATE)
+    assert entry.actor == cast.users["admin"]
+    listing, detail = (
+        reverse("admin:auditlog_logentry_changelist"),
+        reverse("admin:auditlog_logentry_change", args=(entry.pk,)),
+    )
+    auditor = page_as("auditor")
+    assert auditor.get(listing).status_code == 200
+    assert b"The Acme" in auditor.get(detail).content
+    assert auditor.post(detail, {}).status_code == 403
+    assert page_as("viewer").get(listing).status_code == 403
+    outsider = page_as("outsider")
+    assert b"acme" not in outsider.get(listing).content
+    assert b"The Acme" not in outsider.get(detail, follow=True).content
 
 
 def test_an_admin_class_without_a_permission_is_refused() -> None:
