@@ -130,16 +130,20 @@ class RedisReader:
         self._url = url
         self._hub = hub
         self._origin = origin
+        self._is_stopping = False
         self._task = asyncio.create_task(self._read_forever(), name="live-redis-reader")
 
     async def aclose(self) -> None:
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        """End the task. The client may swallow a cancellation that meets an answer; then the flag
+        ends the loop, and the next cancellation the call it is in."""
+        self._is_stopping = True
+        while not self._task.done():
+            self._task.cancel()
+            await asyncio.wait({self._task}, timeout=0.1)
 
     async def _read_forever(self) -> None:
         backoff = 0.0
-        while True:
+        while not self._is_stopping:
             client = redis.asyncio.Redis.from_url(
                 self._url,
                 socket_timeout=_BLOCK_MILLISECONDS / 1000 + 3.0,
@@ -153,7 +157,7 @@ class RedisReader:
                 if backoff:
                     log.info("live.redis_back", role="reader")
                 backoff = 0.0
-                while True:
+                while not self._is_stopping:
                     last = await self._read_once(client, last)
             except (RedisError, OSError, TimeoutError) as error:
                 if not backoff:
@@ -197,6 +201,7 @@ class LiveProcess:
         self._origin = str(new_id())
         self._hubs: dict[asyncio.AbstractEventLoop, Hub] = {}
         self._readers: dict[Hub, RedisReader] = {}
+        self._retiring: set[asyncio.Task[None]] = set()
         self._publisher = RedisPublisher(redis_url, origin=self._origin) if redis_url else None
 
     def announce(self, announcements: Sequence[Announcement]) -> None:
@@ -217,6 +222,10 @@ class LiveProcess:
         known = self._hubs.get(loop)
         if known is not None and known.is_running:
             return known
+        if known is not None:  # it failed, has said so and closed its viewers
+            task = loop.create_task(self._retire(known, self._readers.pop(known, None)))
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)
         for closed in [item for item in self._hubs if item.is_closed()]:
             self._readers.pop(self._hubs.pop(closed), None)
         hub = self._make_hub()
@@ -230,7 +239,10 @@ class LiveProcess:
         hub = self._hubs.pop(asyncio.get_running_loop(), None)
         if hub is None:
             return
-        reader = self._readers.pop(hub, None)
+        await self._retire(hub, self._readers.pop(hub, None))
+
+    @staticmethod
+    async def _retire(hub: Hub, reader: RedisReader | None) -> None:
         if reader is not None:
             await reader.aclose()
         await hub.aclose()
