@@ -8,7 +8,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import aclosing, contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -54,15 +54,18 @@ class Follower:
         run = await self._client.runs.get(run_id)
         self._show.add(self._story.begin(run, depth=depth))
         own: list[asyncio.Task[None]] = []
-        async for item in self._client.runs.follow(run_id, after=after):
-            if _ends_children(item):
-                await _settle(own)
-            self._show.add(self._story.see(run_id, item))
-            child = child_of(item) if isinstance(item, Event) else None
-            if child is not None and child not in self._children:
-                task = asyncio.create_task(self._tell_child(child, depth + 1))
-                self._children[child] = task
-                own.append(task)
+        async with aclosing(self._client.runs.follow(run_id, after=after)) as items:
+            async for item in items:
+                if _ends_children(item):
+                    await _settle(own)
+                self._show.add(self._story.see(run_id, item))
+                child = child_of(item) if isinstance(item, Event) else None
+                if child is not None and child not in self._children:
+                    task = asyncio.create_task(self._tell_child(child, depth + 1))
+                    self._children[child] = task
+                    own.append(task)
+                if _is_yield(item) and (await self._client.runs.get(run_id)).state == "yielded":
+                    break  # an older yield, before a resumption, is only history
         await _settle(own)
         run = await self._client.runs.get(run_id)
         self._show.add(self._story.end(run))
@@ -83,6 +86,14 @@ def _ends_children(item: Event | Delta) -> bool:
     if item.kind == "tool.settled":
         return item.payload.get("tool") == "agent" and not item.payload.get("is_error")
     return item.kind == "run.state" and bool(item.payload.get("is_terminal"))
+
+
+def _is_yield(item: Event | Delta) -> bool:
+    return (
+        isinstance(item, Event)
+        and item.kind == "run.state"
+        and (item.payload or {}).get("state") == "yielded"
+    )
 
 
 async def _settle(tasks: Iterable[asyncio.Task[None]]) -> None:

@@ -362,3 +362,96 @@ def test_a_problem_with_fields_is_told_field_by_field(server: ContractServer) ->
 
     assert result.exit_code == 2
     assert result.stderr == "Error: The run cannot start.\n  limits.x: unknown\n"
+
+
+def test_watching_ends_at_a_yield_though_the_stream_stays_open(server: ContractServer) -> None:
+    server.tell(
+        RUN,
+        ("run.state", {"state": "yielded", "reason": "Limit."}),
+        state="yielded",
+        output="",
+        reason="Limit.",
+    )
+    server.held.add(RUN)
+
+    result = invoke("runs", "watch", RUN)
+
+    assert result.exit_code == 1
+    assert f"agentry runs resume {RUN}" in result.stderr
+
+
+def test_a_yield_before_a_resumption_is_only_history(server: ContractServer) -> None:
+    server.tell(
+        RUN,
+        ("run.state", {"state": "yielded"}),
+        ("run.state", {"state": "running"}),
+        ("step.model", {"text": "Hello."}),
+    )
+
+    result = invoke("runs", "watch", RUN)
+
+    assert (result.exit_code, "Hello." in result.stdout) == (0, True)
+
+
+def test_a_child_that_may_not_be_seen_does_not_end_the_watching(server: ContractServer) -> None:
+    delegation(server)
+    del server.runs[CHILD]
+
+    result = invoke("runs", "watch", RUN)
+
+    assert result.exit_code == 0
+    assert f"Child {CHILD} cannot be shown" in result.stderr
+    assert result.stdout.endswith("✓ succeeded (2 steps · 1,200 in, 34 out · $0.0123)\n")
+
+
+def test_one_run_that_was_decided_does_not_keep_the_others(server: ContractServer) -> None:
+    server.will(f"POST {RUN_PATH}/cancel", problem(409, "stale_state", "It is over."))
+    server.runs[CHILD] = run_object(CHILD, state="running")
+
+    result = invoke("runs", "cancel", RUN, CHILD)
+
+    assert result.exit_code == 5
+    assert server.runs[CHILD]["state"] == "cancelled"
+
+
+def test_details_are_shown_for_people(server: ContractServer) -> None:
+    server.runs[RUN] = run_object(forked_from={"run": CHILD, "sequence": 3}, reason="Done.")
+    call = {"id": CHILD, "tool": "pay", "state": "in_doubt", "arguments": {"usd": 3}}
+    spec = {"prompt": "Write.", "tools": ["ls"]}
+    server.always(f"GET {BASE}/tool-calls/{CHILD}", call)
+    server.always(f"GET {BASE}/tool-calls", {"items": [call]})
+    server.always(f"GET {BASE}/tools/pay", {"name": "pay", "effect": "keyed"})
+    server.always(f"GET {BASE}/agents/w", {"name": "w", "published": {"number": 2}, "spec": spec})
+    server.always(f"GET {BASE}/agents/w/versions", {"items": [{"number": 2, "state": "published"}]})
+    server.always(f"GET {BASE}/agents/w/versions/2", {"number": 2, "spec": spec})
+    server.always(f"GET {BASE}/sessions", {"items": []})
+    server.always(f"GET {BASE}/workers", {"items": [{"id": "w1", "state": "alive"}]})
+    server.always("GET /api/v1/tokens", {"items": [{"id": "t", "name": "ci", "prefix": "agk_ab"}]})
+
+    shown = {
+        words: invoke(*words)
+        for words in (
+            ("runs", "show", RUN), ("calls", "show", CHILD), ("calls", "ls"),
+            ("tools", "show", "pay"),
+            ("agents", "show", "w"), ("agents", "show", "w", "--version", "2"),
+            ("sessions", "ls"), ("workers", "ls"), ("tokens", "ls"), ("version",), ("config",),
+        )
+    }  # fmt: skip
+
+    assert {words: result.exit_code for words, result in shown.items()} == dict.fromkeys(shown, 0)
+    assert f"Forked from: {CHILD}" in shown["runs", "show", RUN].stdout
+    assert "arguments:" in shown["calls", "show", CHILD].stdout
+    assert "keyed" in shown["tools", "show", "pay"].stdout
+    assert "tools:" in shown["agents", "show", "w"].stdout
+    assert "Nothing found." in shown["sessions", "ls"].stderr
+    assert "1.2.3" in shown["version",].stdout
+    assert server.url in shown["config",].stdout
+
+
+def test_a_token_is_revoked(server: ContractServer) -> None:
+    server.always("DELETE /api/v1/tokens/t1", None, 204)
+
+    result = invoke("tokens", "revoke", "t1")
+
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert len(server.requests("DELETE", "/api/v1/tokens/t1")) == 1
