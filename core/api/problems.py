@@ -19,7 +19,7 @@ from django.core.exceptions import (
     TooManyFieldsSent,
 )
 from django.core.exceptions import ValidationError as ModelValidationError
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connections
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.utils.html import escape
 from rest_framework import exceptions as drf
@@ -33,6 +33,7 @@ from core.errors import (
     NotFoundError,
     PayloadTooLargeError,
     PermissionDeniedError,
+    UnavailableError,
 )
 from core.ids import new_id
 from core.redaction import storable
@@ -136,6 +137,8 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response:
     instance = getattr(request, "path", "")
     _roll_back()
     known = as_domain_error(error)
+    if isinstance(known, StorageUnavailableError):
+        logger.error("database_unavailable", path=instance, exc_info=error)
     if known is not None:
         document, headers = problem_of(known, instance=instance), problem_headers(known)
     elif isinstance(error, drf.APIException):
@@ -186,6 +189,8 @@ def as_domain_error(error: BaseException) -> DomainError | None:
         )
     if isinstance(error, SuspiciousOperation | TooManyFieldsSent):
         return BadRequestError("The request is malformed.")
+    if isinstance(error, OperationalError | InterfaceError):
+        return StorageUnavailableError()
     if isinstance(error, ModelValidationError):
         return _of_model_validation(error)
     return None
@@ -196,6 +201,15 @@ class BadRequestError(DomainError):
 
     code = "bad_request"
     status = 400
+
+
+class StorageUnavailableError(UnavailableError):
+    """The database did not answer, or not in time; what it said is in the log only."""
+
+    retry_after_seconds = 2.0
+
+    def __init__(self) -> None:
+        super().__init__("The database does not answer right now.", remedy="Try again in a moment.")
 
 
 class BodyUnreadableError(BadRequestError):

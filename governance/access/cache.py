@@ -18,6 +18,9 @@ from governance.contracts import Actor, Perm
 TTL_SECONDS = 2.0
 MAX_ENTRIES = 10_000
 
+_TURNS = 64
+_TURN_SECONDS = 0.5
+
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
@@ -31,6 +34,7 @@ class BriefMemory(Generic[K, V]):
         self._entries: dict[K, tuple[float, V]] = {}
         self._generation = 0
         self._lock = threading.Lock()
+        self._turns = tuple(threading.Lock() for _ in range(_TURNS))
 
     def peek(self, key: K) -> V | None:
         """Return what is known and still fresh, without asking anybody."""
@@ -40,10 +44,24 @@ class BriefMemory(Generic[K, V]):
         return entry[1]
 
     def get(self, key: K, load: Callable[[], V]) -> V:
-        """Return the value, loading it when it is unknown or old; failures are not kept."""
+        """Return the value, loading it when it is unknown or old; failures are not kept.
+
+        Of many threads that miss the same key one asks; the others wait for its answer, but not
+        long: whoever is loading may itself be waiting for a transaction of theirs.
+        """
         known = self.peek(key)
         if known is not None:
             return known
+        turn = self._turns[hash(key) % _TURNS]
+        has_turn = turn.acquire(timeout=_TURN_SECONDS)
+        try:
+            known = self.peek(key)
+            return self._load(key, load) if known is None else known
+        finally:
+            if has_turn:
+                turn.release()
+
+    def _load(self, key: K, load: Callable[[], V]) -> V:
         generation = self._generation
         started_at = clock.monotonic()
         value = load()

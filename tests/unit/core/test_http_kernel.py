@@ -11,6 +11,7 @@ from django.core.exceptions import (
     SuspiciousOperation,
     ValidationError,
 )
+from django.db import OperationalError
 from django.http import Http404, UnreadablePostError
 from django.http.request import HttpHeaders
 from django.test import RequestFactory
@@ -55,6 +56,7 @@ CONTEXT: dict[str, Any] = {"request": SimpleNamespace(path="/api/v1/x")}
         (drf.UnsupportedMediaType("text/plain"), 415, "unsupported_media_type"),
         (drf.Throttled(wait=3), 429, "limit_exceeded"),
         (drf.APIException("broken"), 500, "internal_error"),
+        (OperationalError("secret host"), 503, "unavailable"),
         (RuntimeError("secret"), 500, "internal_error"),
     ],
 )

@@ -1,6 +1,7 @@
 """What is remembered ends soon, stays bounded, and never outlives a change."""
 
 import os
+import threading
 from functools import partial
 
 import pytest
@@ -46,6 +47,31 @@ def test_a_value_read_before_a_change_is_not_kept_after_it() -> None:
 
     assert memory.get("a", load) == "old"
     assert memory.peek("a") is None
+
+
+def test_of_many_that_miss_one_asks() -> None:
+    memory: BriefMemory[str, int] = BriefMemory()
+    is_loading, may_end = threading.Event(), threading.Event()
+    asked: list[int] = []
+    answers: list[int] = []
+
+    def load() -> int:
+        asked.append(1)
+        is_loading.set()
+        assert may_end.wait(10)
+        return 7
+
+    threads = [
+        threading.Thread(target=lambda: answers.append(memory.get("a", load))) for _ in range(5)
+    ]
+    threads[0].start()
+    assert is_loading.wait(10)
+    for thread in threads[1:]:
+        thread.start()
+    may_end.set()
+    for thread in threads:
+        thread.join(10)
+    assert (asked, answers) == ([1], [7] * 5)
 
 
 def test_only_what_matches_is_forgotten_and_failures_are_not_kept() -> None:
