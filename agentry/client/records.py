@@ -18,7 +18,9 @@ PERSON_WAITS = frozenset({"approval", "question", "budget", "in_doubt"})
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of everything the server returns."""
+    """Base of everything the server returns. Where `payload_hidden` is true, what a run is about
+    (inputs, outputs, arguments, sentences that may quote them) is None: the token may not see it.
+    """
 
 
 class Page(Record, Generic[T], frozen=True, kw_only=True):
@@ -54,12 +56,13 @@ class Run(Record, frozen=True, kw_only=True):
     depth: int = 0
     wait_kind: str = ""
     wake_at: datetime | None = None
-    reason: str = ""
+    reason: str | None = None
     error_code: str = ""
     control: str = ""
     control_by: str = ""
     input: str | None = None
     output: str | None = None
+    payload_hidden: bool = False
     limits: dict[str, Any] = {}
     usage: Usage = Usage()
     cost_usd: Decimal = Decimal(0)
@@ -98,13 +101,14 @@ class Message(Record, frozen=True, kw_only=True):
 
     position: int
     role: str
-    parts: tuple[dict[str, Any], ...] = ()
+    parts: tuple[dict[str, Any], ...] | None = ()
     created_at: datetime | None = None
+    payload_hidden: bool = False
 
     @property
     def text(self) -> str:
         return "".join(
-            str(part.get("content", "")) for part in self.parts if part.get("type") == "text"
+            str(part.get("content", "")) for part in self.parts or () if part.get("type") == "text"
         )
 
 
@@ -114,7 +118,8 @@ class Event(Record, frozen=True, kw_only=True):
     sequence: int
     kind: str
     at: datetime | None = None
-    payload: dict[str, Any] | None = None  # None when this token may not see payloads
+    payload: dict[str, Any] | None = None
+    payload_hidden: bool = False
 
 
 class Delta(Record, frozen=True, kw_only=True):
@@ -149,8 +154,9 @@ class ToolCall(Record, frozen=True, kw_only=True):
     result: str | None = None
     result_digest: str = ""
     is_error: bool = False
-    reason: str = ""
+    reason: str | None = None
     decision: dict[str, Any] | None = None
+    payload_hidden: bool = False
     planned_at: datetime | None = None
     dispatched_at: datetime | None = None
     settled_at: datetime | None = None
@@ -166,7 +172,7 @@ SETTLED_CALL_STATES = frozenset(
 
 
 class Reason(Record, frozen=True, kw_only=True):
-    sentence: str
+    sentence: str | None = None
     code: str = ""
     remedy: str = ""
     since: datetime | None = None
@@ -177,7 +183,7 @@ class Why(Record, frozen=True, kw_only=True):
     """Why a run is in the state it is in."""
 
     state: str
-    summary: str = ""
+    summary: str | None = None
     reasons: tuple[Reason, ...] = ()
     blockers: tuple[Any, ...] = ()
 
@@ -196,7 +202,8 @@ class Agent(Record, frozen=True, kw_only=True):
     name: str
     id: str = ""
     description: str = ""
-    published: Any = None
+    published: int | None = None
+    draft: int | None = None
     is_enabled: bool = True
     spec: dict[str, Any] | None = None
     created_at: datetime | None = None
@@ -230,6 +237,9 @@ class Tool(Record, frozen=True, kw_only=True):
     description: str = ""
     effect: str = ""
     input_schema: dict[str, Any] = {}
+    is_builtin: bool = False
+    is_privileged: bool = False
+    is_enabled: bool = True
 
 
 class Session(Record, frozen=True, kw_only=True):
@@ -252,11 +262,6 @@ class Token(Record, frozen=True, kw_only=True):
     last_used_at: datetime | None = None
     revoked_at: datetime | None = None
     secret: str | None = None
-    token: str | None = None
-
-    @property
-    def secret_text(self) -> str:
-        return self.secret or self.token or ""
 
 
 class User(Record, frozen=True, kw_only=True):

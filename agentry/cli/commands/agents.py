@@ -13,14 +13,10 @@ from agentry.client.calls import agents
 AgentName = Annotated[str, typer.Argument(metavar="AGENT", help="The agent's name.")]
 
 
-def _published(row: Row) -> object:
-    published = row.get("published")
-    return published.get("number") if isinstance(published, dict) else published
-
-
 COLUMNS = (
     Column("NAME", "name"),
-    Column("PUBLISHED", _published),
+    Column("PUBLISHED", "published"),
+    Column("DRAFT", "draft"),
     Column("ENABLED", "is_enabled"),
     Column("DESCRIPTION", "description"),
 )
@@ -87,18 +83,18 @@ def register(parent: typer.Typer) -> None:
 
 
 def _draft_of(inv: Invocation, agent: str) -> int:
-    rows = inv.fetch(agents.versions(agent, limit=200))["items"]
-    drafts = [row["number"] for row in rows if row.get("state") == "draft"]
-    if not drafts:
+    draft = inv.client.agents.get(agent).draft
+    if draft is None:
         raise usage_error(f"{agent} has no draft.", "Make one with `agentry apply -f FILE`.")
-    return int(drafts[0])
+    return draft
 
 
 def _print_agent(agent: Row) -> None:
     fields = [
         ("Agent", agent.get("name")),
         ("Description", agent.get("description")),
-        ("Published", _published(agent)),
+        ("Published", agent.get("published")),
+        ("Draft", agent.get("draft")),
         ("Enabled", agent.get("is_enabled")),
     ]
     print_fields(agent, fields)

@@ -26,7 +26,10 @@ MODELS = (
 TOOLS = (
     Column("NAME", "name"),
     Column("EFFECT", "effect"),
-    Column("DESCRIPTION", "description", 80),
+    Column("BUILT-IN", "is_builtin"),
+    Column("PRIVILEGED", "is_privileged"),
+    Column("ENABLED", "is_enabled"),
+    Column("DESCRIPTION", "description", 70),
 )
 SESSIONS = (
     Column("ID", "id"),
@@ -38,8 +41,10 @@ SESSIONS = (
 WORKERS = (
     Column("ID", "id"),
     Column("NAME", "name"),
-    Column("STATE", "state"),
-    Column("RUNS", "runs"),
+    Column("HOST", "host"),
+    Column("ALIVE", "is_alive"),
+    Column("DRAINING", "is_draining"),
+    Column("RUNS", lambda row: f"{row.get('running')}/{row.get('capacity')}"),
     Column("SEEN", lambda row: seconds_ago(row.get("seen_at"))),
 )
 All = Annotated[bool, typer.Option("--all", help="Every page, not only the first.")]
@@ -114,4 +119,4 @@ def _register_providers(parent: typer.Typer) -> None:
 
 
 def _is_well(found: Row) -> bool:
-    return bool(found.get("ok", found.get("is_ok", found.get("reachable", False))))
+    return found.get("ok") is True

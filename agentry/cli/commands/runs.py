@@ -275,7 +275,7 @@ def _print_messages(rows: list[Row]) -> None:
 
 def _print_message(row: Row) -> None:
     print(f"[{row.get('position')}] {plain(row.get('role'))}")
-    for part in row.get("parts", ()):
+    for part in row.get("parts") or ():
         match part.get("type"):
             case "tool_call":
                 told = f"→ {part.get('name')} {shown(part.get('arguments'))}"
@@ -292,9 +292,6 @@ def _print_message(row: Row) -> None:
 def _print_why(why: Row) -> None:
     print(plain(why.get("summary") or why.get("state")))
     for reason in why.get("reasons", ()):
-        print(plain(f"- {reason.get('sentence')}"))
+        print(plain(f"- {reason.get('sentence') or reason.get('code')}"))
         if reason.get("remedy"):
             print(plain(f"  {reason['remedy']}"))
-    for blocker in why.get("blockers", ()):
-        told = blocker.get("sentence") if isinstance(blocker, dict) else blocker
-        print(plain(f"! {shown(told or blocker)}"))

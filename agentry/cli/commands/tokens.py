@@ -69,7 +69,7 @@ def register(parent: typer.Typer) -> None:
             expires_at=expires_at,
         )
         created = inv.fetch(call)
-        inv.show(created, lambda row: print(plain(row.get("secret") or row.get("token") or "")))
+        inv.show(created, lambda row: print(plain(row.get("secret") or "")))
         inv.say("Keep it now: it is not shown again.")
 
     @command(app, "revoke")

@@ -93,7 +93,7 @@ class Story:
         view.state, view.wait_kind, view.step = run.state, run.wait_kind, run.iteration
         view.input_tokens, view.output_tokens = run.usage.input_tokens, run.usage.output_tokens
         view.cost_usd, view.cost_is_partial = run.cost_usd, run.cost_is_partial
-        view.reason, view.output = plain(run.reason), plain(run.output or "")
+        view.reason, view.output = plain(run.reason or ""), plain(run.output or "")
         view.partial, view.pending = "", {}
         lines = []
         if view.output and view.output.strip() != view.last_text.strip():

@@ -317,3 +317,27 @@ def test_without_a_workspace_nothing_is_sent(server: ContractServer) -> None:
         client.runs.get(RUN)
 
     assert server.seen == []
+
+
+def test_what_this_token_may_not_see_is_none(
+    server: ContractServer, client: agentry.Client
+) -> None:
+    hidden = {"payload_hidden": True}
+    server.always(f"GET {RUN_PATH}", run_object(input=None, output=None, reason=None, **hidden))
+    server.always(
+        f"GET {RUN_PATH}/messages",
+        {"items": [{"position": 0, "role": "user", "parts": None, **hidden}]},
+    )
+    server.always(
+        f"GET {RUN_PATH}/tool-calls",
+        {"items": [{"id": "c", "tool": "t", "state": "failed", "reason": None, "result": None}]},
+    )
+    server.always(
+        f"GET {RUN_PATH}/why",
+        {"state": "failed", "summary": None, "reasons": [{"code": "x", "sentence": None}]},
+    )
+
+    assert client.runs.get(RUN).reason is None
+    assert [message.text for message in client.runs.messages(RUN)] == [""]
+    assert [call.is_settled for call in client.runs.tool_calls(RUN)] == [True]
+    assert client.runs.why(RUN).reasons[0].sentence is None

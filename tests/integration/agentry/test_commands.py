@@ -254,13 +254,14 @@ def test_a_provider_that_is_unwell_fails_the_check(server: ContractServer) -> No
 
 
 def test_publishing_finds_the_draft(server: ContractServer) -> None:
-    versions = [{"number": 2, "state": "published"}, {"number": 3, "state": "draft"}]
-    server.always(f"GET {BASE}/agents/writer/versions", {"items": versions})
+    server.always(f"GET {BASE}/agents/writer", {"name": "writer", "published": 2, "draft": 3})
+    server.always(f"GET {BASE}/agents/other", {"name": "other", "published": 2, "draft": None})
     server.always(f"POST {BASE}/agents/writer/versions/3/publish", {"number": 3, "state": "x"})
 
     result = invoke("agents", "publish", "writer")
 
     assert (result.exit_code, result.stdout) == (0, "writer v3 is published.\n")
+    assert invoke("agents", "publish", "other").exit_code == 2
 
 
 def test_a_call_in_doubt_is_resolved(server: ContractServer) -> None:
@@ -421,11 +422,11 @@ def test_details_are_shown_for_people(server: ContractServer) -> None:
     server.always(f"GET {BASE}/tool-calls/{CHILD}", call)
     server.always(f"GET {BASE}/tool-calls", {"items": [call]})
     server.always(f"GET {BASE}/tools/pay", {"name": "pay", "effect": "keyed"})
-    server.always(f"GET {BASE}/agents/w", {"name": "w", "published": {"number": 2}, "spec": spec})
+    server.always(f"GET {BASE}/agents/w", {"name": "w", "published": 2, "spec": spec})
     server.always(f"GET {BASE}/agents/w/versions", {"items": [{"number": 2, "state": "published"}]})
     server.always(f"GET {BASE}/agents/w/versions/2", {"number": 2, "spec": spec})
     server.always(f"GET {BASE}/sessions", {"items": []})
-    server.always(f"GET {BASE}/workers", {"items": [{"id": "w1", "state": "alive"}]})
+    server.always(f"GET {BASE}/workers", {"items": [{"id": "w1", "running": 2, "capacity": 9}]})
     server.always("GET /api/v1/tokens", {"items": [{"id": "t", "name": "ci", "prefix": "agk_ab"}]})
 
     shown = {
