@@ -191,12 +191,12 @@ class RunDriver:
                     return
 
     def _take(self, step: Step) -> Command:
-        """Adopt a decision; its messages are written with the next commit."""
+        """Adopt a decision; its messages, redacted already, are written with the next commit."""
         position = step.state.message_count - len(step.messages)
-        for offset, message in enumerate(step.messages):
-            message = redacted(message)
+        for message in step.messages:
             self._history.append(message)
-            self._unwritten.append((position + offset, message))
+            self._unwritten.append((position, message))
+            position += 1
         self._state = step.state
         return step.command
 
@@ -373,7 +373,12 @@ class RunDriver:
         """Make a move of a call durable before the door goes on (the door's `EffectLog`)."""
         draft = self._draft()
         draft.move(call, source=source, state=state, attempt=attempt)
-        await self._commit(draft.entry())
+        try:
+            await self._commit(draft.entry())
+        except asyncio.CancelledError:
+            # The journal has awaited the write all the same: the call is where it was going.
+            self._means.calls.moved(self._context, call, state, attempt)
+            raise
         self._means.calls.moved(self._context, call, state, attempt)
 
     async def _settled(self, finished: Finished) -> None:

@@ -89,7 +89,8 @@ class _LoopItem:
 
     async def wait(self) -> Outcome:
         """Wait for the outcome. Being cancelled waits all the same and is raised afterwards, so
-        that the submitter never lets go of a write whose outcome is open."""
+        that the submitter never lets go of a write whose outcome is open: a cancellation that
+        comes out of here says that the write is durable, any other ending is told as it is."""
         was_cancelled = False
         while self._outcome is None:
             self._waiter = self.loop.create_future()
@@ -97,10 +98,10 @@ class _LoopItem:
                 await self._waiter
             except asyncio.CancelledError:
                 was_cancelled = True
-        if was_cancelled:
-            raise asyncio.CancelledError
         if isinstance(self._outcome, Exception):
             raise self._outcome
+        if was_cancelled and not isinstance(self._outcome, Lost):
+            raise asyncio.CancelledError
         return self._outcome
 
 
@@ -196,7 +197,10 @@ class Journal:
     async def renew(self, worker_id: UUID, until: datetime) -> list[Lease]:
         """Extend every lease of the worker in one statement; returns what it still holds."""
         renewal = _Renewal(worker_id, until)
+        renewal.future.set_running_or_notify_cancel()  # whoever stops waiting leaves it to us
         with self._wake:
+            if self._closing:
+                raise UnavailableError("This process is stopping.")
             self._renewals.append(renewal)
             self._wake.notify()
         return await asyncio.wrap_future(renewal.future)
@@ -234,11 +238,13 @@ class Journal:
         while self._queue and len(batch) < MAX_BATCH:
             item = self._queue.popleft()
             entry = item.contribution
-            if isinstance(entry, Entry):
-                if fences.setdefault(entry.run_id, entry.fence) != entry.fence:
-                    later.append(item)
-                    continue
-            batch.append(item)
+            if (
+                isinstance(entry, Entry)
+                and fences.setdefault(entry.run_id, entry.fence) != entry.fence
+            ):
+                later.append(item)
+            else:
+                batch.append(item)
         self._queue.extendleft(reversed(later))
         return batch
 
@@ -253,7 +259,12 @@ class Journal:
         reach("journal.before_write")
         try:
             outcomes = self._writer.write([item.contribution for item in items])
-        except Exception as error:
+        except UnavailableError as error:
+            # No part of the batch would fare better, and each would wait as long again.
+            logger.exception("journal_unavailable")
+            _resolve((item, error) for item in items)
+            return
+        except Exception as error:  # noqa: BLE001 - whatever a row does wrong is its submitter's
             self._split(items, error)
             return
         reach("journal.after_commit")

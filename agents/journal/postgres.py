@@ -58,17 +58,19 @@ class PostgresWriter:
         entries = [item for item in batch if isinstance(item, Entry)]
         births = [item for item in batch if isinstance(item, Birth)]
         commit_id = new_id()
+        # Births first: they may be repeated, so a failure after them leaves nothing done twice
+        # when the journal splits the batch and writes its parts again.
+        born = (
+            self._persistently(lambda connection: _write_births(connection, births), None)
+            if births
+            else {}
+        )
         heads = (
             self._persistently(
                 lambda connection: self._write_entries(connection, entries, commit_id),
                 lambda connection: _applied(connection, entries, commit_id),
             )
             if entries
-            else {}
-        )
-        born = (
-            self._persistently(lambda connection: _write_births(connection, births), None)
-            if births
             else {}
         )
         outcomes: list[Outcome] = []
@@ -122,7 +124,8 @@ class PostgresWriter:
                 if time.monotonic() > give_up_at:
                     raise UnavailableError(
                         "The database did not come back in time.",
-                        remedy="Check that PostgreSQL runs; nothing was lost, runs are taken up again.",
+                        remedy="Check that PostgreSQL runs. Nothing was lost: its runs are taken "
+                        "up again.",
                     ) from error
                 time.sleep(delay)
                 delay = min(delay * 2, 1.0)
@@ -249,7 +252,8 @@ def _statement(present: frozenset[str]) -> str:
         f"fenced AS (UPDATE {sql.RUN} t SET {progress},"
         " lease_until = CASE WHEN r.state = 'running' THEN t.lease_until END,"
         " worker_id = CASE WHEN r.state = 'running' THEN t.worker_id END,"
-        " available_at = CASE WHEN r.state = 'queued' THEN clock_timestamp() ELSE t.available_at END,"
+        " available_at = CASE WHEN r.state = 'queued' THEN clock_timestamp()"
+        " ELSE t.available_at END,"
         " commit_id = r.commit_id, head_sequence = t.head_sequence + r.n,"
         " updated_at = clock_timestamp()"
         f" FROM {sql.recordset('r', {**_HEAD, **sql.PROGRESS}, 'runs')}"
@@ -319,8 +323,8 @@ def _rare_parts(present: frozenset[str]) -> list[str]:
             f" ({sql.quoted(sql.RUN_COLUMNS)}, {sql.quoted(sql.RUN_DEFAULTS)})"
             f" SELECT {sql.prefixed(sql.RUN_COLUMNS, 'x')}, {', '.join(sql.RUN_DEFAULTS.values())}"
             f" FROM {sql.recordset('x', {**sql.RUN_COLUMNS, 'owner_id': 'uuid'}, 'children')}"
-            " JOIN fenced f ON f.id = x.owner_id RETURNING id, workspace_id, created_at, agent_name,"
-            " parent_id),"
+            " JOIN fenced f ON f.id = x.owner_id"
+            " RETURNING id, workspace_id, created_at, agent_name, parent_id),"
             f" child_events AS (INSERT INTO {sql.EVENT}"
             " (workspace_id, run_id, sequence, txid, kind, at, payload)"
             " SELECT workspace_id, id, 1, pg_current_xact_id()::text::bigint, 'run.created',"
@@ -337,11 +341,16 @@ def _write_births(
     rows = _encoder.encode([birth.run for birth in births]).decode()
     events = _encoder.encode(
         [
-            {"run_id": birth.run.id, "o": 1, "kind": birth.event.kind, "at": birth.event.at,
-             "payload": birth.event.payload}
+            {
+                "run_id": birth.run.id,
+                "o": 1,
+                "kind": birth.event.kind,
+                "at": birth.event.at,
+                "payload": birth.event.payload,
+            }
             for birth in births
         ]
-    ).decode()  # fmt: skip
+    ).decode()
     inserted = connection.execute(_BIRTHS, {"runs": rows, "events": events}).fetchall()
     born: dict[UUID, Outcome] = {row[0]: Born(row[0]) for row in inserted}
     if missing := [birth for birth in births if birth.run.id not in born]:
@@ -407,7 +416,13 @@ def _wake(connection: psycopg.Connection[tuple[Any, ...]], released: Sequence[En
         if entry.session_id is not None and entry.progress.finished_at is not None
     ]
     if sessions:
-        connection.execute(WAKE_SESSIONS, {"ids": sessions})
+        try:
+            with connection.transaction():  # a savepoint
+                connection.execute(WAKE_SESSIONS, {"ids": sessions})
+        except errors.UniqueViolation:
+            # A new run became the session's active one at this moment; the waiting one is woken
+            # when that ends, or by the sweep.
+            logger.info("session_taken_meanwhile")
 
 
 def _woken(update: str) -> str:

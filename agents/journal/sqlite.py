@@ -26,11 +26,21 @@ from agents.journal.records import (
     Outcome,
 )
 from core import clock
-from core.errors import StaleStateError
+from core.errors import StaleStateError, UnavailableError
 from core.ids import new_id
 from core.pausepoints import reach
 
 _encoder = msgspec.json.Encoder(decimal_format="string", uuid_format="canonical")
+# Failures of the database as a whole, which no part of a batch would escape.
+_UNAVAILABLE = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_READONLY,
+    }
+)
 
 
 class SqliteWriter:
@@ -58,7 +68,20 @@ class SqliteWriter:
         return self._connection
 
     def write(self, batch: Sequence[Contribution]) -> list[Outcome]:
-        connection = self._connected()
+        try:
+            return self._written(self._connected(), batch)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in _UNAVAILABLE:
+                raise
+            raise UnavailableError(
+                f"The database file cannot be written: {error}.",
+                remedy="Check the disk and who else holds the file. Nothing was lost: its runs "
+                "are taken up again.",
+            ) from error
+
+    def _written(
+        self, connection: sqlite3.Connection, batch: Sequence[Contribution]
+    ) -> list[Outcome]:
         connection.execute("BEGIN IMMEDIATE")
         try:
             outcomes = _write(connection, batch)
