@@ -4,28 +4,21 @@ Synchronous ORM code; the host runs it in its database thread.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
 
 import msgspec
-from django.db import connection, transaction
-from django.db.models import DateTimeField, F, Value
-from django.db.models.expressions import RawSQL
-from django.db.models.functions import Coalesce
+from django.db import connection
 
 from agents.contracts import Message as HistoryMessage
-from agents.contracts import RunState
 from agents.engine.state import EngineState, Limits
 from agents.execution.context import ChildOutcome, LedgerRow, RunContext, message_of
 from agents.execution.recordings import recording_of
-from agents.models import Checkpoint, Message, Run
+from agents.execution.taking import Taken, take
+from agents.models import Checkpoint, Message, Run, RunSnapshot
 from agents.snapshot import Snapshot, snapshot_of
 from agents.transitions import TERMINAL
-from core import clock
 from core.pausepoints import reach
-from observability.contracts import EventKind
-from observability.models import TraceEvent
 from plugins.selectors import calls_of_runs
 
 
@@ -35,39 +28,7 @@ def claim(*, worker_id: UUID, count: int, lease_seconds: float) -> list[RunConte
     Safe against any number of claimers: PostgreSQL skips rows another one is taking, SQLite has
     one writer. The fence grows with every claim, so an earlier owner's writes are refused.
     """
-    now = clock.now()
-    with transaction.atomic():
-        due = Run.objects.filter(state=RunState.QUEUED.value, available_at__lte=now)
-        ids = list(
-            due.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
-            .order_by("-priority", "available_at")
-            .values_list("pk", flat=True)[:count]
-        )
-        if not ids:
-            return []
-        Run.objects.filter(pk__in=ids, state=RunState.QUEUED.value).update(
-            state=RunState.RUNNING.value,
-            fence=F("fence") + 1,
-            worker_id=worker_id,
-            lease_until=now + timedelta(seconds=lease_seconds),
-            started_at=Coalesce(F("started_at"), Value(now, output_field=DateTimeField())),
-            head_sequence=F("head_sequence") + 1,
-            updated_at=now,
-        )
-        runs = list(Run.objects.filter(pk__in=ids).select_related("snapshot"))
-        txid = RawSQL("pg_current_xact_id()::text::bigint", ()) if _is_postgres() else 0
-        TraceEvent.objects.bulk_create(
-            TraceEvent(
-                workspace_id=run.workspace_id,
-                run_id=run.pk,
-                sequence=run.head_sequence,
-                txid=txid,
-                kind=EventKind.RUN_CLAIMED.value,
-                at=now,
-                payload={"worker": str(worker_id), "fence": run.fence, "crashes": run.crashes},
-            )
-            for run in runs
-        )
+    runs = take(worker_id=worker_id, count=count, lease_seconds=lease_seconds)
     reach("run.after_claim")
     return _loaded(runs)
 
@@ -80,31 +41,31 @@ _limits = msgspec.json.Decoder(Limits)
 _state = msgspec.json.Decoder(EngineState)
 
 
-def _loaded(runs: Sequence[Run]) -> list[RunContext]:
-    contexts = {run.pk: _context(run) for run in runs}
+def _loaded(runs: Sequence[Taken]) -> list[RunContext]:
+    snapshots = _snapshots_of({run.snapshot_id for run in runs})
+    contexts = {run.id: _context(run, snapshots[run.snapshot_id]) for run in runs}
     begun = [run for run in runs if run.message_count or run.prefix_run_id or run.crashes]
     if begun:
         _load_checkpoints(contexts, begun)
         _load_messages(contexts, begun)
-        _load_ledger(contexts, [run.pk for run in begun])
+        _load_ledger(contexts, [run.id for run in begun])
     for run in runs:
         if run.session_id is not None:
-            _load_session(contexts[run.pk], run)
+            _load_session(contexts[run.id], run)
         if run.replay_of_id is not None:
-            contexts[run.pk].recorded = recording_of(run.replay_of_id)
+            contexts[run.id].recorded = recording_of(run.replay_of_id)
     return list(contexts.values())
 
 
-def _context(run: Run) -> RunContext:
-    snapshot = _snapshot_cached(run)
+def _context(run: Taken, snapshot: Snapshot) -> RunContext:
     return RunContext(
-        run_id=run.pk,
+        run_id=run.id,
         workspace_id=run.workspace_id,
         fence=run.fence,
         agent=run.agent_name,
         snapshot=snapshot,
         snapshot_digest=run.snapshot_id,
-        limits=_limits.decode(msgspec.json.encode(run.limits)) if run.limits else snapshot.limits,
+        limits=snapshot.limits if run.limits == "{}" else _limits.decode(run.limits),
         input=run.input,
         parent_id=run.parent_id,
         session_id=run.session_id,
@@ -123,19 +84,21 @@ def _context(run: Run) -> RunContext:
 _snapshots: dict[str, Snapshot] = {}
 
 
-def _snapshot_cached(run: Run) -> Snapshot:
-    """Decode each snapshot once per process; they never change under their digest."""
-    found = _snapshots.get(run.snapshot_id)
-    if found is None:
+def _snapshots_of(digests: Collection[str]) -> dict[str, Snapshot]:
+    """Read each snapshot once per process; they never change under their digest."""
+    missing = [digest for digest in digests if digest not in _snapshots]
+    if missing:
         if len(_snapshots) > 4096:
             _snapshots.clear()
-        found = _snapshots[run.snapshot_id] = snapshot_of(run.snapshot.content)
-    return found
+            missing = list(digests)
+        for row in RunSnapshot.objects.filter(pk__in=missing):
+            _snapshots[row.digest] = snapshot_of(row.content)
+    return {digest: _snapshots[digest] for digest in digests}
 
 
-def _load_checkpoints(contexts: dict[UUID, RunContext], runs: Iterable[Run]) -> None:
+def _load_checkpoints(contexts: dict[UUID, RunContext], runs: Iterable[Taken]) -> None:
     latest: dict[UUID, Checkpoint] = {}
-    rows = Checkpoint.objects.filter(run_id__in=[run.pk for run in runs])
+    rows = Checkpoint.objects.filter(run_id__in=[run.id for run in runs])
     # The newest of each run; DISTINCT ON is not on SQLite, and a run has few checkpoints to pass.
     newest = rows.order_by("run_id", "-sequence")
     if _is_postgres():
@@ -148,11 +111,11 @@ def _load_checkpoints(contexts: dict[UUID, RunContext], runs: Iterable[Run]) -> 
         context.state = _state.decode(msgspec.json.encode(row.state))
 
 
-def _load_messages(contexts: dict[UUID, RunContext], runs: Sequence[Run]) -> None:
+def _load_messages(contexts: dict[UUID, RunContext], runs: Sequence[Taken]) -> None:
     for run in runs:
         if run.prefix_run_id is not None:
-            contexts[run.pk].history += history_of(run.prefix_run_id, run.prefix_length)
-    rows = Message.objects.filter(run_id__in=[run.pk for run in runs]).order_by(
+            contexts[run.id].history += history_of(run.prefix_run_id, run.prefix_length)
+    rows = Message.objects.filter(run_id__in=[run.id for run in runs]).order_by(
         "run_id", "position"
     )
     for row in rows:
@@ -194,10 +157,10 @@ def _load_ledger(contexts: dict[UUID, RunContext], run_ids: Sequence[UUID]) -> N
         contexts[run_id].children = {pk: outcomes[pk] for pk in ids if pk in outcomes}
 
 
-def _load_session(context: RunContext, run: Run) -> None:
+def _load_session(context: RunContext, run: Taken) -> None:
     """Prepend what earlier runs of the session said, as far as it makes a valid history."""
     earlier = Run.objects.filter(
-        session_id=run.session_id, pk__lt=run.pk, is_rolled_back=False, state__in=TERMINAL
+        session_id=run.session_id, pk__lt=run.id, is_rolled_back=False, state__in=TERMINAL
     ).order_by("pk")
     messages = []
     for row in earlier.only("pk", "message_count"):

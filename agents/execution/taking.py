@@ -1,0 +1,137 @@
+"""The claim itself: queued runs become this worker's in one statement, with their events."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.db import connection, transaction
+
+from agents.journal import sql
+from core import clock
+
+COLUMNS = (
+    "id", "workspace_id", "fence", "agent_name", "snapshot_id", "limits", "input", "parent_id",
+    "session_id", "root_id", "depth", "requested_by_id", "deadline_at", "head_sequence", "control",
+    "prefix_run_id", "prefix_length", "replay_of_id", "message_count", "crashes",
+)  # fmt: skip
+
+
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """What a claim returns of a run; fields are columns."""
+
+    id: UUID
+    workspace_id: UUID
+    fence: int
+    agent_name: str
+    snapshot_id: str
+    limits: str
+    input: str
+    parent_id: UUID | None
+    session_id: UUID | None
+    root_id: UUID
+    depth: int
+    requested_by_id: UUID | None
+    deadline_at: datetime | None
+    head_sequence: int
+    control: str
+    prefix_run_id: UUID | None
+    prefix_length: int
+    replay_of_id: UUID | None
+    message_count: int
+    crashes: int
+
+
+# Only constants of ours are put into these statements; values are parameters.
+_TAKE = (  # noqa: S608
+    f"UPDATE {sql.RUN} SET state = 'running', fence = fence + 1, worker_id = %(worker)s,"
+    " lease_until = %(until)s, started_at = COALESCE(started_at, %(now)s), updated_at = %(now)s,"
+    " head_sequence = head_sequence + 1"
+    f" WHERE id IN (SELECT id FROM {sql.RUN} WHERE state = 'queued' AND available_at <= %(now)s"
+    " ORDER BY priority DESC, available_at LIMIT %(count)s{locking}) AND state = 'queued'"
+    f" RETURNING {', '.join(COLUMNS)}"
+)
+_TAKE_POSTGRES = (  # noqa: S608
+    "WITH taken AS ("
+    + _TAKE.format(locking=" FOR UPDATE SKIP LOCKED")
+    + f"), events AS (INSERT INTO {sql.EVENT}"
+    " (workspace_id, run_id, sequence, txid, kind, at, payload)"
+    " SELECT workspace_id, id, head_sequence, pg_current_xact_id()::text::bigint, 'run.claimed',"
+    " %(now)s, jsonb_build_object('worker', %(worker)s::text, 'fence', fence, 'crashes', crashes)"
+    f" FROM taken) SELECT {', '.join(COLUMNS)} FROM taken"
+)
+_EVENTS_SQLITE = (  # noqa: S608
+    f"INSERT INTO {sql.EVENT} (workspace_id, run_id, sequence, txid, kind, at, payload)"
+    " VALUES (%s, %s, %s, 0, 'run.claimed', %s, %s)"
+)
+
+
+def take(*, worker_id: UUID, count: int, lease_seconds: float) -> list[Taken]:
+    """Take up to `count` queued runs, best first; their fences grow by one.
+
+    Safe against any number of claimers: PostgreSQL skips rows that another one is taking, SQLite
+    has one writer.
+    """
+    now = clock.now()
+    until = now + timedelta(seconds=lease_seconds)
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _TAKE_POSTGRES, {"worker": worker_id, "until": until, "now": now, "count": count}
+            )
+            return [_taken(row) for row in cursor.fetchall()]
+    stored = _sqlite_time(now)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            _TAKE.format(locking=""),
+            {
+                "worker": worker_id.hex,
+                "until": _sqlite_time(until),
+                "now": stored,
+                "count": count,
+            },
+        )
+        taken = [_taken_sqlite(row) for row in cursor.fetchall()]
+        cursor.executemany(
+            _EVENTS_SQLITE,
+            [
+                (
+                    run.workspace_id.hex,
+                    run.id.hex,
+                    run.head_sequence,
+                    stored,
+                    _payload(run, worker_id),
+                )
+                for run in taken
+            ],
+        )
+    return taken
+
+
+def _taken(row: tuple[Any, ...]) -> Taken:
+    return Taken(**dict(zip(COLUMNS, row, strict=True)))
+
+
+_UUIDS = frozenset(
+    {"id", "workspace_id", "parent_id", "session_id", "root_id", "requested_by_id",
+     "prefix_run_id", "replay_of_id"}
+)  # fmt: skip
+
+
+def _taken_sqlite(row: tuple[Any, ...]) -> Taken:
+    values = dict(zip(COLUMNS, row, strict=True))
+    for name in _UUIDS:
+        if values[name] is not None:
+            values[name] = UUID(values[name])
+    if isinstance(values["deadline_at"], str):
+        values["deadline_at"] = datetime.fromisoformat(values["deadline_at"] + "+00:00")
+    return Taken(**values)
+
+
+def _payload(run: Taken, worker_id: UUID) -> str:
+    payload = {"worker": worker_id, "fence": run.fence, "crashes": run.crashes}
+    return msgspec.json.encode(payload).decode()
+
+
+def _sqlite_time(value: datetime) -> str:
+    return value.replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
