@@ -88,7 +88,7 @@ def test_an_action_nobody_declared_is_closed(cast: Cast) -> None:
 def test_a_list_without_a_scope_is_a_mistake_and_shows_nothing(cast: Cast) -> None:
     answer = _call(_Unscoped.as_view({"get": "list"}), cast.token("root"))
     assert (answer.status_code, answer.data["code"]) == (500, "internal_error")
-    view = _Unscoped.as_view({"get": "list"}).cls()
+    view: Any = _Unscoped()
     view.request, view.action_map, view.action = _request(cast), {"get": "list"}, "list"
     with pytest.raises(ImproperlyConfigured, match="no permission to scope"):
         view.get_queryset()
