@@ -174,6 +174,8 @@ def _clock(header: str, sent_at: datetime) -> Finding:
         server = parsedate_to_datetime(header)
     except ValueError:
         return _note("Clock", "the server does not tell its time")
+    if server.tzinfo is None:  # HTTP dates are UTC, whatever their last word says
+        server = server.replace(tzinfo=UTC)
     skew = (server - sent_at).total_seconds()
     if abs(skew) <= _CLOCK_SECONDS:
         return _ok("Clock", "agrees with the server's")

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
@@ -191,7 +192,7 @@ async def _chunk(send: _Send, text: str) -> None:
 async def _reply(send: _Send, answer: Answer) -> None:
     content = b"" if answer.body is None else json.dumps(answer.body).encode()
     kind = "application/json" if answer.status < 400 else "application/problem+json"
-    headers = {"content-type": kind, **answer.headers}
+    headers = {"content-type": kind, "date": formatdate(usegmt=True), **answer.headers}
     encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
     await send({"type": "http.response.body", "body": content})
@@ -202,7 +203,13 @@ def serving() -> Iterator[ContractServer]:
     """The server in a thread, on a free port."""
     application = ContractServer()
     config = uvicorn.Config(
-        application, host="127.0.0.1", port=0, lifespan="off", log_level="critical", ws="none"
+        application,
+        host="127.0.0.1",
+        port=0,
+        lifespan="off",
+        log_level="critical",
+        ws="none",
+        date_header=False,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="contract-server")

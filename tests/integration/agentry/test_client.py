@@ -322,8 +322,9 @@ def test_without_a_workspace_nothing_is_sent(server: ContractServer) -> None:
 def test_what_this_token_may_not_see_is_none(
     server: ContractServer, client: agentry.Client
 ) -> None:
-    hidden = {"payload_hidden": True}
-    server.always(f"GET {RUN_PATH}", run_object(input=None, output=None, reason=None, **hidden))
+    hidden: dict[str, object] = {"payload_hidden": True}
+    run = {**run_object(input=None, output=None, reason=None), **hidden}
+    server.always(f"GET {RUN_PATH}", run)
     server.always(
         f"GET {RUN_PATH}/messages",
         {"items": [{"position": 0, "role": "user", "parts": None, **hidden}]},

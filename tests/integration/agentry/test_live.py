@@ -169,3 +169,23 @@ def test_the_view_shows_text_as_it_arrives(open_run: ContractServer) -> None:
         screen.wait_for("Once upon a time")
         screen.press_ctrl_c()
         screen.end()
+
+
+def test_tables_and_differences_have_colours_on_a_terminal(
+    server: ContractServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("{apiVersion: agentry/v1, kind: Agent, metadata: {name: a}, spec: {}}\n")
+    server.always(f"GET {BASE}/runs", {"items": [run_object()], "next_cursor": None})
+    difference = {"path": "spec.prompt", "before": "Old.", "after": "\x1b]0;x\x07New."}
+    change = {"kind": "Agent", "name": "a", "action": "update", "diff": [difference]}
+    server.always(f"POST {BASE}/apply", {"changes": [change]})
+
+    with terminal("runs", "ls", COLUMNS="200") as screen:
+        assert screen.end() == 0
+    with terminal("apply", "-f", str(file)) as applied:
+        assert applied.end() == 0
+
+    assert "\x1b[32msucceeded" in screen.text
+    assert "\x1b[32m      + New." in applied.text
+    assert "\x1b[31m      - Old." in applied.text
