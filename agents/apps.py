@@ -6,6 +6,18 @@ class AgentsConfig(AppConfig):
     verbose_name = "Agents"
 
     def ready(self) -> None:
+        from agents.models import Agent, AgentVersion, Model, ModelRoute, Provider, Session
         from agents.subscribers import join
+        from agents.tools.registry import BUILTIN_TOOLS
+        from governance.services.activity import activity_register
+        from plugins.registry import builtins_register
 
         join()
+        builtins_register(BUILTIN_TOOLS.values())
+        times = ["created_at", "updated_at"]
+        activity_register(Agent, workspace="workspace_id", exclude=times)
+        activity_register(AgentVersion, workspace="agent.workspace_id", exclude=["created_at"])
+        activity_register(Provider, workspace="workspace_id", exclude=[*times, "sealed_key"])
+        activity_register(Model, workspace="workspace_id", exclude=times)
+        activity_register(ModelRoute, workspace="workspace_id")
+        activity_register(Session, workspace="workspace_id", exclude=times)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import environ
 
-from core.env import Environment, ConfigurationError
+from core.env import ConfigurationError, Environment
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 ENV = Environment.of_process()
@@ -240,6 +240,11 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": r"/api/v1",
+    "ENUM_NAME_OVERRIDES": {
+        "RunState": "agents.api.run_serializers.STATES",
+        "VersionState": "agents.api.serializers.VERSION_STATES",
+        "ToolCallState": "plugins.api.serializers.CALL_STATES",
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }

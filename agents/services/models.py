@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from django.db import transaction
 from pydantic import BaseModel, ConfigDict, Field
 
-
 from agents.contracts import VersionState
 from agents.models import AgentVersion, Model, ModelRoute, Provider
 from agents.services.names import model_name_check, name_free
@@ -81,8 +80,10 @@ def model_update(*, actor: Actor, model: Model, **fields: Unpack[ModelFields]) -
     with recorded_as(actor), transaction.atomic():
         Model.objects.select_for_update().filter(pk=model.pk).first()
         row = Model.objects.select_related("provider", "fallback").get(pk=model.pk)
-        _take(row, document_parse(ModelSpec, {**model_spec(row), **fields}, "model"))
-        row.save()
+        before = model_spec(row)
+        _take(row, document_parse(ModelSpec, {**before, **fields}, "model"))
+        if model_spec(row) != before:
+            row.save()
     return row
 
 

@@ -11,7 +11,6 @@ from django.conf import settings
 from django.db import transaction
 from pydantic import BaseModel, ConfigDict, Field
 
-
 from agents.contracts import ProviderKind
 from agents.models import Model, Provider
 from agents.providers.endpoint import checked_base_url
@@ -101,8 +100,10 @@ def provider_update(
             raise _wrong(
                 "api_key", "Give the key again: the stored one was given for another base_url."
             )
+        before = (provider_spec(row), row.sealed_key)
         _take(row, spec)
-        row.save()
+        if (provider_spec(row), row.sealed_key) != before:
+            row.save()
     return row
 
 
@@ -175,7 +176,7 @@ def _take(row: Provider, spec: ProviderSpec) -> None:
     for name in _STORED:
         setattr(row, name, getattr(spec, name))
     row.kind = spec.kind.value
-    if spec.api_key:
+    if spec.api_key and (row.sealed_key is None or not provider_has_key(row, spec.api_key)):
         row.sealed_key = seal(spec.api_key, workspace_id=row.workspace_id, name=_place(row))
     elif spec.api_key == "" or spec.key_env:
         row.sealed_key = None

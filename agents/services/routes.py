@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict, Unpack
 from django.db import transaction
 from pydantic import BaseModel, ConfigDict, Field
 
-
 from agents.models import Model, ModelRoute
 from agents.spec import document_parse
 from core.errors import InvalidInputError
@@ -56,8 +55,10 @@ def route_update(*, actor: Actor, route: ModelRoute, **fields: Unpack[RouteField
     with recorded_as(actor), transaction.atomic():
         ModelRoute.objects.select_for_update().filter(pk=route.pk).first()
         row = ModelRoute.objects.select_related("model").get(pk=route.pk)
-        _take(row, document_parse(RouteSpec, {**route_spec(row), **fields}, "route"))
-        row.save()
+        before = route_spec(row)
+        _take(row, document_parse(RouteSpec, {**before, **fields}, "route"))
+        if route_spec(row) != before:
+            row.save()
     return row
 
 

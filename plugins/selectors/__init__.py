@@ -1,7 +1,14 @@
 """Reading the ledger and the tools."""
 
 from plugins.selectors.calls import call_list, calls_in_doubt, calls_of_runs, runs_in_doubt
-from plugins.selectors.tools import ToolView, declared_tools, tool_get, tool_list, tool_view
+from plugins.selectors.tools import (
+    ToolView,
+    declared_tools,
+    tool_declared,
+    tool_get,
+    tool_list,
+    tool_view,
+)
 
 __all__ = [
     "ToolView",
@@ -10,6 +17,7 @@ __all__ = [
     "calls_of_runs",
     "declared_tools",
     "runs_in_doubt",
+    "tool_declared",
     "tool_get",
     "tool_list",
     "tool_view",

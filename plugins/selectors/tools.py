@@ -67,6 +67,22 @@ def tool_get(actor: Actor, workspace: "Workspace", name: str) -> ToolView:
     return _of_builtin(spec)
 
 
+def tool_declared(actor: Actor, workspace: "Workspace", name: str) -> ToolDefinition:
+    """Return the row of a declared tool.
+
+    Raises:
+        NotFoundError: the workspace has declared none of this name.
+    """
+    rows = access.scope(actor, Perm.TOOL_VIEW, ToolDefinition.objects.all())
+    row = rows.filter(workspace=workspace, name=name).first()
+    if row is None:
+        raise NotFoundError(
+            f"There is no declared tool {name[:80]!r} in this workspace.",
+            remedy="List the tools; built-in ones cannot be changed.",
+        )
+    return row
+
+
 def tool_view(row: ToolDefinition) -> ToolView:
     return ToolView(
         name=row.name,

@@ -51,7 +51,7 @@ class _Fields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     description: str
     url: str
-    input_schema: dict[str, Any] = {"type": "object"}
+    input_schema: dict[str, Any] = msgspec.field(default_factory=lambda: {"type": "object"})
     effect: EffectClass = EffectClass.IRREVERSIBLE
     is_privileged: bool = True
     is_enabled: bool = True
@@ -97,8 +97,10 @@ def tool_update(
     access.require(actor, Perm.TOOL_EDIT, tool.workspace_id)
     with recorded_as(actor), transaction.atomic():
         row = ToolDefinition.objects.select_for_update().get(pk=tool.pk)
-        _take(row, _read({**tool_fields(row), **fields}))
-        row.save()
+        before = tool_fields(row)
+        _take(row, _read({**before, **fields}))
+        if tool_fields(row) != before:
+            row.save()
     return row
 
 
@@ -112,6 +114,16 @@ def tool_delete(*, actor: Actor, tool: ToolDefinition) -> None:
 def tool_fields(row: ToolDefinition) -> dict[str, Any]:
     """Return what is stored of a tool in the form it is given in."""
     return {name: getattr(row, name) for name in TOOL_FIELDS}
+
+
+def tool_defaults() -> dict[str, Any]:
+    """Return what a declaration that leaves something out means by it."""
+    plain = _Fields(description="", url="")
+    return {
+        name: msgspec.to_builtins(getattr(plain, name))
+        for name in TOOL_FIELDS
+        if name not in {"description", "url"}
+    }
 
 
 def _read(fields: Any) -> _Fields:

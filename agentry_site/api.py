@@ -1,0 +1,146 @@
+"""The API of the site: every app's resources under /api/v1/, its description, and its health."""
+
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import redis
+from csp.decorators import csp_update
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import include, path
+from django.views.decorators.http import require_safe
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.renderers import OpenApiJsonRenderer
+from drf_spectacular.views import SpectacularSwaggerSplitView
+
+from agents.selectors.workers import workers_alive
+
+_CHECK_SECONDS = 2.0
+
+
+@lru_cache(maxsize=1)
+def openapi_document() -> bytes:
+    """Return the OpenAPI document as it is served; it is the same for everybody."""
+    schema = SchemaGenerator().get_schema(request=None, public=True)
+    return bytes(OpenApiJsonRenderer().render(schema, renderer_context={}))
+
+
+@require_safe
+def openapi(request: HttpRequest) -> HttpResponse:
+    """The description of the API, for clients and generators."""
+    return HttpResponse(openapi_document(), content_type="application/vnd.oai.openapi+json")
+
+
+class Docs(SpectacularSwaggerSplitView):
+    """The description as a page to read and try. Its scripts and styles come with the site."""
+
+    url_name = "openapi"
+    authentication_classes: list[Any] = []
+    permission_classes: list[Any] = []
+
+
+# The page's own style block, and the pictures inside its style sheet.
+docs = csp_update({"style-src": ["'unsafe-inline'"], "img-src": ["data:"]})(Docs.as_view())
+
+
+@require_safe
+def healthz(request: HttpRequest) -> HttpResponse:
+    """Whether this process answers; asks nothing else, so that a restart can help."""
+    return JsonResponse({"status": "ok"})
+
+
+@require_safe
+def readyz(request: HttpRequest) -> HttpResponse:
+    """Whether this process can do its work, with a reason for each part that cannot."""
+    checks = {"database": _database(), "migrations": "", "redis": _redis(), "workers": ""}
+    if not checks["database"]:
+        checks["migrations"] = _migrations()
+        checks["workers"] = "" if checks["migrations"] else _workers()
+    failed = {name: reason for name, reason in checks.items() if reason}
+    # Without a worker runs wait and nothing is lost: it is said, and traffic still comes.
+    is_ready = not set(failed) - {"workers"}
+    document = {
+        "status": "ready" if is_ready else "unavailable",
+        "checks": {
+            name: {"ok": not reason, "reason": reason} for name, reason in sorted(checks.items())
+        },
+    }
+    return JsonResponse(
+        document, status=200 if is_ready else 503, headers={"Cache-Control": "no-store"}
+    )
+
+
+@require_safe
+def site_version(request: HttpRequest) -> HttpResponse:
+    """What is installed here."""
+    return JsonResponse({"name": "agentry-cloud", "version": installed_version(), "api": "v1"})
+
+
+def installed_version() -> str:
+    try:
+        return version("agentry-cloud")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _database() -> str:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError as error:
+        return f"The database does not answer ({type(error).__name__})."
+    return ""
+
+
+def _migrations() -> str:
+    try:
+        executor = MigrationExecutor(connection)
+        missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError as error:
+        return f"The migrations cannot be read ({type(error).__name__})."
+    if missing:
+        return f"{len(missing)} migration(s) are missing; run `manage.py migrate`."
+    return ""
+
+
+def _redis() -> str:
+    if not settings.REDIS_URL:
+        return ""
+    try:
+        with redis.Redis.from_url(
+            settings.REDIS_URL,
+            socket_timeout=_CHECK_SECONDS,
+            socket_connect_timeout=_CHECK_SECONDS,
+        ) as client:
+            client.ping()
+    except redis.RedisError as error:
+        return f"Redis does not answer ({type(error).__name__})."
+    return ""
+
+
+def _workers() -> str:
+    try:
+        alive = workers_alive()
+    except DatabaseError as error:
+        return f"The workers cannot be read ({type(error).__name__})."
+    return "" if alive else "No worker is alive; runs are accepted and wait for one."
+
+
+api_patterns = [
+    path("", include("governance.api.urls")),
+    path("", include("plugins.api.urls")),
+    path("", include("agents.api.urls")),
+    path("openapi.json", openapi, name="openapi"),
+    path("docs", docs, name="api-docs"),
+]
+
+urlpatterns = [
+    path("api/v1/", include(api_patterns)),
+    path("", include("agents.api.legacy_urls")),
+    path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
+    path("version", site_version, name="version"),
+]

@@ -1,0 +1,1 @@
+"""The REST API of agents, their providers, sessions and runs."""

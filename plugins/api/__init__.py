@@ -1,0 +1,1 @@
+"""The REST API of tools and of the effect ledger."""

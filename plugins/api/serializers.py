@@ -1,0 +1,98 @@
+"""What the API of tools and calls takes and shows."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from core.api.serializers import StrictSerializer
+from governance.guard.nested import PayloadModelSerializer
+from plugins.contracts import CallState, EffectClass
+from plugins.models import ToolCall
+from plugins.services.calls import Resolution
+
+EFFECTS = [member.value for member in EffectClass]
+OUTCOMES = [member.value for member in Resolution]
+CALL_STATES = [member.value for member in CallState]
+
+
+@extend_schema_field({"type": "object", "additionalProperties": True})
+class ObjectField(serializers.DictField):
+    """A JSON object of any content."""
+
+
+@extend_schema_field(
+    {"oneOf": [{"type": "object", "additionalProperties": True}, {"type": "null"}]}
+)
+class NullableObjectField(serializers.JSONField):
+    """A JSON object of any content, or nothing."""
+
+
+class ToolSerializer(serializers.Serializer[Any]):
+    """A tool. `url` and what belongs to it is empty for built-in ones."""
+
+    name = serializers.CharField()
+    description = serializers.CharField(allow_blank=True)
+    effect = serializers.ChoiceField(choices=EFFECTS)
+    input_schema = ObjectField()
+    is_builtin = serializers.BooleanField()
+    is_privileged = serializers.BooleanField()
+    is_enabled = serializers.BooleanField()
+    timeout_seconds = serializers.FloatField()
+    url = serializers.CharField(allow_blank=True)
+    method = serializers.CharField(allow_blank=True)
+    headers = serializers.DictField(child=serializers.CharField(allow_blank=True))
+    probe_url = serializers.CharField(allow_blank=True)
+
+
+class ToolChange(StrictSerializer):
+    description = serializers.CharField(max_length=4_000, required=False)
+    url = serializers.CharField(max_length=2_000, required=False)
+    method = serializers.CharField(max_length=8, required=False)
+    input_schema = ObjectField(required=False)
+    effect = serializers.ChoiceField(choices=EFFECTS, required=False)
+    is_privileged = serializers.BooleanField(required=False)
+    is_enabled = serializers.BooleanField(required=False)
+    headers = serializers.DictField(
+        child=serializers.CharField(allow_blank=True, max_length=2_000), required=False
+    )
+    probe_url = serializers.CharField(max_length=2_000, allow_blank=True, required=False)
+    timeout_seconds = serializers.FloatField(required=False)
+
+
+class ToolInput(ToolChange):
+    name = serializers.CharField(max_length=63)
+    description = serializers.CharField(max_length=4_000)
+    url = serializers.CharField(max_length=2_000)
+
+
+class ToolCallSerializer(PayloadModelSerializer):
+    """One entry of the effect ledger."""
+
+    payload_fields = ("arguments", "wait", "result", "reason", "decision")
+
+    run = serializers.UUIDField(source="run_id", read_only=True)
+    arguments = NullableObjectField(read_only=True)
+    wait = NullableObjectField(read_only=True)
+    result = serializers.CharField(read_only=True, allow_null=True, allow_blank=True)
+    reason = serializers.CharField(read_only=True, allow_null=True, allow_blank=True)
+    decision = NullableObjectField(read_only=True)
+    state = serializers.ChoiceField(choices=CALL_STATES, read_only=True)
+    effect = serializers.ChoiceField(choices=EFFECTS, read_only=True)
+
+    class Meta:
+        model = ToolCall
+        fields = (
+            "id", "run", "position", "index", "tool", "arguments", "effect", "state", "attempt",
+            "wait", "result", "result_digest", "is_error", "reason", "decision", "planned_at",
+            "dispatched_at", "settled_at", "payload_hidden",
+        )  # fmt: skip
+        read_only_fields = fields
+
+
+class ResolveInput(StrictSerializer):
+    outcome = serializers.ChoiceField(choices=OUTCOMES)
+    result = serializers.CharField(
+        max_length=32_000, required=False, allow_blank=True, trim_whitespace=False
+    )
+    note = serializers.CharField(max_length=2_000, required=False, allow_blank=True)

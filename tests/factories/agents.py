@@ -1,0 +1,231 @@
+"""Agents, runs and everything that belongs to them, made through the services where there are any."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from agents.contracts import RunState
+from agents.models import (
+    Agent,
+    AgentVersion,
+    Checkpoint,
+    Message,
+    Model,
+    ModelRoute,
+    Provider,
+    Run,
+    Session,
+)
+from agents.services.agents import agent_create
+from agents.services.models import model_create
+from agents.services.providers import provider_create
+from agents.services.routes import route_create
+from agents.services.runs import run_start
+from agents.services.sessions import session_create
+from agents.services.versions import version_draft_save, version_publish
+from agents.transitions import run_move
+from core import clock
+from governance.contracts import SYSTEM
+from governance.models import Workspace
+from plugins.contracts import CallState, EffectClass
+from plugins.models import ToolCall, ToolDefinition
+from plugins.services.tools import tool_create
+
+SCRIPT = 'steps:\n  - text: "You said: ${input}"\n'
+
+
+def make_provider(workspace: Workspace, name: str = "script", **fields: Any) -> Provider:
+    return provider_create(
+        actor=SYSTEM, workspace=workspace, name=name, **{"kind": "scripted", **fields}
+    )
+
+
+def make_model(workspace: Workspace, name: str = "small", **fields: Any) -> Model:
+    """Make a model, and its provider when there is none yet."""
+    if not Provider.objects.filter(workspace=workspace, name="script").exists():
+        make_provider(workspace, script=SCRIPT)
+    return model_create(
+        actor=SYSTEM,
+        workspace=workspace,
+        name=name,
+        **{"provider": "script", "vendor_name": "script-1", **fields},
+    )
+
+
+def make_agent(
+    workspace: Workspace, name: str = "helper", *, is_published: bool = True, **spec: Any
+) -> Agent:
+    """Make an agent whose published version names the model `small`."""
+    if not Model.objects.filter(workspace=workspace, name="small").exists():
+        make_model(workspace)
+    agent = agent_create(actor=SYSTEM, workspace=workspace, name=name)
+    if is_published:
+        publish(agent, **spec)
+    agent.refresh_from_db()
+    return agent
+
+
+def publish(agent: Agent, **spec: Any) -> AgentVersion:
+    content = {"prompt": "Be brief.", "model": "small", **spec}
+    draft = version_draft_save(actor=SYSTEM, agent=agent, spec=content)
+    return version_publish(actor=SYSTEM, agent=agent, number=draft.number)
+
+
+def make_run(
+    workspace: Workspace, agent: str = "helper", text: str = "do it", **options: Any
+) -> Run:
+    """Start a run; nothing drives it."""
+    if not Agent.objects.filter(workspace=workspace, name=agent).exists():
+        make_agent(workspace, agent)
+    return run_start(actor=SYSTEM, workspace=workspace, agent=agent, input=text, **options)
+
+
+def make_finished_run(workspace: Workspace, text: str = "do it", output: str = "done") -> Run:
+    """Make a run that has answered, with its history and one committed call."""
+    run = make_run(workspace, text=text)
+    say(run, 0, "user", text)
+    say(run, 1, "assistant", output)
+    checkpoint(run, 1, message_count=2)
+    Run.objects.filter(pk=run.pk).update(state="waiting", message_count=2, output=output)
+    return run_move(run_id=run.pk, target=RunState.CANCELLED, reason=f"Stopped: {output}")
+
+
+def say(run: Run, position: int, role: str, text: str) -> Message:
+    return Message.objects.create(
+        run=run,
+        position=position,
+        role=role,
+        parts=[{"type": "text", "content": text}],
+        created_at=clock.now(),
+    )
+
+
+def checkpoint(run: Run, sequence: int, *, message_count: int) -> Checkpoint:
+    state = {"schema": 1, "phase": "model", "iteration": 1, "message_count": message_count}
+    return Checkpoint.objects.create(
+        run=run,
+        sequence=sequence,
+        message_count=message_count,
+        state=state,
+        created_at=clock.now(),
+    )
+
+
+def make_call(run: Run, *, state: CallState = CallState.IN_DOUBT, index: int = 0) -> ToolCall:
+    return ToolCall.objects.create(
+        workspace_id=run.workspace_id,
+        run_id=run.pk,
+        position=1,
+        index=index,
+        provider_call_id=f"call-{index}",
+        tool="charge",
+        arguments={"amount": 12, "secret word": "pineapple"},
+        effect=EffectClass.IRREVERSIBLE.value,
+        state=state.value,
+        result="",
+        reason="It was sent: pineapple.",
+        planned_at=clock.now(),
+        dispatched_at=clock.now(),
+    )
+
+
+def make_tool(workspace: Workspace, name: str = "orders", **fields: Any) -> ToolDefinition:
+    return tool_create(
+        actor=SYSTEM,
+        workspace=workspace,
+        name=name,
+        **{"description": "Lists orders.", "url": "https://orders.example/list", **fields},
+    )
+
+
+def make_route(workspace: Workspace, **fields: Any) -> ModelRoute:
+    if not Model.objects.filter(workspace=workspace, name="small").exists():
+        make_model(workspace)
+    return route_create(
+        actor=SYSTEM, workspace=workspace, **{"if_contains": [""], "model": "small", **fields}
+    )
+
+
+def make_session(workspace: Workspace, agent: str = "helper", **fields: Any) -> Session:
+    if not Agent.objects.filter(workspace=workspace, name=agent).exists():
+        make_agent(workspace, agent)
+    return session_create(actor=SYSTEM, workspace=workspace, agent=agent, **fields)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenancy:
+    """One of everything in a workspace. Every name and text holds `mark`, to find it again."""
+
+    workspace: Workspace
+    mark: str
+    provider: Provider
+    model: Model
+    route: ModelRoute
+    tool: ToolDefinition
+    agent: Agent
+    session: Session
+    run: Run
+    parked_run: Run
+    call: ToolCall
+
+    @property
+    def ids(self) -> dict[str, UUID]:
+        return {
+            "route": self.route.pk,
+            "session": self.session.pk,
+            "run": self.run.pk,
+            "call": self.call.pk,
+        }
+
+
+def make_tenancy(workspace: Workspace, mark: str) -> Tenancy:
+    """Fill a workspace with a row of every kind."""
+    provider = make_provider(workspace, f"{mark}-provider", script=SCRIPT)
+    model = model_create(
+        actor=SYSTEM,
+        workspace=workspace,
+        name=f"{mark}-model",
+        provider=provider.name,
+        vendor_name=f"{mark}-vendor",
+    )
+    route = make_route_to(workspace, model.name, [f"{mark}-word", ""])
+    tool = make_tool(workspace, f"{mark}-tool", description=f"{mark} tool")
+    agent = agent_create(
+        actor=SYSTEM, workspace=workspace, name=f"{mark}-agent", description=f"{mark} agent"
+    )
+    publish(agent, model=model.name, prompt=f"{mark} prompt")
+    version_draft_save(actor=SYSTEM, agent=agent, spec={"prompt": f"{mark} draft"})
+    session = session_create(
+        actor=SYSTEM, workspace=workspace, agent=agent.name, title=f"{mark} title"
+    )
+    parked = run_start(actor=SYSTEM, workspace=workspace, agent=agent.name, input=f"{mark} parked")
+    run = run_start(
+        actor=SYSTEM,
+        workspace=workspace,
+        agent=agent.name,
+        input=f"{mark} input",
+        session=session.pk,
+    )
+    Run.objects.filter(pk=parked.pk).update(parent=run, root_id=run.pk, depth=1)
+    say(run, 0, "user", f"{mark} said")
+    checkpoint(run, 1, message_count=1)
+    call = make_call(run)
+    ToolCall.objects.filter(pk=call.pk).update(tool=f"{mark}-called")
+    agent.refresh_from_db()
+    return Tenancy(
+        workspace=workspace,
+        mark=mark,
+        provider=provider,
+        model=model,
+        route=route,
+        tool=tool,
+        agent=agent,
+        session=session,
+        run=run,
+        parked_run=parked,
+        call=call,
+    )
+
+
+def make_route_to(workspace: Workspace, model: str, words: list[str]) -> ModelRoute:
+    return route_create(actor=SYSTEM, workspace=workspace, if_contains=words, model=model)
