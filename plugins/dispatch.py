@@ -1,7 +1,7 @@
 """The one door: every tool call, from every surface, goes through here.
 
-    plan      validate against the schema → classify → policy            (pure, before the intent)
-    perform   claim → dispatch → run → settle → bound → redact           (each durable before the next)
+    plan      validate against the schema → classify → policy    (pure, before the intent)
+    perform   claim → dispatch → run → settle → bound → redact   (each durable before the next)
     recover   what a call found unsettled after a crash may become
 
 The door does not write rows. It tells the caller's `EffectLog` what is about to be true and goes on
@@ -13,6 +13,8 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from itertools import islice
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -114,13 +116,14 @@ class BoundTool:
         self.validator = jsonschema.Draft202012Validator(self.spec.input_schema)
 
     def complaint(self, arguments: Mapping[str, Any]) -> str:
-        """Say what is wrong with `arguments`, or nothing."""
+        """Say what is wrong with `arguments`, or nothing. What cannot be checked is wrong."""
         found = []
-        for error in self.validator.iter_errors(arguments):
-            place = "/".join(str(part) for part in error.absolute_path) or "arguments"
-            found.append(f"{place}: {error.message[:300]}")
-            if len(found) == 5:
-                break
+        try:
+            for error in islice(self.validator.iter_errors(arguments), 5):
+                place = "/".join(str(part) for part in error.absolute_path) or "arguments"
+                found.append(f"{place}: {error.message[:300]}")
+        except Exception as error:  # noqa: BLE001 - a schema is a plugin's: refuse, not break
+            found.append(f"arguments: cannot be checked ({type(error).__name__})")
         return "; ".join(found)
 
 
@@ -195,7 +198,8 @@ class Door:
             if bound.spec.effect is EffectClass.KEYED and call.attempt < KEYED_ATTEMPTS:
                 call = await _redispatch(call, log)
                 continue
-            return await self._probe(bound, call, context, settlement)
+            known = await self._probe(bound, context, settlement)
+            return known or failure(f"{settlement.reason} The target says it did not happen.")
 
     async def recover(self, call: PlannedCall, context: ToolContext, log: EffectLog) -> Settlement:
         """Decide about a call whose effect may have begun before its worker died.
@@ -204,25 +208,26 @@ class Door:
         answer the call is in doubt, never failed.
         """
         bound = self._tools.get(call.request.tool)
-        if not is_intact(call):
-            return Settlement(
-                state=CallState.IN_DOUBT,
-                reason="The worker died after the call was dispatched, and its arguments held a "
-                "secret that is not stored, so it cannot be repeated.",
-            )
-        if call.effect in REPEATABLE:
+        if call.effect in UNCLAIMED:
             return await self.perform(await _redispatch(call, log), context, log)
         doubt = Settlement(
             state=CallState.IN_DOUBT,
             reason="The worker died after the call was dispatched and before its outcome was "
             "recorded. It may or may not have happened.",
         )
-        if bound is None:
+        if bound is None or bound.digest != call.spec_digest:
             return doubt
-        settlement = await self._probe(bound, call, context, doubt)
-        if settlement.state is CallState.PLANNED:
+        can_repeat = is_intact(call)
+        if can_repeat and call.effect in REPEATABLE:
             return await self.perform(await _redispatch(call, log), context, log)
-        return settlement
+        if (known := await self._probe(bound, context, doubt)) is not None:
+            return known
+        if can_repeat:
+            return await self.perform(await _redispatch(call, log), context, log)
+        return failure(
+            "The worker died before the call happened, and its arguments held a secret that is "
+            "not stored. Call the tool again."
+        )
 
     async def _claim(self, call: PlannedCall, log: EffectLog) -> PlannedCall:
         attempt = call.attempt + 1
@@ -240,15 +245,16 @@ class Door:
         return msgspec.structs.replace(call, state=CallState.DISPATCHED, attempt=attempt)
 
     async def _probe(
-        self, bound: BoundTool, call: PlannedCall, context: ToolContext, doubt: Settlement
-    ) -> Settlement:
+        self, bound: BoundTool, context: ToolContext, doubt: Settlement
+    ) -> Settlement | None:
+        """Ask the target what became of the call; None: it did not happen."""
         probe = getattr(bound.tool, "probe", None)
         if probe is None:
             return doubt
         try:
             async with asyncio.timeout(bound.spec.timeout_seconds):
                 answer = await probe(context.idempotency_key, context)
-        except Exception as error:  # a probe is a plugin's code: any failure means unknown
+        except Exception as error:  # a plugin's code: any failure means unknown
             logger.warning("probe_failed", exc_info=True)
             return msgspec.structs.replace(
                 doubt, reason=f"{doubt.reason} Asking the target failed: {redact_text(str(error))}"
@@ -256,15 +262,29 @@ class Door:
         if answer.answer is ProbeAnswer.HAPPENED:
             result = answer.result or ToolResult(text="Done (confirmed by the target).")
             return success(result, bound.spec)
-        if answer.answer is ProbeAnswer.NOT_HAPPENED:
-            if doubt.full is None and context.attempt >= KEYED_ATTEMPTS:
-                return failure("The target says the call did not happen, after several attempts.")
-            return Settlement(state=CallState.PLANNED)
-        return doubt
+        return None if answer.answer is ProbeAnswer.NOT_HAPPENED else doubt
 
 
 def arguments_digest(arguments: dict[str, Any] | None) -> str:
-    return hashlib.sha256(msgspec.json.encode(arguments, order="sorted")).hexdigest()
+    """Name arguments by their content; the same before and after a database kept them.
+
+    PostgreSQL's jsonb stores numbers by value, so `1e22` comes back as a whole number.
+    """
+    content = msgspec.json.encode(_by_value(arguments), order="sorted")
+    return hashlib.sha256(content).hexdigest()
+
+
+def _by_value(value: Any) -> Any:
+    match value:
+        case float():
+            exact = Decimal(repr(value))
+            return int(exact) if exact == exact.to_integral_value() else value
+        case dict():
+            return {name: _by_value(inner) for name, inner in value.items()}
+        case list():
+            return [_by_value(inner) for inner in value]
+        case _:
+            return value
 
 
 def is_intact(call: PlannedCall) -> bool:
@@ -282,8 +302,10 @@ async def _redispatch(call: PlannedCall, log: EffectLog) -> PlannedCall:
 
 
 async def _run(bound: BoundTool, call: PlannedCall, context: ToolContext) -> Settlement:
-    """Run the effect itself. Whatever goes wrong becomes a settlement; only cancelling passes."""
+    """Run the effect itself. Whatever goes wrong becomes a settlement; only being cancelled by
+    the caller passes."""
     spec = bound.spec
+    task = asyncio.current_task()
     context = msgspec.structs.replace(context, attempt=call.attempt)
     try:
         async with asyncio.timeout(spec.timeout_seconds):
@@ -296,7 +318,11 @@ async def _run(bound: BoundTool, call: PlannedCall, context: ToolContext) -> Set
         return _unknown_or_failed(spec, str(error))
     except ToolError as error:
         return failure(str(error))
-    except Exception as error:  # a tool is a plugin's code; its defect must not take the run along
+    except asyncio.CancelledError:
+        if task is not None and task.cancelling():
+            raise
+        return _unknown_or_failed(spec, f"{spec.name} broke: it was cancelled from within.")
+    except Exception as error:  # a plugin's defect must not take the run along
         logger.exception("tool_crashed", extra={"tool": spec.name})
         return _unknown_or_failed(spec, f"{spec.name} broke: {type(error).__name__}: {error}")
     reach("effect.after")
@@ -316,9 +342,11 @@ def success(result: ToolResult, spec: ToolSpec) -> Settlement:
     text = redact_text(result.text)
     full = full_digest = None
     if len(text) > SHOWN_CHARS:
-        full = text.encode("utf-8", "replace")[: spec.max_result_bytes]
+        whole = text.encode("utf-8", "replace")
+        full = whole[: spec.max_result_bytes]
         full_digest = hashlib.sha256(full).hexdigest()
-        text = _shortened(text, full_digest, len(full))
+        what = "the whole result" if len(full) == len(whole) else "its beginning"
+        text = _shortened(text, full_digest, f"{what} ({len(full)} bytes)")
     return Settlement(
         state=CallState.FAILED if result.is_error else CallState.COMMITTED,
         text=text,
@@ -336,11 +364,11 @@ def failure(sentence: str) -> Settlement:
     return Settlement(state=CallState.FAILED, text=sentence, is_error=True, reason=sentence)
 
 
-def _shortened(text: str, digest: str, size_bytes: int) -> str:
+def _shortened(text: str, digest: str, kept: str) -> str:
     head, tail = SHOWN_CHARS * 3 // 4, SHOWN_CHARS // 4
     left_out = len(text) - head - tail
     return (
-        f"{text[:head]}\n[… {left_out} characters left out; the whole result ({size_bytes} bytes) "
+        f"{text[:head]}\n[… {left_out} characters left out; {kept} "
         f"is stored as sha256:{digest} …]\n{text[-tail:]}"
     )
 
