@@ -1,9 +1,64 @@
-"""The admin site as the console."""
+"""The admin site as the console: guarded pages only, our sidebar, an overview instead of a list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
 
 from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from agentry_site.console.navigation import groups_for
+from agentry_site.console.overview import overview_of
+from governance.guard.admin import GuardedAdmin
 
 
 class ConsoleSite(admin.AdminSite):
     site_header = "Agentry Cloud"
     site_title = "Agentry Cloud"
-    index_title = "Console"
+    index_title = "Overview"
+    site_url = None
+    enable_nav_sidebar = True
+
+    def register(
+        self,
+        model_or_iterable: type[Model] | Iterable[type[Model]],
+        admin_class: type[admin.ModelAdmin[Any]] | None = None,
+        **options: Any,
+    ) -> None:
+        """Register a page that asks the decision point; leave every other one out.
+
+        Installed packages bring pages of their own (groups, log entries) that would show rows of
+        every workspace to whoever has Django's own permissions. They do not get in.
+        """
+        if admin_class is not None and issubclass(admin_class, GuardedAdmin):
+            super().register(model_or_iterable, admin_class, **options)
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Let in people with the staff mark; what each of them sees is decided page by page."""
+        return super().has_permission(request) and not getattr(request.user, "is_service", False)
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        context = super().each_context(request)
+        if context["has_permission"] and not context["is_popup"]:
+            index_url = reverse(f"{self.name}:index")
+            context["nav_groups"] = groups_for(
+                context["available_apps"], path=request.path, index_url=index_url
+            )
+            context["nav_search_url"] = reverse(f"{self.name}:agents_run_changelist")
+        return context
+
+    def index(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        context = {
+            **self.each_context(request),
+            "title": self.index_title,
+            "overview": overview_of(self, request),
+            **(extra_context or {}),
+        }
+        request.current_app = self.name  # type: ignore[attr-defined]  # as Django's own index does
+        return TemplateResponse(request, self.index_template or "admin/index.html", context)

@@ -1,0 +1,121 @@
+"""The sidebar: pages grouped by what people come to do; each person sees those that would open."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A page of a model in the sidebar; `key` is what follows `g` on the keyboard."""
+
+    model: str
+    title: str
+    icon: str
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    title: str
+    icon: str
+    url: str
+    key: str = ""
+    is_current: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    title: str
+    entries: tuple[Entry, ...]
+
+
+GROUPS: Final[tuple[tuple[str, tuple[Place, ...]], ...]] = (
+    (
+        "Work",
+        (
+            Place(model="agents.Run", title="Runs", icon="runs", key="r"),
+            Place(model="agents.Session", title="Sessions", icon="sessions"),
+            Place(model="plugins.ToolCall", title="Tool calls", icon="calls", key="c"),
+        ),
+    ),
+    (
+        "Agents",
+        (
+            Place(model="agents.Agent", title="Agents", icon="agents", key="a"),
+            Place(model="agents.AgentVersion", title="Versions", icon="versions"),
+        ),
+    ),
+    (
+        "Models",
+        (
+            Place(model="agents.Provider", title="Providers", icon="providers"),
+            Place(model="agents.Model", title="Models", icon="models"),
+            Place(model="agents.ModelRoute", title="Routes", icon="routes"),
+        ),
+    ),
+    ("Tools", (Place(model="plugins.ToolDefinition", title="HTTP tools", icon="tools"),)),
+    (
+        "Access",
+        (
+            Place(model="governance.User", title="Users", icon="users"),
+            Place(model="governance.Workspace", title="Workspaces", icon="workspaces"),
+            Place(model="governance.Membership", title="Members", icon="members"),
+            Place(model="governance.Role", title="Roles", icon="roles"),
+            Place(model="governance.ApiToken", title="Tokens", icon="tokens"),
+        ),
+    ),
+    (
+        "System",
+        (
+            Place(model="agents.Worker", title="Workers", icon="workers", key="w"),
+            Place(model="observability.TraceEvent", title="Trace events", icon="events"),
+            Place(model="agents.Message", title="Messages", icon="records"),
+            Place(model="agents.Checkpoint", title="Checkpoints", icon="records"),
+            Place(model="agents.RunSnapshot", title="Snapshots", icon="records"),
+            Place(model="observability.Blob", title="Stored texts", icon="records"),
+        ),
+    ),
+)
+
+
+def groups_for(
+    apps: Iterable[Mapping[str, Any]], *, path: str, index_url: str
+) -> tuple[Group, ...]:
+    """Return the groups of what `apps` (Django's list of permitted pages) holds.
+
+    A page that no group names comes last, so that nothing registered is out of reach.
+    """
+    pages = {
+        model["model"]._meta.label: model
+        for app in apps
+        for model in app["models"]
+        if model["admin_url"]
+    }
+    overview = Entry(
+        title="Overview", icon="overview", url=index_url, key="h", is_current=path == index_url
+    )
+    groups = [Group(title="", entries=(overview,))]
+    for title, places in GROUPS:
+        entries = tuple(
+            _entry(place, pages.pop(place.model)["admin_url"], path)
+            for place in places
+            if place.model in pages
+        )
+        if entries:
+            groups.append(Group(title=title, entries=entries))
+    rest = tuple(
+        _entry(Place(model=label, title=str(page["name"]), icon="records"), page["admin_url"], path)
+        for label, page in sorted(pages.items())
+    )
+    return (*groups, Group(title="More", entries=rest)) if rest else tuple(groups)
+
+
+def _entry(place: Place, url: str, path: str) -> Entry:
+    return Entry(
+        title=place.title,
+        icon=place.icon,
+        url=url,
+        key=place.key,
+        is_current=path.startswith(url),
+    )

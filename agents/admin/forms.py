@@ -1,0 +1,144 @@
+"""Forms of the console whose values go to services: unbound to rows, mistakes shown by place."""
+
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import yaml
+from django import forms
+
+from agents.models import Agent, AgentVersion, Model, ModelRoute, Provider
+
+if TYPE_CHECKING:
+    _AgentForm = forms.ModelForm[Agent]
+    _VersionForm = forms.ModelForm[AgentVersion]
+    _ProviderForm = forms.ModelForm[Provider]
+    _ModelForm = forms.ModelForm[Model]
+    _RouteForm = forms.ModelForm[ModelRoute]
+else:  # generic for the type checker only
+    _AgentForm = _VersionForm = _ProviderForm = _ModelForm = _RouteForm = forms.ModelForm
+
+FIRST_SPEC = """\
+prompt: |
+  You are a careful assistant. Say what you do before you do it.
+model: ""            # empty: the workspace's routes choose
+tools: [echo]        # leave the line out for all safe built-ins
+limits:
+  max_iterations: 10
+"""
+
+
+class SpecField(forms.CharField):
+    """A specification as YAML (JSON is YAML too); its value is the document."""
+
+    widget = forms.Textarea(attrs={"class": "code", "spellcheck": "false", "rows": 24})
+
+    def to_python(self, value: Any) -> Any:
+        text = super().to_python(value)
+        try:
+            document = yaml.safe_load(text)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark
+            place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
+            raise forms.ValidationError(f"{place}: {error.problem}.") from error
+        except yaml.YAMLError as error:
+            raise forms.ValidationError(f"This is not YAML: {error}") from error
+        if not isinstance(document, dict):
+            raise forms.ValidationError("A specification is a mapping, such as `prompt: …`.")
+        return document
+
+    def prepare_value(self, value: Any) -> Any:
+        return spec_text(value) if isinstance(value, dict) else value
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes prompts of several lines as blocks, the way people write them."""
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in value else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def spec_text(spec: dict[str, Any]) -> str:
+    """Write a specification as YAML, in the order of its author."""
+    return cast(str, yaml.dump(spec, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=88))
+
+
+class AgentForm(_AgentForm):
+    """An agent; `spec` only when it is new, afterwards versions are edited by themselves."""
+
+    spec = SpecField(initial=FIRST_SPEC, label="First draft")
+
+    class Meta:
+        model = Agent
+        fields: ClassVar = ("workspace", "name", "description", "is_enabled")
+        widgets: ClassVar = {"description": forms.Textarea(attrs={"rows": 3})}
+
+
+class VersionForm(_VersionForm):
+    spec = SpecField(label="Specification")
+
+    class Meta:
+        model = AgentVersion
+        fields: ClassVar = ("spec", "note")
+
+
+class ProviderForm(_ProviderForm):
+    """The key is written and never shown; an empty field leaves it as it is."""
+
+    api_key = forms.CharField(
+        required=False,
+        label="API key",
+        strip=True,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text="Sealed for this workspace and never shown again. Empty: as it is.",
+    )
+    forget_key = forms.BooleanField(required=False, label="Forget the stored key")
+
+    class Meta:
+        model = Provider
+        fields: ClassVar = (
+            "workspace", "name", "kind", "base_url", "key_env", "script", "max_concurrency",
+            "max_retries", "timeout_seconds", "is_enabled",
+        )  # fmt: skip
+        widgets: ClassVar = {
+            "script": forms.Textarea(attrs={"class": "code", "spellcheck": "false", "rows": 16})
+        }
+
+
+class ModelForm(_ModelForm):
+    class Meta:
+        model = Model
+        fields: ClassVar = (
+            "workspace", "name", "provider", "vendor_name", "fallback", "options",
+            "input_price_usd", "output_price_usd", "cache_read_price_usd",
+            "cache_write_price_usd", "is_enabled",
+        )  # fmt: skip
+
+
+class WordsField(forms.CharField):
+    """Words, one a line; no line at all stands for the empty word, which is found everywhere."""
+
+    widget = forms.Textarea(attrs={"rows": 4})
+
+    def to_python(self, value: Any) -> Any:
+        return [line.strip() for line in super().to_python(value).splitlines() if line.strip()] or [
+            ""
+        ]
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(value) if isinstance(value, list) else value
+
+
+class RouteForm(_RouteForm):
+    if_contains = WordsField(
+        required=False,
+        label="If the input contains",
+        help_text="One word or phrase a line; any of them is enough. Empty: every input.",
+    )
+
+    class Meta:
+        model = ModelRoute
+        fields: ClassVar = ("workspace", "priority", "if_contains", "model")

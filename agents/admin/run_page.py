@@ -1,0 +1,225 @@
+"""Everything the page of one run shows, gathered for one reader."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from agents.admin.conversation import Call, Text, Turn, calls_of, folded, turns_of
+from agents.admin.deeds import Deed, deeds_for
+from agents.admin.timeline import Moment, moments_of
+from agents.models import Run, Worker
+from agents.selectors.history import run_checkpoints, run_messages
+from agents.selectors.why import Why, why
+from agents.transitions import LIVE
+from core import clock
+from core.admin import NOTHING, count, duration, moment, money, pill
+from governance import access
+from governance.contracts import Actor, Perm
+from plugins.selectors import calls_of_runs
+
+SHOWN_MESSAGES: Final = 100
+SHOWN_FAMILY: Final = 100
+SHOWN_CHECKPOINTS: Final = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relative:
+    """A run of the same tree."""
+
+    url: str
+    agent: str
+    state: SafeString
+    depth: int
+    is_this: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointRow:
+    sequence: int
+    messages: int
+    phase: str
+    iteration: int
+    at: SafeString | str
+    fork_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPage:
+    run: Run
+    state: SafeString
+    is_live: bool
+    is_readable: bool
+    deeds: tuple[Deed, ...]
+    why: Why
+    facts: tuple[tuple[str, SafeString | str], ...]
+    output: Text | None
+    turns: tuple[Turn, ...]
+    earlier: int
+    calls: tuple[Call, ...]
+    checkpoints: tuple[CheckpointRow, ...]
+    family: tuple[Relative, ...]
+    timeline: tuple[Moment, ...]
+    may_fork: bool
+    history_url: str
+
+
+def run_page(run: Run, actor: Actor, *, show_all: bool = False) -> RunPage:
+    """Gather the page. The caller has checked that the actor may see the run.
+
+    Without sight of payloads the conversation, arguments, results and reasons stay empty.
+    """
+    is_readable = access.may_see_payload(actor, run.workspace_id)
+    ledger = [row for _, row in calls_of_runs([run.pk])]
+    turns: tuple[Turn, ...] = ()
+    earlier = 0
+    if is_readable:
+        history = run_messages(run).order_by("-position")
+        messages = list(history if show_all else history[: SHOWN_MESSAGES + 1])
+        if not show_all and len(messages) > SHOWN_MESSAGES:
+            messages = messages[:SHOWN_MESSAGES]
+            earlier = messages[-1].position
+        turns = turns_of(run, messages[::-1], ledger)
+    may_fork = access.can(actor, Perm.RUN_CONTROL, run.workspace_id) and access.can(
+        actor, Perm.RUN_START, run.workspace_id
+    )
+    return RunPage(
+        run=run,
+        state=pill(run.state, label=_state_label(run)),
+        is_live=run.state in LIVE,
+        is_readable=is_readable,
+        deeds=deeds_for(run, actor),
+        why=why(run),
+        facts=_facts(run),
+        output=folded(run.output) if is_readable and run.output else None,
+        turns=turns,
+        earlier=earlier,
+        calls=calls_of(ledger),
+        checkpoints=_checkpoints(run),
+        family=_family(run, actor),
+        timeline=moments_of(run, actor),
+        may_fork=may_fork,
+        history_url=reverse("admin:agents_run_history", args=[run.pk]),
+    )
+
+
+def _state_label(run: Run) -> str:
+    if run.wait_kind:
+        return f"{run.state} · {run.wait_kind.replace('_', ' ')}"
+    return f"{run.state} · asked to {run.control}" if run.control else run.state
+
+
+def _facts(run: Run) -> tuple[tuple[str, SafeString | str], ...]:
+    facts: list[tuple[str, SafeString | str]] = [
+        ("Agent", _agent(run)),
+        ("Created", moment(run.created_at)),
+        ("Took", _took(run)),
+        ("Model calls", str(run.iteration)),
+        ("Tokens in", count(run.input_tokens)),
+        ("Tokens out", count(run.output_tokens)),
+        ("Cost", money(run.cost_usd, is_partial=run.cost_is_partial)),
+    ]
+    if run.cache_read_tokens:
+        facts.insert(5, ("From cache", count(run.cache_read_tokens)))
+    if run.worker_id is not None:
+        worker = Worker.objects.filter(pk=run.worker_id).first()
+        facts.append(("Worker", worker.name if worker else NOTHING))
+    if run.deadline_at is not None:
+        facts.append(("Deadline", moment(run.deadline_at)))
+    facts += [
+        (name.replace("_", " ").capitalize(), str(value))
+        for name, value in run.limits.items()
+        if name.startswith("max_") and value is not None
+    ]
+    facts += _origins(run)
+    facts.append(("Workspace", run.workspace.name))
+    facts.append(("Asked by", run.requested_by.get_username() if run.requested_by else NOTHING))
+    facts.append(("By way of", run.surface or NOTHING))
+    if run.crashes:
+        facts.append(("Worker deaths", str(run.crashes)))
+    return tuple(facts)
+
+
+def _origins(run: Run) -> list[tuple[str, SafeString | str]]:
+    found: list[tuple[str, SafeString | str]] = []
+    if run.prefix_run_id is not None:
+        label = f"checkpoint {run.forked_from_sequence}"
+        found.append(("Forked from", _link(run.prefix_run_id, label)))
+    if run.replay_of_id is not None:
+        found.append(("Replay of", _link(run.replay_of_id, "the recorded run")))
+    if run.session_id is not None:
+        url = reverse("admin:agents_session_change", args=[run.session_id])
+        found.append(("Session", format_html('<a href="{}">{}</a>', url, run.session or "open")))
+    return found
+
+
+def _link(run_id: UUID, label: str) -> SafeString:
+    return format_html(
+        '<a href="{}">{}</a>', reverse("admin:agents_run_change", args=[run_id]), label
+    )
+
+
+def _agent(run: Run) -> SafeString | str:
+    if run.agent_id is None:
+        return run.agent_name
+    url = reverse("admin:agents_agent_change", args=[run.agent_id])
+    version = f" v{run.version.number}" if run.version else ""
+    return format_html('<a href="{}">{}</a>{}', url, run.agent_name, version)
+
+
+def _took(run: Run) -> str:
+    if run.started_at is None:
+        return NOTHING
+    return duration(((run.finished_at or clock.now()) - run.started_at).total_seconds())
+
+
+def _checkpoints(run: Run) -> tuple[CheckpointRow, ...]:
+    rows = run_checkpoints(run).order_by("-sequence")[:SHOWN_CHECKPOINTS]
+    fork_url = reverse("admin:agents_run_fork", args=[run.pk])
+    return tuple(
+        CheckpointRow(
+            sequence=row.sequence,
+            messages=row.message_count,
+            phase=_PHASES.get(row.state.get("phase", "model"), "model"),
+            iteration=row.state.get("iteration", 0),
+            at=moment(row.created_at),
+            fork_url=f"{fork_url}?checkpoint={row.sequence}",
+        )
+        for row in rows
+    )
+
+
+_PHASES: Final = {"model": "before asking the model", "tools": "calls are open", "done": "the end"}
+
+
+def _family(run: Run, actor: Actor) -> tuple[Relative, ...]:
+    """Return the tree this run belongs to, parents before children; alone it has none."""
+    rows = access.scope(actor, Perm.RUN_VIEW, Run.objects.filter(root_id=run.root_id))
+    found: Sequence[Run] = list(
+        rows.only("pk", "agent_name", "state", "parent_id", "root_id").order_by("pk")[:SHOWN_FAMILY]
+    )
+    if len(found) < 2:
+        return ()
+    below: dict[Any, list[Run]] = {}
+    known = {row.pk for row in found}
+    for row in found:
+        below.setdefault(row.parent_id if row.parent_id in known else None, []).append(row)
+    ordered: list[Relative] = []
+    pending = [(row, 0) for row in reversed(below.get(None, []))]
+    while pending:
+        row, depth = pending.pop()
+        ordered.append(
+            Relative(
+                url=reverse("admin:agents_run_change", args=[row.pk]),
+                agent=row.agent_name,
+                state=pill(row.state),
+                depth=min(depth, 6),
+                is_this=row.pk == run.pk,
+            )
+        )
+        pending += [(child, depth + 1) for child in reversed(below.get(row.pk, []))]
+    return tuple(ordered)

@@ -1,0 +1,113 @@
+"""What pages of the console are made of: pills, moments, amounts and readable JSON, as safe HTML.
+
+How a state looks is in the style sheet and the icon sprite, by its word (`is-running`,
+`#state-running`); the word is always shown, so that colour is never the only signal.
+"""
+
+import json
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from django.templatetags.static import static
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from core import clock
+
+NOTHING: Final = "–"
+WITHHELD: Final = "Hidden: seeing it takes the permission run.payload."
+SPRITE: Final = "console/icons.svg"
+
+_UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
+_OLD_SECONDS: Final = 30 * 86_400
+
+
+def icon(name: str) -> SafeString:
+    """Return a decorative icon of the sprite; screen readers skip it."""
+    return format_html(
+        '<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>', static(SPRITE), name
+    )
+
+
+def pill(word: str, *, label: str = "") -> SafeString:
+    """Return a state as an icon and a word."""
+    return format_html(
+        '<span class="pill is-{}">{}<span class="pill-word">{}</span></span>',
+        word,
+        icon(f"state-{word}"),
+        label or word.replace("_", " "),
+    )
+
+
+def moment(at: datetime | None) -> SafeString | str:
+    """Return a time relative to now, with the exact one on hover; the page keeps it current."""
+    if at is None:
+        return NOTHING
+    exact = f"{date_format(at, 'j M Y, H:i:s')} UTC"
+    return format_html(
+        '<time datetime="{}" title="{}" data-moment>{}</time>', at.isoformat(), exact, relative(at)
+    )
+
+
+def relative(at: datetime) -> str:
+    """Return how long ago, or how long until, in one unit; old times as a date."""
+    seconds = (clock.now() - at).total_seconds()
+    distance = abs(seconds)
+    if distance >= _OLD_SECONDS:
+        return date_format(at, "j M Y")
+    amount = next(
+        (f"{int(distance // size)} {unit}" for size, unit in _UNITS if distance >= size),
+        f"{int(distance)} s",
+    )
+    return f"{amount} ago" if seconds >= 0 else f"in {amount}"
+
+
+def duration(seconds: float) -> str:
+    """Return a span in at most two units."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
+
+
+def count(number: int) -> str:
+    """Return a number that fits a column: 950, 12.3k, 4.1M."""
+    for size, unit in ((1_000_000, "M"), (10_000, "k")):
+        if number >= size:
+            scaled = number / (1_000_000 if unit == "M" else 1_000)
+            return f"{scaled:.1f}{unit}"
+    return f"{number:,}".replace(",", "\u202f")
+
+
+def money(usd: Decimal, *, is_partial: bool = False) -> SafeString | str:
+    """Return dollars; a floor, where some prices are unknown, is marked and says so."""
+    digits = 2 if usd >= 1 else 4
+    text = f"${usd:.{digits}f}"
+    if not is_partial:
+        return text
+    return format_html('<span title="Some calls had no known price.">≥ {}</span>', text)
+
+
+def short_id(identifier: object) -> SafeString:
+    """Return the telling end of an id in fixed width, the whole on hover."""
+    text = str(identifier)
+    return format_html('<code class="id" title="{}">{}</code>', text, text[-8:])
+
+
+def pretty_json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+
+
+def json_block(value: Any) -> SafeString:
+    return format_html('<pre class="block">{}</pre>', pretty_json(value))
+
+
+def text_block(text: str) -> SafeString:
+    return format_html('<pre class="block">{}</pre>', text)

@@ -1,0 +1,310 @@
+"""Console pages of tools: the effect ledger, calls in doubt, and declared HTTP tools."""
+
+from typing import TYPE_CHECKING, Any, ClassVar
+from uuid import UUID
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from core.admin import (
+    NOTHING,
+    WITHHELD,
+    duration,
+    json_block,
+    moment,
+    pill,
+    short_id,
+    text_block,
+)
+from core.errors import DomainError
+from governance import access
+from governance.contracts import Actor, Perm
+from governance.guard.admin import GuardedAdmin
+from governance.guard.saving import ServiceAdmin
+from plugins.contracts import CallState
+from plugins.models import ToolCall, ToolDefinition
+from plugins.services.calls import Resolution, call_resolve
+from plugins.services.tools import tool_create, tool_delete, tool_update
+
+if TYPE_CHECKING:
+    _ToolForm = forms.ModelForm[ToolDefinition]
+else:  # generic for the type checker only
+    _ToolForm = forms.ModelForm
+
+_OUTCOMES = (
+    (
+        Resolution.COMMITTED.value,
+        "It happened",
+        "The call is settled as done, and nothing is done again. The model is told the result "
+        "you write below.",
+    ),
+    (
+        Resolution.FAILED.value,
+        "It did not happen, and shall not",
+        "The call is settled as failed. The model is told so and decides what to do next.",
+    ),
+    (
+        Resolution.RETRY.value,
+        "It did not happen; do it now",
+        "The call is made again, under the same idempotency key. Choose this only when you are "
+        "sure: if it happened after all, it happens twice.",
+    ),
+)
+
+
+class StateFilter(admin.SimpleListFilter):
+    """States of the ledger, those that need somebody first."""
+
+    title = "state"
+    parameter_name = "state__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        ordered = sorted(CallState, key=lambda state: state is not CallState.IN_DOUBT)
+        return [(state.value, state.value.replace("_", " ")) for state in ordered]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[ToolCall]) -> QuerySet[ToolCall]:
+        return queryset.filter(state=self.value()) if self.value() else queryset
+
+
+class ResolveForm(forms.Form):
+    outcome = forms.ChoiceField(choices=[(value, title) for value, title, _ in _OUTCOMES])
+    result = forms.CharField(
+        required=False,
+        label="Result",
+        widget=forms.Textarea(attrs={"rows": 5}),
+        help_text="What the model is told. Only for a call that happened, or failed.",
+    )
+    note = forms.CharField(
+        required=False,
+        max_length=500,
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+        help_text="How you found out. Kept with the call and in the run's trace.",
+    )
+
+
+@admin.register(ToolCall)
+class ToolCallAdmin(GuardedAdmin):
+    """Entries of the ledger to read; a call in doubt can be settled by whoever may."""
+
+    view_perm = Perm.RUN_VIEW
+    workspace_path = "workspace_id"
+    explanation = "Every effect an agent asked for: written before it happens, settled afterwards."
+    lesson = "console/lessons/calls.html"
+    change_form_template = "admin/plugins/toolcall/change_form.html"
+    list_display = ("tool", "state_shown", "effect", "attempt", "took", "run_shown", "planned")
+    list_filter = (StateFilter, "effect")
+    list_per_page = 50
+    search_fields = ("tool__icontains", "id__istartswith", "run_id__istartswith")
+    search_help_text = "Tool, or the beginning of a call's or run's id"
+    ordering = ("-planned_at",)
+    actions = ()
+
+    @admin.display(description="State", ordering="state")
+    def state_shown(self, call: ToolCall) -> SafeString:
+        return pill(call.state)
+
+    @admin.display(description="Run")
+    def run_shown(self, call: ToolCall) -> SafeString:
+        url = reverse("admin:agents_run_change", args=[call.run_id])
+        return format_html('<a href="{}">{}</a>', url, short_id(call.run_id))
+
+    @admin.display(description="Took")
+    def took(self, call: ToolCall) -> str:
+        if call.dispatched_at is None or call.settled_at is None:
+            return NOTHING
+        return duration((call.settled_at - call.dispatched_at).total_seconds())
+
+    @admin.display(description="Planned", ordering="planned_at")
+    def planned(self, call: ToolCall) -> SafeString | str:
+        return moment(call.planned_at)
+
+    @admin.display(description="Dispatched")
+    def dispatched(self, call: ToolCall) -> SafeString | str:
+        return moment(call.dispatched_at)
+
+    @admin.display(description="Settled")
+    def settled(self, call: ToolCall) -> SafeString | str:
+        return moment(call.settled_at)
+
+    @admin.display(description="Idempotency key")
+    def key_shown(self, call: ToolCall) -> SafeString:
+        return format_html("<code>{}</code>", call.pk)
+
+    @admin.display(description="Arguments")
+    def arguments_shown(self, call: ToolCall) -> SafeString:
+        return json_block(call.arguments)
+
+    @admin.display(description="Result")
+    def result_shown(self, call: ToolCall) -> SafeString | str:
+        return text_block(call.result) if call.result else NOTHING
+
+    @admin.display(description="Reason")
+    def reason_shown(self, call: ToolCall) -> str:
+        return call.reason or NOTHING
+
+    @admin.display(description="Decision")
+    def decision_shown(self, call: ToolCall) -> SafeString | str:
+        return json_block(call.decision) if call.decision else NOTHING
+
+    @admin.display(description="Arguments and result")
+    def withheld(self, call: ToolCall) -> str:
+        return WITHHELD
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any | None = None) -> Any:
+        is_readable = obj is not None and access.may_see_payload(
+            self.actor(request), obj.workspace_id
+        )
+        content = ("arguments_shown", "result_shown", "reason_shown", "decision_shown")
+        return (
+            (None, {"fields": ("run_shown", "effect", "attempt", "key_shown")}),
+            ("What was asked and what came", {"fields": content if is_readable else ("withheld",)}),
+            ("When", {"fields": ("planned", "dispatched", "settled", "took")}),
+        )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> Any:
+        return [
+            name for _, options in self.get_fieldsets(request, obj) for name in options["fields"]
+        ]
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.resolve_view)
+        return [
+            path("<uuid:call_id>/resolve/", view, name="plugins_toolcall_resolve"),
+            *super().get_urls(),
+        ]
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        extra = dict(extra_context or {})
+        call = self.get_object(request, object_id) if object_id else None
+        if call is not None:
+            extra["state"] = pill(call.state)
+            extra["is_in_doubt"] = call.state == CallState.IN_DOUBT.value
+            extra["may_resolve"] = self._may_resolve(request, call)
+            extra["resolve_url"] = reverse("admin:plugins_toolcall_resolve", args=[call.pk])
+        return super().changeform_view(request, object_id, form_url, extra)
+
+    def resolve_view(self, request: HttpRequest, call_id: UUID) -> HttpResponse:
+        """Explain the consequences (GET), then say what happened (POST)."""
+        call = self.get_object(request, str(call_id))
+        if call is None or not self.has_view_permission(request, call):
+            raise PermissionDenied
+        if not self._may(request, Perm.TOOL_CALL_RESOLVE, call):
+            raise PermissionDenied(f"This needs the permission {Perm.TOOL_CALL_RESOLVE}.")
+        back = reverse("admin:plugins_toolcall_change", args=[call.pk])
+        if call.state != CallState.IN_DOUBT.value:
+            by = (call.decision or {}).get("resolved_by")
+            who = f" by {by}" if by else ""
+            sentence = f"The call is {call.state}{who}; only a call in doubt can be resolved."
+            self.message_user(request, sentence, messages.ERROR)
+            return HttpResponseRedirect(back)
+        form = ResolveForm(request.POST if request.method == "POST" else None)
+        if request.method == "POST" and form.is_valid():
+            self._resolve(request, call, form)
+            return HttpResponseRedirect(back)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"What became of {call.tool}?",
+            "opts": self.opts,
+            "original": call,
+            "form": form,
+            "outcomes": _OUTCOMES,
+            "chosen": form["outcome"].value(),
+            "is_readable": access.may_see_payload(self.actor(request), call.workspace_id),
+            "arguments": json_block(call.arguments),
+            "back": back,
+        }
+        return TemplateResponse(request, "admin/plugins/toolcall/resolve.html", context)
+
+    def _resolve(self, request: HttpRequest, call: ToolCall, form: ResolveForm) -> None:
+        try:
+            call_resolve(actor=self.actor(request), call_id=call.pk, **form.cleaned_data)
+        except DomainError as error:
+            self.message_user(request, str(error), messages.ERROR)
+        else:
+            sentence = "The call is settled. Its run goes on by itself when nothing else is open."
+            self.message_user(request, sentence, messages.SUCCESS)
+
+    def _may_resolve(self, request: HttpRequest, call: ToolCall) -> bool:
+        is_in_doubt = call.state == CallState.IN_DOUBT.value
+        return is_in_doubt and self._may(request, Perm.TOOL_CALL_RESOLVE, call)
+
+
+class ToolForm(_ToolForm):
+    class Meta:
+        model = ToolDefinition
+        fields: ClassVar = (
+            "workspace", "name", "description", "effect", "is_privileged", "is_enabled", "method",
+            "url", "headers", "timeout_seconds", "probe_url", "input_schema",
+        )  # fmt: skip
+        widgets: ClassVar = {
+            "description": forms.Textarea(attrs={"rows": 3}),
+            "input_schema": forms.Textarea(
+                attrs={"class": "code", "spellcheck": "false", "rows": 16}
+            ),
+        }
+
+
+@admin.register(ToolDefinition)
+class ToolDefinitionAdmin(ServiceAdmin):
+    view_perm = Perm.TOOL_VIEW
+    edit_perm = Perm.TOOL_EDIT
+    can_add = True
+    can_delete = True
+    form = ToolForm
+    explanation = "HTTP endpoints that agents of a workspace may call, beside the built-in tools."
+    lesson = "console/lessons/tools.html"
+    list_display = ("name", "effect", "method", "url", "state_shown", "workspace", "updated")
+    list_filter = ("effect", "is_enabled", "workspace")
+    list_select_related = ("workspace",)
+    search_fields = ("name", "description", "url")
+    fieldsets = (
+        (None, {"fields": ("workspace", "name", "description", "is_enabled")}),
+        (
+            "What calling it does",
+            {
+                "fields": ("effect", "is_privileged", "probe_url"),
+                "description": "The effect decides what may happen after a crash: read and "
+                "idempotent calls are repeated, keyed ones under the same key, irreversible ones "
+                "never without a probe or a person.",
+            },
+        ),
+        ("Request", {"fields": ("method", "url", "headers", "timeout_seconds")}),
+        ("Arguments", {"fields": ("input_schema",)}),
+    )
+    actions = ()
+
+    @admin.display(description="State", ordering="is_enabled")
+    def state_shown(self, tool: ToolDefinition) -> SafeString:
+        return pill("on" if tool.is_enabled else "off")
+
+    @admin.display(description="Changed", ordering="updated_at")
+    def updated(self, tool: ToolDefinition) -> SafeString | str:
+        return moment(tool.updated_at)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> tuple[str, ...]:
+        return () if obj is None else ("workspace", "name")
+
+    def save_row(
+        self, actor: Actor, row: ToolDefinition, form: "forms.ModelForm[Any]", *, is_new: bool
+    ) -> ToolDefinition:
+        given = dict(form.cleaned_data)
+        workspace, name = given.pop("workspace", None), given.pop("name", "")
+        if is_new:
+            return tool_create(actor=actor, workspace=workspace, name=name, **given)
+        return tool_update(actor=actor, tool=ToolDefinition.objects.get(pk=row.pk), **given)
+
+    def delete_row(self, actor: Actor, row: ToolDefinition) -> None:
+        tool_delete(actor=actor, tool=row)
