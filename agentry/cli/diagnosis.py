@@ -200,24 +200,18 @@ def _ready(client: Client) -> Iterator[Finding]:
     if not parts:
         yield _ok("Server ready", str(answer.get("status", "yes")))
     for name, is_well, detail, remedy in parts:
-        check = f"Server: {name}"
+        check = f"Server {name}"
         yield _ok(check, detail) if is_well else _failed(check, detail, remedy)
 
 
 def _parts(answer: Any) -> list[tuple[str, bool, str, str]]:
-    """The checks in a readiness answer: {checks: {name: bool | text | {ok, detail, remedy}}}."""
+    """The checks in a readiness answer: {checks: {name: {ok, reason}}}."""
     checks = answer.get("checks") if isinstance(answer, dict) else None
-    if checks is None and isinstance(answer, dict):
-        checks = (answer.get("context") or {}).get("checks")
     found = []
-    for name, each in checks.items() if isinstance(checks, dict) else ():
-        told = each if isinstance(each, dict) else {"ok": each}
-        state = told.get("ok", told.get("is_ok", told.get("status")))
-        is_well = state is True or state in ("ok", "up", "ready")
-        detail = str(told.get("detail") or told.get("message") or ("ok" if is_well else state))
-        found.append(
-            (str(name), is_well, detail, str(told.get("remedy") or "See the server's log."))
-        )
+    for name, told in checks.items() if isinstance(checks, dict) else ():
+        is_well = isinstance(told, dict) and told.get("ok") is True
+        reason = told.get("reason") if isinstance(told, dict) else told
+        found.append((str(name), is_well, str(reason or "ok"), "Ask who runs the server."))
     return found
 
 

@@ -79,12 +79,8 @@ class Conflict(AgentryError):  # noqa: N818  read at `except agentry.Conflict`
     def winner(self) -> str:
         """Who or what was first; empty when the server does not say."""
         context = self.problem.get("context")
-        winner = self.problem.get("winner") or (
-            context.get("winner", "") if isinstance(context, Mapping) else ""
-        )
-        if isinstance(winner, Mapping):
-            winner = next((winner[key] for key in _WINNER_NAMES if winner.get(key)), "")
-        return str(winner)
+        facts = context if isinstance(context, Mapping) else {}
+        return str(next((facts[key] for key in _WINNER_NAMES if facts.get(key)), ""))
 
 
 class RateLimited(AgentryError):  # noqa: N818  read at `except agentry.RateLimited`
@@ -109,7 +105,7 @@ class WaitTimeout(AgentryError):  # noqa: N818  read at `except agentry.WaitTime
     code = "wait_timeout"
 
 
-_WINNER_NAMES = ("by", "username", "name", "actor", "state")
+_WINNER_NAMES = ("winner", "by", "state")
 _CLASS_OF_STATUS: dict[int, type[AgentryError]] = {
     401: NotAuthenticated,
     403: Forbidden,

@@ -110,7 +110,9 @@ def test_giving_up_after_the_allowed_retries(
 def test_a_conflict_names_the_winner(server: ContractServer, client: agentry.Client) -> None:
     server.will(
         f"POST {RUN_PATH}/cancel",
-        problem(409, "stale_state", "Somebody was first.", context={"winner": "ada"}),
+        problem(
+            409, "stale_state", "Somebody was first.", context={"by": "ada", "state": "cancelled"}
+        ),
     )
 
     with pytest.raises(agentry.Conflict) as caught:

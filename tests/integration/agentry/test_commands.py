@@ -159,7 +159,12 @@ def test_steering_sends_what_was_asked(
 def test_refusals_have_their_exit_codes(server: ContractServer, status: int, code: int) -> None:
     server.always(
         f"POST {RUN_PATH}/pause",
-        {"detail": "No.", "remedy": "Ask.", "code": "x", "context": {"winner": "ada"}},
+        {
+            "detail": "No.",
+            "remedy": "Ask.",
+            "code": "x",
+            "context": {"by": "ada", "state": "cancelled"},
+        },
         status,
     )
 
@@ -311,13 +316,15 @@ def test_login_tries_the_token_before_it_is_stored(
 
 def test_doctor_finds_everything_well(server: ContractServer) -> None:
     server.always("GET /api/v1/me", ME)
-    server.always("GET /readyz", {"status": "ok", "checks": {"database": {"ok": True}}})
+    server.always(
+        "GET /readyz", {"status": "ok", "checks": {"database": {"ok": True, "reason": ""}}}
+    )
 
     result = invoke("doctor", "-o", "json")
 
     states = {row["check"]: row["state"] for row in json.loads(result.stdout)}
     assert result.exit_code == 0, result.output
-    for check in ("Reachable", "Server version", "Clock", "Token", "Workspace", "Server: database"):
+    for check in ("Reachable", "Server version", "Clock", "Token", "Workspace", "Server database"):
         assert states[check] == "ok"
 
 
@@ -327,7 +334,7 @@ def test_doctor_says_what_is_wrong_and_how_to_mend_it(server: ContractServer) ->
         "GET /readyz",
         {
             "status": 503,
-            "checks": {"broker": {"ok": False, "detail": "refused", "remedy": "Start."}},
+            "checks": {"redis": {"ok": False, "reason": "It is away."}},
         },
         503,
     )
@@ -335,8 +342,8 @@ def test_doctor_says_what_is_wrong_and_how_to_mend_it(server: ContractServer) ->
     result = invoke("doctor")
 
     assert result.exit_code == 1
-    assert "✗ Server: broker" in result.stdout
-    assert "→ Start." in result.stdout
+    assert "✗ Server redis    It is away." in result.stdout
+    assert "→ Ask who runs the server." in result.stdout
     assert "✗ Workspace" in result.stdout
 
 
