@@ -55,7 +55,6 @@ class Draft:
     def message(self, position: int, message: Message) -> None:
         self._messages.append(
             MessageRow(
-                new_id(),
                 self._context.run_id,
                 position,
                 message.role.value,
@@ -70,7 +69,6 @@ class Draft:
         self._context.checkpoint_sequence += 1
         self._checkpoints.append(
             CheckpointRow(
-                new_id(),
                 self._context.run_id,
                 self._context.checkpoint_sequence,
                 state.message_count,

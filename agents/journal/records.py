@@ -39,7 +39,6 @@ class EventRow(msgspec.Struct, frozen=True):
 
 
 class MessageRow(msgspec.Struct, frozen=True):
-    id: UUID
     run_id: UUID
     position: int
     role: str
@@ -48,7 +47,6 @@ class MessageRow(msgspec.Struct, frozen=True):
 
 
 class CheckpointRow(msgspec.Struct, frozen=True):
-    id: UUID
     run_id: UUID
     sequence: int
     message_count: int

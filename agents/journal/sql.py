@@ -27,7 +27,6 @@ PROGRESS: Final = {
     "finished_at": "timestamptz",
 }
 MESSAGE_COLUMNS: Final = {
-    "id": "uuid",
     "run_id": "uuid",
     "position": "int",
     "role": "text",
@@ -35,7 +34,6 @@ MESSAGE_COLUMNS: Final = {
     "created_at": "timestamptz",
 }
 CHECKPOINT_COLUMNS: Final = {
-    "id": "uuid",
     "run_id": "uuid",
     "sequence": "int",
     "message_count": "int",

@@ -1,17 +1,17 @@
 from django.db import models
 
 from agents.models.run import Run
-from core.ids import new_id
 
 
 class Message(models.Model):
     """One entry of a run's history, append-only; `parts` in the GenAI JSON shape, redacted.
 
-    Positions count over the whole history a model sees: a fork's own messages begin where its
+    Named by run and position; the surrogate key is the database's own, because a key made here
+    would cost more than the rest of the insert. Positions count over the whole history a model sees: a fork's own messages begin where its
     prefix ends.
     """
 
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    id = models.BigAutoField(primary_key=True)
     # No constraint in the database: rows are only ever written under the run's fence, and the
     # check per row costs more than the insert.
     run = models.ForeignKey(
@@ -38,7 +38,7 @@ class Checkpoint(models.Model):
     `sequence` is dense per run; `message_count` says how much of the history belongs to it.
     """
 
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    id = models.BigAutoField(primary_key=True)
     run = models.ForeignKey(
         Run,
         on_delete=models.CASCADE,

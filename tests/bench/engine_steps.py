@@ -15,7 +15,7 @@ from tests.bench.durable_steps import BenchError, Plan, cpu_seconds
 
 def _script(steps: int) -> str:
     text = "x" * durable_steps.RESULT_BYTES
-    more = f'  - text: "{text}"\n    finish: continue\n    repeat: {steps - 1}\n' if steps > 1 else ""
+    more = f'  - text: "{text}"\n    finish: continue\n    usage: {{input_tokens: 50, output_tokens: 50}}\n    repeat: {steps - 1}\n' if steps > 1 else ""
     return f'steps:\n{more}  - text: "{text}"\n'
 
 
