@@ -63,6 +63,7 @@ GROUPS: Final[tuple[tuple[str, tuple[Place, ...]], ...]] = (
             Place(model="governance.Membership", title="Members", icon="members"),
             Place(model="governance.Role", title="Roles", icon="roles"),
             Place(model="governance.ApiToken", title="Tokens", icon="tokens"),
+            Place(model="auditlog.LogEntry", title="Activity", icon="activity"),
         ),
     ),
     (

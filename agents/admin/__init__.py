@@ -1,5 +1,27 @@
 """Console pages of agents and their work."""
 
+from agents.admin.agents import AgentAdmin
+from agents.admin.catalogue import ModelAdmin, ModelRouteAdmin, ProviderAdmin
+from agents.admin.records import (
+    CheckpointAdmin,
+    MessageAdmin,
+    RunSnapshotAdmin,
+    SessionAdmin,
+    WorkerAdmin,
+)
 from agents.admin.runs import RunAdmin
+from agents.admin.versions import AgentVersionAdmin
 
-__all__ = ["RunAdmin"]
+__all__ = [
+    "AgentAdmin",
+    "AgentVersionAdmin",
+    "CheckpointAdmin",
+    "MessageAdmin",
+    "ModelAdmin",
+    "ModelRouteAdmin",
+    "ProviderAdmin",
+    "RunAdmin",
+    "RunSnapshotAdmin",
+    "SessionAdmin",
+    "WorkerAdmin",
+]
