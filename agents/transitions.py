@@ -6,6 +6,7 @@ in the same transaction. Zero rows changed means somebody else was first.
 """
 
 from collections.abc import Collection, Mapping
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -151,6 +152,13 @@ def run_expire_lease(run_id: UUID, *, max_crashes: int) -> bool:
                      "reason": reason or "The worker stopped renewing its lease."},
         )  # fmt: skip
     return True
+
+
+def leases_end(worker_id: UUID) -> None:
+    """Let the leases of a worker that is known to be dead run out now; a sweep does the rest."""
+    Run.objects.filter(worker_id=worker_id, state=S.RUNNING.value).update(
+        lease_until=clock.now() - timedelta(seconds=1)
+    )
 
 
 def run_cancel_one(run_id: UUID, *, actor: str, reason: str = "") -> bool:

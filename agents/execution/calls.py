@@ -153,13 +153,15 @@ class CallRunner:
         return Settlement(state=CallState.WAITING, park=park), row
 
     def _tool_context(self, context: RunContext, call: PlannedCall) -> ToolContext:
+        workspace = self._workspaces / str(context.workspace_id) / str(context.root_id)
+        workspace.mkdir(mode=0o700, parents=True, exist_ok=True)
         return ToolContext(
             run_id=context.run_id,
             workspace_id=context.workspace_id,
             call_id=call.id,
             idempotency_key=f"agentry-{call.id}",
             attempt=call.attempt,
-            workspace_path=self._workspaces / str(context.workspace_id) / str(context.root_id),
+            workspace_path=workspace,
             config=self._toolbox.config(context, call.request.tool),
         )
 

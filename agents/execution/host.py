@@ -25,7 +25,7 @@ from agents.execution.context import RunContext
 from agents.execution.database import DatabaseThread
 from agents.execution.driver import Means, RunDriver, Stop
 from agents.execution.providers import ProviderPool, provider_config
-from agents.execution.registration import worker_gone, worker_seen
+from agents.execution.registration import worker_gone, worker_seen, workers_bury
 from agents.execution.spawning import child_row
 from agents.execution.sweep import sweep
 from agents.execution.tooling import Toolbox
@@ -142,6 +142,8 @@ class EngineHost:
         self._means = Means(
             journal=self._journal, asker=asker, calls=calls, on_released=self._released
         )
+        if await self._database.run(workers_bury):
+            await self._sweep()
         await self._register()
         beats = [
             asyncio.create_task(self._every(settings.lease_seconds / 3, self._renew)),

@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from agents.models import Worker
+from agents.transitions import leases_end
 from core import clock
 
 
@@ -32,6 +33,32 @@ def worker_seen(
             "seen_at": clock.now(),
         },
     )
+
+
+def workers_bury() -> int:
+    """End the leases of workers of this machine whose process is gone; returns how many.
+
+    A worker that was killed and started again need not wait for its leases to run out. A process
+    number that was given to somebody else means waiting, as for a worker of another machine.
+    """
+    buried = 0
+    for worker in Worker.objects.filter(host=socket.gethostname()):
+        if worker.pid != os.getpid() and _is_alive(worker.pid):
+            continue
+        leases_end(worker.pk)
+        worker.delete()
+        buried += 1
+    return buried
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def worker_gone(worker_id: UUID) -> None:

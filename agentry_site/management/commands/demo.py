@@ -49,7 +49,7 @@ class Command(BaseCommand):
                 port=port,
                 lifespan="on",
                 log_level="warning",
-                ws="websockets",
+                ws_per_message_deflate=False,
             )
         )
         show = _Show(demo, server, unfinished=str(unfinished or ""), stops=options["once"])
