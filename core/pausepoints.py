@@ -29,7 +29,6 @@ POINTS = frozenset(
         "result.before_commit",
         "result.after_commit",
         "journal.before_write",
-        "journal.after_write",
         "journal.before_commit",
         "journal.after_commit",
         "run.after_claim",

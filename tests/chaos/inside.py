@@ -1,0 +1,96 @@
+"""A process with the project inside it, bound to the database its environment names.
+
+    python -m tests.chaos.inside
+
+Reads one JSON request a line and answers each with one:
+
+    {"call": "tests.chaos.scenario:build", "with": {…}}   run a function here
+    {"fork": ["worker", …], "env": {…}, "log": "…"}       begin `manage.py worker …` as a child
+
+A child is forked after the imports and before anything else, so a worker starts in the time its
+engine needs and not in that of the imports. One process is used for calls or for forks, never for
+both: a fork must not inherit connections. When the input ends, the children are killed.
+"""
+
+import ctypes
+import importlib
+import json
+import os
+import signal
+import sys
+import traceback
+from typing import Any, TextIO
+
+PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever the project prints is not an answer
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentry_site.settings.base")
+    import django
+
+    django.setup()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the children
+    children: list[int] = []
+    _answer(out, {"pid": os.getpid()})
+    for line in sys.stdin:
+        request = json.loads(line)
+        if "fork" in request:
+            pid = _fork(request)
+            children.append(pid)
+            _answer(out, {"result": pid})
+        else:
+            _answer(out, _call(request))
+    for pid in children:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def _answer(out: TextIO, answer: dict[str, Any]) -> None:
+    out.write(json.dumps(answer, default=str) + "\n")
+    out.flush()
+
+
+def _call(request: dict[str, Any]) -> dict[str, Any]:
+    module, _, name = request["call"].partition(":")
+    try:
+        function = getattr(importlib.import_module(module), name)
+        return {"result": function(**request.get("with", {}))}
+    except Exception:
+        return {"error": traceback.format_exc()}
+
+
+def _fork(request: dict[str, Any]) -> int:
+    # Everything a worker imports late, so that no child pays for it.
+    for late in ("agents.execution.host", "celery.apps.worker", "celery.bin.worker", "uvloop"):
+        importlib.import_module(late)
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        os.setsid()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        log = os.open(request["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        null = os.open(os.devnull, os.O_RDONLY)
+        for source, target in ((null, 0), (log, 1), (log, 2)):
+            os.dup2(source, target)
+        os.environ.update(request.get("env", {}))
+        from django.core.management import execute_from_command_line
+
+        execute_from_command_line(["manage.py", *request["fork"]])
+        status = 0
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    main()

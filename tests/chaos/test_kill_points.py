@@ -1,0 +1,114 @@
+"""Kill -9 at every named point: nothing is lost, nothing happens twice, nothing is hidden.
+
+A wave is many runs at once on two workers, each of which will kill itself at a point of its own;
+whoever dies is replaced. A seed is one such death: which point, and at which visit.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from core.pausepoints import POINTS
+from tests.chaos.cluster import Cluster, Worker
+
+# Forks are inserted where they are asked for; see `test_embedded`.
+ELSEWHERE = {"fork.before_insert"}
+WORKER_POINTS = sorted(POINTS - ELSEWHERE)
+# How deep into a wave a visit may lie, so that the wave still comes to it.
+DEPTH = {"run.after_claim": 2, "run.before_finish": 3, "control.before_update": 2}
+USUAL_DEPTH = 8
+RUNS = 8
+RETRIES = 5
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the seeds saw, printed at the end."""
+
+    kills: Counter[str] = field(default_factory=Counter)
+    resolved: Counter[str] = field(default_factory=Counter)
+    waves: int = 0
+    runs: int = 0
+    in_doubt: int = 0
+    with_probe_in_doubt: int = 0
+
+    def table(self, seeds: int) -> str:
+        lines = [f"\n{'point':<28}{'kills':>6}"]
+        lines += [f"{point:<28}{self.kills[point]:>6}" for point in sorted(self.kills)]
+        lines.append(
+            f"{seeds} seeds in {self.waves} waves: {self.kills.total()} kills, {self.runs} runs, "
+            f"{self.in_doubt} in doubt ({self.with_probe_in_doubt} where the target could be "
+            f"asked), resolved {dict(self.resolved)}, duplicates 0, lost 0"
+        )
+        return "\n".join(lines)
+
+
+def orders(seeds: int) -> list[str]:
+    """Give every seed its point, in turn, and its own visit to it."""
+    chosen = []
+    for seed in range(seeds):
+        point = WORKER_POINTS[seed % len(WORKER_POINTS)]
+        nth = random.Random(seed).randint(1, DEPTH.get(point, USUAL_DEPTH))
+        chosen.append(f"{point}:kill:{nth}")
+    return chosen
+
+
+@pytest.mark.timeout(3600)
+def test_no_kill_loses_or_repeats_anything(
+    cluster: Cluster, seeds: range, capsys: pytest.CaptureFixture[str]
+) -> None:
+    planned = orders(max(len(seeds), len(WORKER_POINTS)))
+    tally = Tally()
+    for first in range(0, len(planned), 2):
+        _wave(cluster, planned[first : first + 2], tally)
+    # Chance may leave a point out: then it is visited once more, at the first occasion.
+    for point in sorted(set(WORKER_POINTS) - set(tally.kills)):
+        _wave(cluster, [f"{point}:kill:1"] * 2, tally)
+
+    with capsys.disabled():
+        print(tally.table(len(planned)))  # noqa: T201
+    assert tally.with_probe_in_doubt == 0
+    assert set(WORKER_POINTS) - set(tally.kills) == set()
+
+
+def _begin(cluster: Cluster, order: str = "") -> Worker:
+    # Each has room for half a wave, so that both have a part of it.
+    room = str(RUNS // 2)
+    return cluster.begin(order, AGENTRY_WORKER_CAPACITY=room, AGENTRY_MAX_CRASHES="1000")
+
+
+def _wave(cluster: Cluster, orders: Sequence[str], tally: Tally) -> None:
+    has_probe = tally.waves % 2 == 0
+    retries = tally.waves % 4 == 1
+    cluster.server.probe(is_on=has_probe)
+    alive = [_begin(cluster, order) for order in orders]
+    for worker in alive:
+        cluster.ready(worker)
+    roots = cluster.start("crew", RUNS, f"wave {tally.waves}")
+
+    def replace() -> None:
+        for place, worker in enumerate(alive):
+            if not worker.is_alive:
+                tally.kills[worker.order.partition(":")[0]] += 1
+                alive[place] = _begin(cluster)
+
+    seen = cluster.settle(roots, tend=replace)
+    for _ in range(RETRIES):  # what is tried again may be killed again
+        tally.in_doubt += seen["in_doubt"]
+        tally.with_probe_in_doubt += seen["in_doubt"] if has_probe else 0
+        if not seen["in_doubt"]:
+            break
+        done = cluster.desk.call(
+            "verdict:resolve", roots=roots, record=str(cluster.server.record), retries=retries
+        )
+        assert done["complaints"] == []
+        tally.resolved.update(done["counts"])
+        seen = cluster.settle(roots, tend=replace)
+    replace()
+    tally.waves += 1
+    tally.runs += cluster.desk.call("verdict:size", roots=roots)
+    cluster.check(roots)
+    cluster.clear()

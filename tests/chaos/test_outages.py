@@ -1,0 +1,167 @@
+"""Servers that forget, restart and vanish; workers that stall, leave and are brought down."""
+
+import signal
+import time
+
+import pytest
+
+from tests.chaos.cluster import LEASE_SECONDS, Cluster, Worker, wait_for
+from tests.services import PostgresServer, RedisServer
+
+RUNS = 10
+WORKERS = {"AGENTRY_WORKER_CAPACITY": str(RUNS)}
+
+
+def _two(cluster: Cluster) -> tuple[Worker, Worker]:
+    first, second = cluster.begin("", **WORKERS), cluster.begin("", **WORKERS)
+    return cluster.ready(first), cluster.ready(second)
+
+
+def _under_way(cluster: Cluster, roots: list[str]) -> None:
+    """Wait until the runs have begun to have effects."""
+    wait_for(
+        lambda: cluster.desk.call("verdict:progress", roots=roots)["settled_calls"] >= len(roots),
+        lambda: f"nothing began: {cluster.last_words()}",
+    )
+
+
+def _finish(cluster: Cluster, roots: list[str]) -> dict[str, int]:
+    """Wait for the end; what is in doubt by then is settled by what the target knows."""
+    cluster.settle(roots)
+    cluster.desk.call(
+        "verdict:resolve", roots=roots, record=str(cluster.server.record), retries=False
+    )
+    seen: dict[str, int] = cluster.settle(roots)
+    cluster.check(roots)
+    return seen
+
+
+@pytest.mark.timeout(240)
+def test_a_broker_that_forgets_everything_costs_no_run(
+    cluster: Cluster, redis_server: RedisServer
+) -> None:
+    _two(cluster)
+    roots = cluster.start("crew", RUNS, "flushed")
+    _under_way(cluster, roots)
+    redis_server.flush()
+
+    seen = _finish(cluster, roots)
+
+    assert seen["crashes"] == 0
+
+
+@pytest.mark.timeout(240)
+def test_a_broker_that_restarts_costs_no_run_and_no_worker(
+    cluster: Cluster, redis_server: RedisServer
+) -> None:
+    workers = _two(cluster)
+    roots = cluster.start("crew", RUNS, "broker restarted")
+    _under_way(cluster, roots)
+    redis_server.kill()
+    more = cluster.start("crew", RUNS, "while the broker is away")
+    redis_server.start()
+
+    seen = _finish(cluster, roots + more)
+
+    assert seen["crashes"] == 0
+    assert [worker.is_alive for worker in workers] == [True, True]
+
+
+@pytest.mark.timeout(240)
+def test_a_database_that_is_cut_off_in_mid_commit_costs_no_run(
+    cluster: Cluster, postgres_server: PostgresServer
+) -> None:
+    workers = _two(cluster)
+    roots = cluster.start("crew", RUNS, "database restarted")
+    _under_way(cluster, roots)
+    postgres_server.kill()
+    time.sleep(0.5)  # both workers meet a server that is not there
+    postgres_server.start()
+
+    _finish(cluster, roots)
+
+    assert [worker.is_alive for worker in workers] == [True, True]
+
+
+@pytest.mark.timeout(240)
+def test_a_worker_stopped_past_its_lease_writes_nothing_when_it_goes_on(cluster: Cluster) -> None:
+    stalled = cluster.ready(cluster.begin("", **WORKERS))
+    roots = cluster.start("slow", RUNS, "stalled")
+    _under_way(cluster, roots)
+    stalled.send(signal.SIGSTOP)
+    before = cluster.desk.call("verdict:fences", roots=roots)
+    cluster.ready(cluster.begin("", **WORKERS))
+    wait_for(
+        lambda: all(
+            fence > before[run]
+            for run, fence in cluster.desk.call("verdict:fences", roots=roots).items()
+        ),
+        lambda: "the runs were not taken over",
+    )
+    stalled.send(signal.SIGCONT)
+
+    _finish(cluster, roots)
+
+    assert stalled.is_alive
+    # Every event after the take-over is the new owner's: the one who stalled was refused.
+    assert cluster.desk.call("verdict:strangers", roots=roots) == []
+
+
+@pytest.mark.timeout(240)
+def test_a_draining_worker_hands_over_at_a_step_boundary_without_a_crash(
+    cluster: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leaving = cluster.ready(cluster.begin("", **WORKERS))
+    roots = cluster.start("slow", RUNS, "drained")
+    _under_way(cluster, roots)
+    cluster.ready(cluster.begin("", **WORKERS))
+    begun = time.monotonic()
+    leaving.send(signal.SIGTERM)
+    wait_for(lambda: not leaving.is_alive, lambda: f"it does not leave: {cluster.last_words()}")
+    drained_seconds = time.monotonic() - begun
+
+    seen = _finish(cluster, roots)
+
+    hand_overs = cluster.desk.call("verdict:hand_overs", roots=roots)
+    with capsys.disabled():
+        print(  # noqa: T201
+            f"\ndrain: {RUNS} runs, worker gone after {drained_seconds:.2f} s, "
+            f"taken over after {max(hand_overs):.3f} s at most"
+        )
+    assert seen["crashes"] == 0
+    assert len(hand_overs) == RUNS
+    assert max(hand_overs) < LEASE_SECONDS
+
+
+@pytest.mark.timeout(240)
+def test_a_run_that_kills_its_workers_is_parked_and_its_neighbours_are_not(
+    cluster: Cluster,
+) -> None:
+    crashes = 4
+    limits = WORKERS | {"AGENTRY_MAX_CRASHES": str(crashes)}
+    poison = cluster.start("poison", 1, "poison")
+    neighbours = cluster.start("slow", RUNS, "neighbour")
+    workers = [cluster.begin("", **limits)]
+    killed: list[int] = []
+
+    def revive() -> None:
+        if not workers[0].is_alive:
+            killed.append(workers[0].pid)
+            workers[0] = cluster.begin("", **limits)
+
+    def is_over() -> bool:
+        revive()
+        parked = cluster.desk.call("scenario:states", roots=poison) == {"paused": 1}
+        return parked and bool(cluster.desk.call("verdict:settled", roots=neighbours)["is_settled"])
+
+    wait_for(
+        is_over,
+        lambda: f"{cluster.desk.call('scenario:states', roots=poison)}"
+        f" {cluster.desk.call('scenario:states', roots=neighbours)} {cluster.last_words()}",
+    )
+
+    assert len(killed) == crashes
+    reason = cluster.desk.call("verdict:reason", roots=poison)
+    assert reason["error_code"] == "poison"
+    assert f"Its worker died {crashes} times" in reason["reason"]
+    cluster.check(neighbours)
