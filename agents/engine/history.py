@@ -1,12 +1,20 @@
 """Histories a vendor accepts: every call answered, no empty answers, secrets gone."""
 
+import hashlib
 from collections.abc import Iterable
 
-import msgspec
+from agents.contracts import (
+    Message,
+    Part,
+    ReasoningPart,
+    Role,
+    TextPart,
+    ToolCallPart,
+    ToolResponsePart,
+)
+from core.redaction import redact, redact_text, storable
 
-from agents.contracts import Message, Part, Role, TextPart, ToolCallPart, ToolResponsePart
-from core.redaction import redact, redact_text
-
+MAX_LABEL_CHARS = 200
 UNANSWERED = "The run ended before this call had an outcome."
 
 
@@ -36,7 +44,11 @@ def _unanswered(call_id: str) -> Message:
 
 
 def redacted(message: Message) -> Message:
-    """Return the message as it is stored; the very form later model calls are given too."""
+    """Return the message as it is stored; the very form later model calls are given too.
+
+    Applying it twice changes nothing more. Reasoning that had to be changed loses its signature,
+    which would no longer fit, and vendors leave unsigned reasoning out.
+    """
     return Message(role=message.role, parts=tuple(_redacted(part) for part in message.parts))
 
 
@@ -46,12 +58,28 @@ def _redacted(part: Part) -> Part:
             return TextPart(redact_text(part.content))
         case ToolCallPart():
             arguments = redact(part.arguments) if part.arguments is not None else None
-            return msgspec.structs.replace(
-                part,
+            return ToolCallPart(
+                id=_label(storable(part.id)),
+                name=_label(redact_text(part.name)),
                 arguments=arguments if isinstance(arguments, dict) else None,
                 raw_arguments=redact_text(part.raw_arguments),
+                signature=_signature(part.signature),
             )
         case ToolResponsePart():
             return part  # the door redacted it when the call was settled
         case _:
-            return msgspec.structs.replace(part, content=redact_text(part.content))
+            content = redact_text(part.content)
+            is_same = content == part.content
+            return ReasoningPart(content, _signature(part.signature) if is_same else "")
+
+
+def _label(text: str) -> str:
+    """Bound an id or a name that a model or a vendor made up, keeping different ones apart."""
+    if len(text) <= MAX_LABEL_CHARS:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:32]
+    return f"{text[: MAX_LABEL_CHARS - len(digest) - 1]}~{digest}"
+
+
+def _signature(signature: str) -> str:
+    return signature if redact_text(signature) == signature else ""

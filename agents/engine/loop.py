@@ -107,7 +107,7 @@ def advance(state: EngineState, event: Event, limits: Limits) -> Step:
             return _answered(state, event, limits)
         case ModelFailed():
             return _failed(state, event, limits)
-        case ToolSettled():
+        case _:
             return _settled(state, event, limits)
 
 
@@ -159,6 +159,8 @@ def _step(state: EngineState, limits: Limits, *messages: Message) -> Step:
 
 
 def _started(state: EngineState, event: Started, limits: Limits) -> Step:
+    if state.message_count or state.phase is not Phase.MODEL:
+        raise ValueError("A run began that has begun")
     return _step(state, limits, user_message(event.input))
 
 
@@ -183,7 +185,7 @@ def _answered(state: EngineState, event: ModelAnswered, limits: Limits) -> Step:
             empties=0,
         )
         return _step(state, limits, event.message)
-    if event.finish is FinishReason.CONTINUE:
+    if event.finish is FinishReason.CONTINUE and event.message.parts:
         return _step(state, limits, event.message)
     if event.finish is FinishReason.CONTENT_FILTER:
         return _end(
@@ -232,7 +234,8 @@ def _empty(state: EngineState, limits: Limits) -> Step:
 
 def _end(state: EngineState, limits: Limits, message: Message, verdict: Verdict) -> Step:
     state = msgspec.structs.replace(state, phase=Phase.DONE, verdict=verdict, empties=0)
-    return _step(state, limits, message)
+    # Nothing said is no message: some vendors refuse a history that contains one.
+    return _step(state, limits, message) if message.parts else _step(state, limits)
 
 
 def _failed(state: EngineState, event: ModelFailed, limits: Limits) -> Step:
