@@ -6,7 +6,7 @@ from uuid import UUID
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Field, QuerySet, URLField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -38,24 +38,19 @@ if TYPE_CHECKING:
 else:  # generic for the type checker only
     _ToolForm = forms.ModelForm
 
+_IT_HAPPENED = (
+    "The call is settled as done, and nothing is done again. The model is told the result you "
+    "write below."
+)
+_DO_IT = (
+    "The call is made again, under the same idempotency key. Choose this only when you are sure: "
+    "if it happened after all, it happens twice."
+)
+_DO_NOT = "The call is settled as failed. The model is told so and decides what to do next."
 _OUTCOMES = (
-    (
-        Resolution.COMMITTED.value,
-        "It happened",
-        "The call is settled as done, and nothing is done again. The model is told the result "
-        "you write below.",
-    ),
-    (
-        Resolution.FAILED.value,
-        "It did not happen, and shall not",
-        "The call is settled as failed. The model is told so and decides what to do next.",
-    ),
-    (
-        Resolution.RETRY.value,
-        "It did not happen; do it now",
-        "The call is made again, under the same idempotency key. Choose this only when you are "
-        "sure: if it happened after all, it happens twice.",
-    ),
+    (Resolution.COMMITTED.value, "It happened", _IT_HAPPENED),
+    (Resolution.FAILED.value, "It did not happen, and shall not", _DO_NOT),
+    (Resolution.RETRY.value, "It did not happen; do it now", _DO_IT),
 )
 
 
@@ -242,9 +237,16 @@ class ToolCallAdmin(GuardedAdmin):
         return is_in_doubt and self._may(request, Perm.TOOL_CALL_RESOLVE, call)
 
 
+def _form_field(field: "Field[Any, Any]", **options: Any) -> forms.Field | None:
+    if isinstance(field, URLField):
+        options["assume_scheme"] = "https"
+    return field.formfield(**options)
+
+
 class ToolForm(_ToolForm):
     class Meta:
         model = ToolDefinition
+        formfield_callback = _form_field
         fields: ClassVar = (
             "workspace", "name", "description", "effect", "is_privileged", "is_enabled", "method",
             "url", "headers", "timeout_seconds", "probe_url", "input_schema",
@@ -264,6 +266,7 @@ class ToolDefinitionAdmin(ServiceAdmin):
     can_add = True
     can_delete = True
     form = ToolForm
+    formfield_overrides: ClassVar = {URLField: {"assume_scheme": "https"}}
     explanation = "HTTP endpoints that agents of a workspace may call, beside the built-in tools."
     lesson = "console/lessons/tools.html"
     list_display = ("name", "effect", "method", "url", "state_shown", "workspace", "updated")
