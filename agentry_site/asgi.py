@@ -8,11 +8,13 @@ from typing import Any, TypeAlias
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentry_site.settings.base")
 
 from channels.routing import URLRouter
+from django.conf import settings
 from django.core.asgi import get_asgi_application
 
 _django = get_asgi_application()
 
 # These need the applications that the line above loaded.
+from agentry_site.admission import Admission
 from agentry_site.embedded import Embedded
 from agents.lane.lane import InvokeLane
 from observability import live
@@ -30,6 +32,7 @@ class Site:
         self._sockets = URLRouter(websocket_urlpatterns)
         self._lane = InvokeLane()
         self._embedded = Embedded()
+        self._django = Admission(_django, slots=settings.REQUEST_SLOTS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -39,7 +42,7 @@ class Site:
         elif self._lane.takes(scope):
             await self._lane(scope, receive, send)
         else:
-            await _django(scope, receive, send)
+            await self._django(scope, receive, send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

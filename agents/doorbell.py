@@ -10,6 +10,7 @@ import threading
 import time
 
 from celery import current_app
+from django.conf import settings
 
 from agents.engine_process import host_ring
 
@@ -48,7 +49,7 @@ _bell: _Bell | None = None
 def ring() -> None:
     """Ring the engine of this process, or some worker's through the broker. Returns at once."""
     global _bell
-    if host_ring() or current_app.conf.task_always_eager:
+    if host_ring() or settings.CELERY_TASK_ALWAYS_EAGER:
         return
     with _lock:
         if _bell is None:

@@ -64,22 +64,35 @@ def run_json(run: Run, *, workspace: str, payload: bool = True) -> bytes:
     return msgspec.json.encode(run_document(run, workspace=workspace, payload=payload))
 
 
-def accepted_json(
-    row: RunRow, *, workspace: str, version: int, limits: dict[str, Any], payload: bool
-) -> bytes:
+def accepted_template(row: RunRow, *, workspace: str, version: int) -> dict[str, Any]:
+    """Describe runs like `row` that were just born: what all of them share.
+
+    Describing a run costs more than accepting it, so a lane does it once for each agent and then
+    fills in what differs with `accepted_json`.
+    """
+    fields = {name: getattr(row, name) for name in RunRow.__struct_fields__ if name != "version_id"}
+    document = run_document(Run(**fields, head_sequence=1), workspace=workspace)
+    return document | {"version": version}
+
+
+def accepted_json(template: dict[str, Any], row: RunRow, *, payload: bool) -> bytes:
     """Describe a run that was just born, without reading it back; equal to `run_json` of it."""
-    born = Run(
-        **{
-            name: getattr(row, name)
-            for name in RunRow.__struct_fields__
-            if name not in {"limits", "version_id"}
-        },
-        limits=limits,
-        head_sequence=1,
+    run_id, born_at = str(row.id), _time(row.created_at)
+    return msgspec.json.encode(
+        template
+        | {
+            "id": run_id,
+            "root": run_id,
+            "input": row.input if payload else None,
+            "output": "" if payload else None,
+            "reason": "" if payload else None,
+            "payload_hidden": not payload,
+            "requested_by": _text(row.requested_by_id),
+            "created_at": born_at,
+            "updated_at": born_at,
+            "url": RUN_URL.format(workspace=template["workspace"], run=run_id),
+        }
     )
-    document = run_document(born, workspace=workspace, payload=payload)
-    document["version"] = version
-    return msgspec.json.encode(document)
 
 
 def _text(value: object) -> str | None:

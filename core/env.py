@@ -156,6 +156,20 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     _v(
         "Limits",
+        "AGENTRY_REQUEST_SLOTS",
+        "int",
+        "32",
+        "Requests that Django works on at the same time in one server process; others wait.",
+    ),
+    _v(
+        "Limits",
+        "AGENTRY_DATABASE_POOL",
+        "int",
+        "40",
+        "Most PostgreSQL connections of one process.",
+    ),
+    _v(
+        "Limits",
         "AGENTRY_INVOKE_QUEUE",
         "int",
         "20000",

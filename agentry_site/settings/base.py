@@ -84,13 +84,19 @@ TEMPLATES = [
     },
 ]
 
+DATABASE_POOL = ENV.integer("AGENTRY_DATABASE_POOL")
+REQUEST_SLOTS = ENV.integer("AGENTRY_REQUEST_SLOTS")
 _database_url = ENV.text("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'agentry.sqlite3'}"
 DATABASES = {"default": environ.Env.db_url_config(_database_url)}
 IS_POSTGRES = DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql"
 if IS_POSTGRES:
-    DATABASES["default"]["CONN_MAX_AGE"] = 60
+    # Under ASGI every request has a thread of its own, so connections are pooled, not per thread.
+    DATABASES["default"]["CONN_MAX_AGE"] = 0
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-    DATABASES["default"].setdefault("OPTIONS", {})["application_name"] = "agentry"
+    DATABASES["default"].setdefault("OPTIONS", {}).update(
+        application_name="agentry",
+        pool={"min_size": 1, "max_size": DATABASE_POOL, "timeout": 20, "max_lifetime": 900},
+    )
 else:
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",

@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -25,7 +25,7 @@ from agents.journal.records import Birth, EventRow, RunRow
 from agents.lane.pins import Pin, Pins
 from agents.lane.request import InvokeRequest, read
 from agents.models import Run
-from agents.representation import accepted_json, run_json
+from agents.representation import accepted_json, accepted_template, run_json
 from agents.services.runs import request_digest, run_start
 from core import clock
 from core.api.problems import (
@@ -53,7 +53,7 @@ from governance.access import (
 )
 from governance.contracts import Actor, Perm
 from governance.guard.authentication import secret_from_header
-from governance.models import Workspace
+from governance.selectors.workspaces import workspace_by_id, workspace_by_name
 from observability import live
 from observability.cursors import START, Topic
 from observability.live import sse
@@ -62,6 +62,7 @@ from observability.live.viewer import Target
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Message: TypeAlias = MutableMapping[str, Any]
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -82,6 +83,7 @@ class InvokeLane:
         self._pins = Pins()
         self._journal: Journal | None = None
         self._database = DatabaseThread(patience_seconds=10.0)
+        self._asked: dict[tuple[object, ...], asyncio.Future[Any]] = {}
 
     @staticmethod
     def takes(scope: Scope) -> bool:
@@ -115,7 +117,9 @@ class InvokeLane:
         pin = self._pins.peek(workspace, agent)
         if pin is None:
             await self._may_see(actor, workspace)
-            pin = await self._database.run(partial(self._pins.load, workspace, agent))
+            pin = await self._once(
+                ("pin", workspace, agent), partial(self._pins.load, workspace, agent)
+            )
         await self._may_start(actor, pin.workspace_id)
         request = read(await _body(headers, receive))
         key = _key(headers)
@@ -136,24 +140,38 @@ class InvokeLane:
         secret = secret_from_header(headers[b"authorization"].decode("latin-1"))
         actor = peek_actor(secret)
         if actor is None:
-            actor = await self._database.run(partial(actor_from_token, secret))
+            actor = await self._once(("actor", secret), partial(actor_from_token, secret))
         return actor
+
+    async def _once(self, key: tuple[object, ...], job: Callable[[], T]) -> T:
+        """Ask the database once for all requests that want the same just now.
+
+        What is remembered expires for a thousand requests at the same moment.
+        """
+        asked = self._asked.get(key)
+        if asked is None:
+            asked = asyncio.ensure_future(self._database.run(job))
+            self._asked[key] = asked
+            asked.add_done_callback(lambda _: self._asked.pop(key, None))
+        result: T = await asyncio.shield(asked)
+        return result
 
     async def _may_see(self, actor: Actor, workspace: str) -> None:
         """An actor who may not see the workspace learns nothing about its agents."""
 
         def look() -> bool:
-            row = Workspace.objects.filter(name=workspace).first()
+            row = workspace_by_name(workspace)
             return row is not None and sees(actor, row.pk)
 
-        if not await self._database.run(look):
+        if not await self._once(("see", actor, workspace), look):
             raise workspace_missing()
 
     async def _may_start(self, actor: Actor, workspace_id: UUID) -> None:
         allowed = permission_cache.peek(actor, Perm.RUN_START, workspace_id)
         if allowed is None:
-            allowed = await self._database.run(
-                partial(permission_cache.can, actor, Perm.RUN_START, workspace_id)
+            allowed = await self._once(
+                ("start", actor, workspace_id),
+                partial(permission_cache.can, actor, Perm.RUN_START, workspace_id),
             )
         if allowed:
             return
@@ -164,8 +182,9 @@ class InvokeLane:
     async def _may_read(self, actor: Actor, workspace_id: UUID) -> bool:
         known = permission_cache.peek(actor, Perm.RUN_PAYLOAD, workspace_id)
         if known is None:
-            known = await self._database.run(
-                partial(permission_cache.can, actor, Perm.RUN_PAYLOAD, workspace_id)
+            known = await self._once(
+                ("read", actor, workspace_id),
+                partial(permission_cache.can, actor, Perm.RUN_PAYLOAD, workspace_id),
             )
         return known
 
@@ -203,10 +222,11 @@ class InvokeLane:
         born = await self._opened().bear(Birth(run=row, event=event))
         payload = await self._may_read(actor, pin.workspace_id)
         if born.existing_id is None:
-            answer = accepted_json(
-                row, workspace=pin.workspace, version=pin.version, limits=pin.limits, payload=payload
-            )
-            return run_id, answer
+            if not pin.template:
+                pin.template.update(
+                    accepted_template(row, workspace=pin.workspace, version=pin.version)
+                )
+            return run_id, accepted_json(pin.template, row, payload=payload)
         if born.existing_digest != row.request_digest:
             raise ConflictError(
                 "This Idempotency-Key was used for another request.",
@@ -223,7 +243,7 @@ class InvokeLane:
         def start() -> tuple[UUID, bytes]:
             run = run_start(
                 actor=actor,
-                workspace=Workspace.objects.get(pk=pin.workspace_id),
+                workspace=workspace_by_id(pin.workspace_id),
                 agent=pin.agent,
                 input=request.input,
                 variables=request.variables or None,
@@ -349,5 +369,3 @@ async def _send_problem(send: Send, error: Exception, path: str) -> None:
     ]
     await send({"type": "http.response.start", "status": document["status"], "headers": raw})
     await send({"type": "http.response.body", "body": body})
-
-

@@ -12,7 +12,7 @@ from agents.services.runs import deadline
 from agents.spec import spec_parse
 from core import clock
 from governance.access import workspace_missing
-from governance.models import Workspace
+from governance.selectors.workspaces import workspace_by_name
 
 FRESH_SECONDS = 1.0
 MAX_PINS = 4096
@@ -31,6 +31,7 @@ class Pin(NamedTuple):
     limits: dict[str, object]
     parsed_limits: Limits
     depends_on_input: bool
+    template: dict[str, object]  # what answers for runs of this agent share; filled on first use
 
     def deadline(self, created_at: datetime) -> datetime | None:
         return deadline(created_at, self.parsed_limits)
@@ -54,7 +55,7 @@ class Pins:
         Raises:
             NotFoundError, ConflictError, InvalidInputError: As when the run is started.
         """
-        row = Workspace.objects.filter(name=workspace).first()
+        row = workspace_by_name(workspace)
         if row is None:
             raise workspace_missing()
         found, version = agent_pinnable(row.pk, agent)
@@ -72,6 +73,7 @@ class Pins:
             limits=msgspec.to_builtins(limits),
             parsed_limits=limits,
             depends_on_input=snapshot is None,
+            template={},
         )
         if len(self._pins) > MAX_PINS:
             self._pins.clear()

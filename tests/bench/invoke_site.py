@@ -1,0 +1,66 @@
+"""A site that only accepts: serves `invoke` on DATABASE_URL until SIGTERM, with no engine.
+
+    DATABASE_URL=… python -m tests.bench.invoke_site
+
+When it is ready it writes one JSON line: `port`, `token`, and `lanes`, each with the `path` and
+`body` to post. The server is the product's own, with its own settings.
+"""
+
+import json
+import socket
+import sys
+import threading
+import time
+
+import uvicorn
+
+
+def main() -> None:
+    from tests.bench.site import prepare
+
+    workspace, agent = prepare("", {"tools": []})
+    from governance.contracts import SYSTEM
+    from governance.services.users import user_create
+    from governance.access import actor_of_user
+    from governance.services.tokens import token_issue
+
+    user = user_create(SYSTEM, username="bench", password="a-long-bench-pass-9", is_superuser=True)
+    token = token_issue(actor_of_user(user), name="bench", workspace=workspace).secret
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    listening.listen(4096)
+    port = listening.getsockname()[1]
+    server = uvicorn.Server(
+        uvicorn.Config(
+            "agentry_site.asgi:application",
+            lifespan="on",
+            log_level="warning",
+            access_log=False,
+            backlog=4096,
+            timeout_keep_alive=75,
+        )
+    )
+
+    def announce() -> None:
+        while not server.started:
+            time.sleep(0.02)
+        base = f"/api/v1/workspaces/{workspace.name}"
+        lanes = {
+            "lean": {
+                "path": f"{base}/agents/{agent}/invoke",
+                "body": json.dumps({"input": "Say hello."}),
+            },
+            "drf": {
+                "path": f"{base}/runs",
+                "body": json.dumps({"agent": agent, "input": "Say hello."}),
+            },
+        }
+        sys.stdout.write(json.dumps({"port": port, "token": token, "lanes": lanes}) + "\n")
+        sys.stdout.flush()
+
+    threading.Thread(target=announce, daemon=True).start()
+    server.run(sockets=[listening])
+
+
+if __name__ == "__main__":
+    main()
