@@ -10,11 +10,11 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
-from agents.contracts import Control, RunState
-from agents.models import Run
+from agents.contracts import Control, RunState, VersionState
+from agents.models import AgentVersion, Run
 from core import clock
 from core.errors import StaleStateError
 from core.pausepoints import reach
@@ -22,6 +22,7 @@ from core.state import StateTable
 from observability.contracts import EventKind
 from observability.services import event_append
 from plugins.contracts import WaitKind
+from plugins.services.calls import calls_close
 
 S = RunState
 RUN_TABLE: StateTable[RunState] = StateTable(
@@ -103,6 +104,8 @@ def run_move(
             },
         )
         if target in RUN_TABLE.terminal:
+            if run.message_count:
+                calls_close(run.pk, cause=f"The run {target.value} while no worker had it")
             wake_after(run)
     return run
 
@@ -273,6 +276,9 @@ def _woken(run_id: UUID, kind: WaitKind) -> bool:
         run_move(run_id=run_id, target=S.QUEUED, sources={S.WAITING}, where=Q(wait_kind=kind.value))
     except StaleStateError:
         return False
+    except IntegrityError:
+        # A new run became the session's active one at this moment; this one waits on.
+        return False
     return True
 
 
@@ -288,4 +294,41 @@ def stale(run_id: UUID, wanted: str) -> StaleStateError:
         f"The run is {run.state}{ended}{asked}; it cannot {wanted} now.",
         remedy="Look at it again before you decide.",
         detail={"state": run.state, "control": run.control, "by": run.control_by},
+    )
+
+
+VERSION_TABLE: StateTable[VersionState] = StateTable(
+    name="version",
+    states=VersionState,
+    initial=VersionState.DRAFT,
+    edges={
+        VersionState.DRAFT: frozenset({VersionState.PUBLISHED}),
+        VersionState.PUBLISHED: frozenset(),
+    },
+)
+
+
+def version_to_published(version: AgentVersion) -> None:
+    """Publish a draft as it was read: its digest is part of the condition.
+
+    Raises:
+        StaleStateError: it is published already, or its content changed since.
+    """
+    drafts = VERSION_TABLE.sources(VersionState.PUBLISHED)
+    changed = AgentVersion.objects.filter(
+        pk=version.pk, state__in=[state.value for state in drafts], digest=version.digest
+    ).update(state=VersionState.PUBLISHED.value, published_at=clock.now())
+    if changed:
+        return
+    state = AgentVersion.objects.values_list("state", flat=True).get(pk=version.pk)
+    if state == VersionState.PUBLISHED.value:
+        raise StaleStateError(
+            f"Version {version.number} is published already.",
+            remedy="Save a new draft to change the agent.",
+            detail={"state": state},
+        )
+    raise StaleStateError(
+        f"Version {version.number} was changed while it was being published.",
+        remedy="Look at the draft again, then publish it.",
+        detail={"state": state},
     )

@@ -114,8 +114,10 @@ class CallRunner:
         known.state = state
         known.call = msgspec.structs.replace(known.call, attempt=attempt, state=state)
 
-    def cancelled(self, context: RunContext) -> list[tuple[PlannedCall, CallState, Settlement]]:
-        """Say how open calls end when the run is cancelled.
+    def abandoned(
+        self, context: RunContext, cause: str
+    ) -> list[tuple[PlannedCall, CallState, Settlement]]:
+        """Say how open calls end when the run ends before them; `cause` is a clause.
 
         What never began is cancelled. What was under way and may have happened stays in doubt.
         """
@@ -126,9 +128,7 @@ class CallRunner:
             is_doubtful = known.state is CallState.DISPATCHED and known.call.effect not in UNCLAIMED
             settlement = Settlement(
                 state=CallState.IN_DOUBT if is_doubtful else CallState.CANCELLED,
-                reason="The run was cancelled while the call was under way."
-                if is_doubtful
-                else "The run was cancelled.",
+                reason=f"{cause} while the call was under way." if is_doubtful else f"{cause}.",
             )
             result.append((known.call, known.state, settlement))
         return result
@@ -213,6 +213,10 @@ class Batch:
         else:
             done = {task for task in self._tasks if task.done()}
         items, self._ready = self._ready, []
+        if (recorded := self._context.recorded) is not None:
+            items.sort(
+                key=lambda item: recorded.order.get((self._asked_at, item.call.request.index), 0)
+            )
         children = []
         for task in done:
             known = self._tasks.pop(task)
@@ -310,9 +314,10 @@ def _child_settlement(child: ChildOutcome) -> Settlement:
 
 def _settled_elsewhere(row: LedgerRow) -> Settlement:
     state = CallState(row.state)
+    is_whole = state is CallState.COMMITTED  # then also an empty result is the result
     return Settlement(
         state=state,
-        text=row.result or row.reason or f"The call was {row.state}.",
+        text=row.result if is_whole else row.result or row.reason or f"The call was {row.state}.",
         is_error=row.is_error or state is not CallState.COMMITTED,
         reason=row.reason,
     )

@@ -24,7 +24,7 @@ from agents.engine.state import EngineState
 from agents.errors import ProviderError
 from agents.execution.context import RunContext, is_answer
 from agents.pricing import cost_of
-from agents.providers.replay import RecordedAnswer, ReplayProvider
+from agents.providers.replay import ReplayProvider
 from agents.providers.retry import FallbackProvider
 from core.errors import DomainError
 from observability.contracts import DeltaChannel
@@ -62,9 +62,12 @@ class Asker:
     ) -> Asked:
         """Ask the run's model once. A failure is an answer too; only cancelling passes."""
         started = time.perf_counter()
+        recorded = context.recorded
+        if recorded is not None and state.iteration >= len(recorded.answers):
+            return Asked(event=recorded.end, model="", duration_seconds=0.0)
         models = {model.vendor_name: model for model in context.snapshot.models}
         try:
-            provider = await self._provider(context)
+            provider = await self._provider(context, state, history)
             completed = await self._stream(
                 provider, self._request(context, state, history), context
             )
@@ -112,19 +115,25 @@ class Asker:
             agent=context.agent,
         )
 
-    async def _provider(self, context: RunContext) -> Provider:
+    async def _provider(
+        self, context: RunContext, state: EngineState, history: Sequence[Message]
+    ) -> Provider:
         if context.recorded is not None:
-            record = [
-                RecordedAnswer(message=message, usage=usage, finish=finish)
-                for message, usage, finish in context.recorded.answers
-            ]
-            earlier = context.history[: context.context_length + context.prefix_length]
-            before = sum(1 for message in earlier if is_answer(message))
-            return ReplayProvider(record, answers_before=before)
+            due = context.recorded.answers[state.iteration]
+            return ReplayProvider([due], answers_before=sum(map(is_answer, history)))
         models = context.snapshot.models
         if len(models) == 1:
             return await self._providers(models[0].provider_id)
-        chain = [(await self._providers(model.provider_id), model.vendor_name) for model in models]
+        chain = []
+        troubles = []
+        for model in models:
+            try:
+                chain.append((await self._providers(model.provider_id), model.vendor_name))
+            except DomainError as error:
+                # One that was deleted or switched off since the run began is passed over.
+                troubles.append(error)
+        if not chain:
+            raise troubles[0]
         return FallbackProvider(chain)
 
     async def _stream(

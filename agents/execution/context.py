@@ -7,18 +7,23 @@ from uuid import UUID
 
 import msgspec
 
-from agents.contracts import FinishReason, Message, Role, Usage
+from agents.contracts import Message, Role
+from agents.engine.loop import ModelFailed
 from agents.engine.state import EngineState, Limits
+from agents.providers.replay import RecordedAnswer
 from agents.snapshot import Snapshot
 from plugins.contracts import CallState, Park
 from plugins.dispatch import PlannedCall
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
-    """The answers of an earlier run, from which a replay is played."""
+    """An earlier run, from which a replay is played. Calls are keyed by the position of the
+    message that asked and their index in it; `order` is the position of each one's result."""
 
-    answers: tuple[tuple[Message, Usage, FinishReason], ...]
+    answers: tuple[RecordedAnswer, ...]
     outcomes: dict[tuple[int, int], "LedgerRow"]
+    order: dict[tuple[int, int], int]
+    end: ModelFailed
 
 
 class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):

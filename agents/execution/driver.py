@@ -166,10 +166,7 @@ class RunDriver:
                 return
             match command:
                 case AskModel():
-                    asked = await self._ask()
-                    if asked is None:
-                        continue
-                    after = await self._answered(asked)
+                    after = await self._turn(command)
                     if after is None:
                         return
                     command = after
@@ -265,6 +262,11 @@ class RunDriver:
         )
         reach("step.after_model")
         return asked
+
+    async def _turn(self, command: Command) -> Command | None:
+        """Ask the model and take its answer in; the same command again when interrupted."""
+        asked = await self._ask()
+        return command if asked is None else await self._answered(asked)
 
     async def _answered(self, asked: Asked) -> Command | None:
         """Take in what the model said. None: that ended the run."""
@@ -416,21 +418,29 @@ class RunDriver:
         """Release the run the way it was asked for; the state says what is open."""
         match self._stop:
             case Stop.CANCEL:
-                draft = self._draft()
-                for call, source, settlement in self._means.calls.cancelled(self._context):
-                    draft.settle(call, settlement, source=source)
-                await self._release(RunState.CANCELLED, reason="Cancelled.", draft=draft)
+                await self._release(
+                    RunState.CANCELLED,
+                    reason="Cancelled.",
+                    draft=self._abandoning("The run was cancelled"),
+                )
             case Stop.DEADLINE:
                 await self._release(
                     RunState.FAILED,
                     error_code="deadline_exceeded",
-                    reason="The run's wall time ran out. Start it again with a higher wall_seconds, "
-                    "or fork it from its last checkpoint.",
+                    reason="The run's wall time ran out. Start it again with a higher "
+                    "wall_seconds, or fork it from its last checkpoint.",
+                    draft=self._abandoning("The run's wall time ran out"),
                 )
             case Stop.PAUSE:
                 await self._release(RunState.PAUSED, reason="Paused.")
             case _:
                 await self._release(RunState.QUEUED, reason="Its worker is stopping.")
+
+    def _abandoning(self, cause: str) -> Draft:
+        draft = self._draft()
+        for call, source, settlement in self._means.calls.abandoned(self._context, cause):
+            draft.settle(call, settlement, source=source)
+        return draft
 
 
 def _outcome(call: PlannedCall, settlement: Settlement) -> ToolSettled:

@@ -90,7 +90,7 @@ def limits_of(spec: AgentSpec) -> Limits:
 
 
 def pinned_tools(workspace_id: UUID, spec: AgentSpec) -> tuple[PinnedTool, ...]:
-    names = list(safe_builtins()) if spec.tools is None else list(spec.tools)
+    names = sorted(safe_builtins()) if spec.tools is None else list(spec.tools)
     if spec.delegates and "agent" not in names:
         names.append("agent")
     if not spec.delegates and spec.tools is None:

@@ -34,7 +34,8 @@ def provider_key(row: Provider) -> str:
         return ""
     if row.key_env not in settings.PROVIDER_ENV:
         raise InvalidInputError(
-            f"The provider {row.name} takes its key from {row.key_env}, which providers may not read.",
+            f"The provider {row.name} takes its key from {row.key_env}, which providers may not "
+            "read.",
             remedy="Add it to AGENTRY_PROVIDER_ENV, or store the key with the provider.",
         )
     key = os.environ.get(row.key_env, "")

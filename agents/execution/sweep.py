@@ -41,12 +41,13 @@ class Swept:
     resolved: int = 0
     overdue: int = 0
     orphans: int = 0
+    unheeded: int = 0
 
     @property
     def total(self) -> int:
         return (
             self.expired + self.timers + self.parents + self.turns + self.resolved
-            + self.overdue + self.orphans
+            + self.overdue + self.orphans + self.unheeded
         )  # fmt: skip
 
 
@@ -63,6 +64,7 @@ def sweep() -> Swept:
         resolved=_resolved(),
         overdue=_overdue(),
         orphans=_orphans(),
+        unheeded=_unheeded(),
     )
     Worker.objects.filter(seen_at__lt=now - FORGET_WORKERS_AFTER).delete()
     if swept.total:
@@ -143,3 +145,23 @@ def _orphans() -> int:
         control=Control.CANCEL.value
     )
     return _each(orphans, lambda pk: run_cancel_one(pk, actor="parent"))
+
+
+def _unheeded() -> int:
+    """Do what was asked of runs whose owner parked them at that very moment."""
+    parked = Run.objects.filter(
+        state__in=[RunState.WAITING.value, RunState.PAUSED.value, RunState.YIELDED.value]
+    )
+
+    def cancel(run_id: UUID) -> bool:
+        by = Run.objects.values_list("control_by", flat=True).get(pk=run_id)
+        return run_cancel_one(run_id, actor=by or "somebody")
+
+    def pause(run_id: UUID) -> bool:
+        run_move(run_id=run_id, target=RunState.PAUSED, sources={RunState.WAITING})
+        return True
+
+    waiting = parked.filter(state=RunState.WAITING.value)
+    return _each(parked.filter(control=Control.CANCEL.value), cancel) + _each(
+        waiting.filter(control=Control.PAUSE.value), pause
+    )

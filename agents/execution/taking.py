@@ -43,7 +43,8 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # Only constants of ours are put into these statements; values are parameters.
-_TAKE = (  # noqa: S608
+# ruff: noqa: S608
+_TAKE = (
     f"UPDATE {sql.RUN} SET state = 'running', fence = fence + 1, worker_id = %(worker)s,"
     " lease_until = %(until)s, started_at = COALESCE(started_at, %(now)s), updated_at = %(now)s,"
     " head_sequence = head_sequence + 1"
@@ -51,7 +52,7 @@ _TAKE = (  # noqa: S608
     " ORDER BY priority DESC, available_at LIMIT %(count)s{locking}) AND state = 'queued'"
     f" RETURNING {', '.join(COLUMNS)}"
 )
-_TAKE_POSTGRES = (  # noqa: S608
+_TAKE_POSTGRES = (
     "WITH taken AS ("
     + _TAKE.format(locking=" FOR UPDATE SKIP LOCKED")
     + f"), events AS (INSERT INTO {sql.EVENT}"
@@ -60,7 +61,7 @@ _TAKE_POSTGRES = (  # noqa: S608
     " %(now)s, jsonb_build_object('worker', %(worker)s::text, 'fence', fence, 'crashes', crashes)"
     f" FROM taken) SELECT {', '.join(COLUMNS)} FROM taken"
 )
-_EVENTS_SQLITE = (  # noqa: S608
+_EVENTS_SQLITE = (
     f"INSERT INTO {sql.EVENT} (workspace_id, run_id, sequence, txid, kind, at, payload)"
     " VALUES (%s, %s, %s, 0, 'run.claimed', %s, %s)"
 )

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 
 from core import clock
 from core.errors import InvalidInputError, NotFoundError, StaleStateError
@@ -15,6 +16,7 @@ from core.redaction import redact_text
 from governance import access
 from governance.contracts import Actor, Perm
 from plugins.contracts import CallState
+from plugins.ledger import UNCLAIMED
 from plugins.models import ToolCall
 
 
@@ -83,6 +85,26 @@ def call_resolve(
             )
         )
     return call
+
+
+def calls_close(run_id: UUID, *, cause: str) -> None:
+    """Settle what is open of a run that ended while no worker had it; `cause` is a clause.
+
+    What never began is cancelled, what may have happened is in doubt. Called in the transaction
+    that ends the run.
+    """
+    calls = ToolCall.objects.filter(run_id=run_id)
+    harmless = [effect.value for effect in UNCLAIMED]
+    never_began = [
+        state.value
+        for state in (CallState.PLANNED, CallState.WAITING, CallState.APPROVED, CallState.CLAIMED)
+    ]
+    calls.filter(
+        Q(state__in=never_began) | Q(state=CallState.DISPATCHED.value, effect__in=harmless)
+    ).update(state=CallState.CANCELLED.value, reason=f"{cause}.", settled_at=clock.now())
+    calls.filter(state=CallState.DISPATCHED.value).update(
+        state=CallState.IN_DOUBT.value, reason=f"{cause}, and the call may have happened."
+    )
 
 
 def _resolution(outcome: str) -> Resolution:
