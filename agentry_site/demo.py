@@ -5,23 +5,25 @@ import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import yaml
 from django.conf import settings
 from django.contrib.auth import get_user_model
 
-from agents.selectors.runs import run_list
+from agents.selectors.runs import run_list_unfinished
 from agents.services.apply import apply
-from agents.transitions import LIVE
 from core.errors import NotAuthenticatedError, NotFoundError
 from governance.access import actor_from_token, actor_of_user
 from governance.contracts import SYSTEM, Actor
-from governance.models import Workspace
 from governance.selectors.workspaces import workspace_get
 from governance.services.tokens import token_issue
 from governance.services.users import user_create
 from governance.services.workspaces import workspace_create
+
+if TYPE_CHECKING:
+    from governance.models import Workspace
 
 TEAM = Path(settings.BASE_DIR) / "examples" / "demo" / "team.yaml"
 WORKSPACE = "demo"
@@ -80,7 +82,7 @@ def demo_unfinished() -> UUID | None:
     user = get_user_model().objects.filter(username=USERNAME).first()
     if user is None:
         return None
-    runs = run_list(actor=actor_of_user(user)).filter(state__in=LIVE, parent=None)
+    runs = run_list_unfinished(actor=actor_of_user(user)).filter(parent=None)
     newest: UUID | None = runs.filter(agent_name="guide").values_list("pk", flat=True).first()
     return newest
 
@@ -107,7 +109,7 @@ def _operator(password: str) -> tuple[Actor, str]:
     return actor_of_user(user), password
 
 
-def _workspace(actor: Actor) -> Workspace:
+def _workspace(actor: Actor) -> "Workspace":
     try:
         return workspace_get(actor, ref=WORKSPACE)
     except NotFoundError:

@@ -14,7 +14,7 @@ from agents.contracts import Message as HistoryMessage
 from agents.engine.state import EngineState, Limits
 from agents.execution.context import ChildOutcome, LedgerRow, RunContext, message_of
 from agents.execution.recordings import recording_of
-from agents.execution.taking import Taken, take
+from agents.journal.taking import Taken, take
 from agents.models import Checkpoint, Message, Run, RunSnapshot
 from agents.snapshot import Snapshot, snapshot_of
 from agents.transitions import TERMINAL

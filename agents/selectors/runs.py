@@ -1,23 +1,32 @@
 """Reading runs; every list is scoped to what the actor may see."""
 
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db.models import QuerySet
 
 from agents.models import Run
+from agents.transitions import LIVE
 from core.errors import NotFoundError
 from governance import access
 from governance.contracts import Actor, Perm
-from governance.models import Workspace
+
+if TYPE_CHECKING:
+    from governance.models import Workspace
 
 
-def run_list(*, actor: Actor, workspace: Workspace | None = None) -> QuerySet[Run]:
+def run_list(*, actor: Actor, workspace: "Workspace | None" = None) -> QuerySet[Run]:
     """Return the runs the actor may see, newest first."""
     runs = access.scope(actor, Perm.RUN_VIEW, Run.objects.all())
     return runs if workspace is None else runs.filter(workspace=workspace)
 
 
-def run_get(*, actor: Actor, run_id: UUID, workspace: Workspace | None = None) -> Run:
+def run_list_unfinished(*, actor: Actor) -> QuerySet[Run]:
+    """Return the runs the actor may see that have not ended, newest first."""
+    return run_list(actor=actor).filter(state__in=LIVE)
+
+
+def run_get(*, actor: Actor, run_id: UUID, workspace: "Workspace | None" = None) -> Run:
     """Return one run.
 
     Raises:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import msgspec
@@ -47,10 +47,12 @@ from core.pausepoints import reach
 from core.redaction import redact_text
 from governance import access
 from governance.contracts import Actor, Perm
-from governance.models import Workspace
 from observability.contracts import EventKind
 from observability.services import event_append
 from plugins.contracts import WaitKind
+
+if TYPE_CHECKING:
+    from governance.models import Workspace
 
 MAX_INPUT_CHARS = 1_000_000
 
@@ -58,7 +60,7 @@ MAX_INPUT_CHARS = 1_000_000
 def run_start(
     *,
     actor: Actor,
-    workspace: Workspace,
+    workspace: "Workspace",
     agent: str,
     input: str,  # noqa: A002  # the field's word for it
     variables: Mapping[str, str] | None = None,
@@ -317,7 +319,7 @@ def _existing(actor: Actor, workspace_id: UUID, key: str, digest: str) -> Run | 
     return run
 
 
-def _session(workspace: Workspace, agent: Agent, session_id: UUID | None) -> Session | None:
+def _session(workspace: "Workspace", agent: Agent, session_id: UUID | None) -> Session | None:
     if session_id is None:
         return None
     session = Session.objects.filter(pk=session_id, workspace=workspace).first()

@@ -11,8 +11,8 @@ from agents.contracts import VersionState
 from agents.models import Agent, AgentVersion, Model, ModelRoute
 from agents.spec import AgentSpec, spec_parse
 from agents.tools.registry import BUILTIN_TOOLS
-from core import clock
-from core.errors import InvalidInputError, NotFoundError, StaleStateError
+from agents.transitions import version_to_published
+from core.errors import InvalidInputError, NotFoundError
 from governance import access
 from governance.contracts import Actor, Perm
 from governance.services.activity import recorded_as
@@ -72,31 +72,11 @@ def version_publish(*, actor: Actor, agent: Agent, number: int) -> AgentVersion:
     spec_check(agent.workspace_id, agent.name, spec)
     with recorded_as(actor), transaction.atomic():
         row = Agent.objects.select_for_update().get(pk=agent.pk)
-        now = clock.now()
-        changed = AgentVersion.objects.filter(
-            pk=version.pk, state=VersionState.DRAFT.value, digest=version.digest
-        ).update(state=VersionState.PUBLISHED.value, published_at=now)
-        if not changed:
-            raise _not_a_draft(version)
+        version_to_published(version)
         version.refresh_from_db()
         row.published = version
         row.save(update_fields=["published", "updated_at"])
     return version
-
-
-def _not_a_draft(version: AgentVersion) -> StaleStateError:
-    now = AgentVersion.objects.get(pk=version.pk)
-    if now.state == VersionState.PUBLISHED.value:
-        return StaleStateError(
-            f"Version {version.number} is published already.",
-            remedy="Save a new draft to change the agent.",
-            detail={"state": now.state},
-        )
-    return StaleStateError(
-        f"Version {version.number} was changed while it was being published.",
-        remedy="Look at the draft again, then publish it.",
-        detail={"state": now.state},
-    )
 
 
 def spec_check(workspace_id: UUID, agent_name: str, spec: AgentSpec) -> None:

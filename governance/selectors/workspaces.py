@@ -29,6 +29,23 @@ def workspace_get(actor: Actor, *, ref: str | UUID) -> Workspace:
     return workspace
 
 
+def workspace_by_name(name: str) -> Workspace | None:
+    """Return the workspace of this name, for callers that ask access themselves."""
+    return Workspace.objects.filter(name=name).first()
+
+
+def workspace_by_id(workspace_id: UUID) -> Workspace:
+    """Return a workspace the caller knows to exist, and asks access for itself.
+
+    Raises:
+        NotFoundError: it was deleted meanwhile.
+    """
+    workspace = Workspace.objects.filter(pk=workspace_id).first()
+    if workspace is None:
+        raise access.workspace_missing()
+    return workspace
+
+
 def member_list(actor: Actor, *, workspace: Workspace | None = None) -> QuerySet[Membership]:
     rows = Membership.objects.select_related("user", "workspace").prefetch_related("roles")
     if workspace is not None:

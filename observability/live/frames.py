@@ -5,7 +5,6 @@ without. Each is made when the first viewer needs it and shared by the rest.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
@@ -13,21 +12,10 @@ import msgspec
 
 from observability.contracts import DeltaChannel, EventRecord
 from observability.cursors import Position, Topic
+from observability.wire import WireEvent, wire_event
 
 MAX_FRAME_BYTES = 256 * 1024
 MAX_FRAME_EVENTS = 500
-
-
-class WireEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An event as clients see it. `cursor` goes on after this event in the stream it came by."""
-
-    run_id: UUID
-    sequence: int
-    kind: str
-    at: datetime
-    cursor: str
-    payload: msgspec.Raw | None
-    payload_hidden: bool = False
 
 
 class Frame(Protocol):
@@ -150,19 +138,6 @@ PONG = NoticeFrame("pong")
 
 def error_frame(code: str, message: str) -> NoticeFrame:
     return NoticeFrame("error", code=code, message=message)
-
-
-def wire_event(topic: Topic, event: EventRecord, *, is_payload_visible: bool) -> WireEvent:
-    """Return an event as a viewer with or without sight of payloads may see it."""
-    return WireEvent(
-        run_id=event.run_id,
-        sequence=event.sequence,
-        kind=event.kind,
-        at=event.at,
-        cursor=topic.cursor(topic.position(event)),
-        payload=event.payload if is_payload_visible else None,
-        payload_hidden=not is_payload_visible,
-    )
 
 
 def frames_of(topic: Topic, events: Iterable[EventRecord]) -> Iterator[EventsFrame]:

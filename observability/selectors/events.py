@@ -17,9 +17,9 @@ from observability.contracts import EventKind, EventRecord
 from observability.cursors import START, Topic
 from observability.errors import UnknownKindError
 from observability.legacy_trace import LegacyWriter
-from observability.live.frames import WireEvent, wire_event
 from observability.models import Blob
 from observability.selectors import rows
+from observability.wire import WireEvent, wire_event
 
 MAX_PAGE = 1_000
 _EXPORT_PAGE = 500

@@ -1,4 +1,8 @@
-"""The claim itself: queued runs become this worker's in one statement, with their events."""
+"""The claim: queued runs become this worker's in one statement, with their events.
+
+It is the first move an owner makes, and every later one of its writes names the fence it raised
+here. It runs on the site's own connection, because nothing else waits for its commit.
+"""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -43,7 +47,6 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # Only constants of ours are put into these statements; values are parameters.
-# ruff: noqa: S608
 _TAKE = (
     f"UPDATE {sql.RUN} SET state = 'running', fence = fence + 1, worker_id = %(worker)s,"
     " lease_until = %(until)s, started_at = COALESCE(started_at, %(now)s), updated_at = %(now)s,"
