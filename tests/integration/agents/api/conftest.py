@@ -40,14 +40,14 @@ class Caller:
 
 
 class CallAs(Protocol):
-    def __call__(self, name: str, workspace: str = "acme", **options: Any) -> Caller: ...
+    def __call__(self, name: str, **options: Any) -> Caller: ...
 
 
 @pytest.fixture
 def call_as(cast: Cast) -> CallAs:
     """Return a caller for one of the cast, with a fresh token (narrowed by the options)."""
 
-    def make(name: str, workspace: str = "acme", **options: Any) -> Caller:
-        return Caller(cast.token(name, **options), workspace)
+    def make(name: str, **options: Any) -> Caller:
+        return Caller(cast.token(name, **options), "acme")
 
     return make

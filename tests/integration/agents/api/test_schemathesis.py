@@ -1,0 +1,132 @@
+"""The OpenAPI document against the site: no 5xx, and no answer that is not in the document."""
+
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import hypothesis
+import pytest
+import schemathesis
+from django.core.wsgi import get_wsgi_application
+from django.db import transaction
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from governance.access import clear_credentials, permission_cache
+from tests.factories.agents import Tenancy, make_tenancy
+from tests.factories.governance import issue, join, make_workspace
+
+EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "3"))
+# The answer to a stream goes on as long as its run does; the live tests read those.
+_STREAM = re.compile(r"/events/stream$")
+_CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+
+
+@pytest.fixture
+def tenancy(db: None) -> Iterator[Tenancy]:
+    permission_cache.clear()
+    clear_credentials()
+    yield make_tenancy(make_workspace("acme"), "acme")
+    permission_cache.clear()
+    clear_credentials()
+
+
+@pytest.fixture
+def headers(tenancy: Tenancy) -> dict[str, str]:
+    admin = join(tenancy.workspace, "admin", "admin").user
+    secret = issue(admin, workspace=tenancy.workspace).secret
+    return {"Authorization": f"Bearer {secret}"}
+
+
+def _there(tenancy: Tenancy, path: str, name: str) -> str | None:
+    """Return the value of a path parameter under which there is something."""
+    if name == "workspace":
+        return "acme"
+    if name == "number":
+        return "1"
+    before = re.search(rf"([^/]+)/\{{{name}\}}", path)
+    found = {
+        "agents": tenancy.agent.name,
+        "providers": tenancy.provider.name,
+        "models": tenancy.model.name,
+        "tools": tenancy.tool.name,
+        "routes": str(tenancy.route.pk),
+        "sessions": str(tenancy.session.pk),
+        "runs": str(tenancy.run.pk),
+        "tool-calls": str(tenancy.call.pk),
+    }
+    return found.get(before[1]) if before else None
+
+
+def _operations() -> list[Any]:
+    schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", get_wsgi_application())
+    return [result.ok() for result in schema.get_all_operations()]
+
+
+class _Undone(Exception):  # noqa: N818 - not an error: ends the savepoint of one example
+    """Takes back what an example has done, so that the next one finds everything there."""
+
+
+@pytest.mark.timeout(600)
+def test_every_operation_answers_as_documented(
+    tenancy: Tenancy, headers: dict[str, str]
+) -> None:
+    failures, tried = [], 0
+    for operation in _operations():
+        if _STREAM.search(operation.path):
+            continue
+        failures += _failures(operation, tenancy, headers)
+        tried += 1
+
+    assert failures == []
+    assert tried > 60
+
+
+def _failures(operation: Any, tenancy: Tenancy, headers: dict[str, str]) -> list[str]:
+    @hypothesis.given(case=operation.as_strategy(), is_there=hypothesis.strategies.booleans())
+    @hypothesis.settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(hypothesis.HealthCheck),
+        phases=[hypothesis.Phase.generate],
+    )
+    def example(case: Any, is_there: bool) -> None:
+        if is_there or "workspace" in (case.path_parameters or {}):
+            for name in case.path_parameters or {}:
+                known = _there(tenancy, operation.path, name)
+                if known is not None and (is_there or name == "workspace"):
+                    case.path_parameters[name] = known
+        if isinstance(case.body, dict):
+            case.body.pop("wait", None)  # nothing would end the runs
+        try:
+            with transaction.atomic():
+                case.call_and_validate(headers=headers, checks=_CHECKS)
+                raise _Undone
+        except _Undone:
+            permission_cache.clear()
+            clear_credentials()
+
+    try:
+        example()
+    except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - each is told at the end
+        return [f"{operation.label}: {_told(error)}"]
+    return []
+
+
+def _told(error: BaseException) -> str:
+    parts = getattr(error, "exceptions", None)
+    if parts:
+        return " | ".join(_told(part) for part in parts)
+    return f"{type(error).__name__}: {str(error)[:700]}"
