@@ -30,7 +30,7 @@ class Site:
 
     def __init__(self) -> None:
         self._sockets = URLRouter(websocket_urlpatterns)
-        self._lane = InvokeLane()
+        self.lane = InvokeLane()
         self._embedded = Embedded()
         self._django = Admission(_django, slots=settings.REQUEST_SLOTS)
 
@@ -39,8 +39,8 @@ class Site:
             await self._sockets(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
-        elif self._lane.takes(scope):
-            await self._lane(scope, receive, send)
+        elif self.lane.takes(scope):
+            await self.lane(scope, receive, send)
         else:
             await self._django(scope, receive, send)
 
@@ -56,7 +56,7 @@ class Site:
                 await send({"type": "lifespan.startup.complete"})
             else:
                 await live.stop()
-                await self._lane.aclose()
+                await self.lane.aclose()
                 await asyncio.to_thread(self._embedded.stop)
                 await asyncio.to_thread(live.close)
                 await send({"type": "lifespan.shutdown.complete"})

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeAlias
 from uuid import UUID
 
 from agents.journal.records import (
@@ -105,6 +105,22 @@ class _LoopItem:
         return self._outcome
 
 
+class CallbackItem:
+    """A queued contribution of code that goes on in a callback on its loop."""
+
+    __slots__ = ("contribution", "loop", "resolve")
+
+    def __init__(
+        self,
+        contribution: Contribution,
+        loop: asyncio.AbstractEventLoop,
+        resolve: Callable[[Outcome | Exception], None],
+    ) -> None:
+        self.contribution = contribution
+        self.loop = loop
+        self.resolve = resolve
+
+
 @dataclass(slots=True)
 class Statistics:
     """Counts since the start, for metrics and benches."""
@@ -119,6 +135,9 @@ class _Renewal:
     worker_id: UUID
     until: datetime
     future: "Future[list[Lease]]" = field(default_factory=Future)
+
+
+_AnyItem: TypeAlias = _Item | _LoopItem | CallbackItem
 
 
 class Journal:
@@ -137,7 +156,7 @@ class Journal:
         self._writer = writer
         self._on_commit = on_commit
         self._max_queued = max_queued
-        self._queue: deque[_Item | _LoopItem] = deque()
+        self._queue: deque[_AnyItem] = deque()
         self._renewals: deque[_Renewal] = deque()
         self._wake = threading.Condition()
         self._closing = False
@@ -157,15 +176,20 @@ class Journal:
             UnavailableError: The queue is full or the journal is closed.
         """
         item = _Item(contribution)
-        self._put(item)
+        self.put(item)
         return item.future
 
     async def _submitted(self, contribution: Contribution) -> Outcome:
         item = _LoopItem(contribution, asyncio.get_running_loop())
-        self._put(item)
+        self.put(item)
         return await item.wait()
 
-    def _put(self, item: "_Item | _LoopItem") -> None:
+    def put(self, item: "_AnyItem") -> None:
+        """Queue an item; its `resolve` is called after its commit.
+
+        Raises:
+            UnavailableError: The queue is full or the journal is closed.
+        """
         with self._wake:
             if self._closing:
                 raise UnavailableError("This process is stopping.", remedy="Send it again.")
@@ -230,10 +254,10 @@ class Journal:
             if batch:
                 self._flush(batch)
 
-    def _take(self) -> list[_Item | _LoopItem]:
+    def _take(self) -> list[_AnyItem]:
         """Take the next batch, leaving entries whose run is in it under another fence."""
-        batch: list[_Item | _LoopItem] = []
-        later: list[_Item | _LoopItem] = []
+        batch: list[_AnyItem] = []
+        later: list[_AnyItem] = []
         fences: dict[UUID, int] = {}
         while self._queue and len(batch) < MAX_BATCH:
             item = self._queue.popleft()
@@ -255,7 +279,7 @@ class Journal:
             logger.exception("lease_renewal_failed")
             renewal.future.set_exception(error)
 
-    def _flush(self, items: list[_Item | _LoopItem]) -> None:
+    def _flush(self, items: list[_AnyItem]) -> None:
         reach("journal.before_write")
         try:
             outcomes = self._writer.write([item.contribution for item in items])
@@ -273,7 +297,7 @@ class Journal:
         self._announce(zip((item.contribution for item in items), outcomes, strict=True))
         _resolve(zip(items, outcomes, strict=True))
 
-    def _split(self, items: list[_Item | _LoopItem], error: Exception) -> None:
+    def _split(self, items: list[_AnyItem], error: Exception) -> None:
         if len(items) == 1:
             logger.error("journal_entry_refused", exc_info=error)
             _resolve([(items[0], error)])
@@ -310,14 +334,14 @@ class Journal:
             logger.exception("announcement_failed")
 
 
-def _resolve(pairs: "Iterable[tuple[_Item | _LoopItem, Outcome | Exception]]") -> None:
+def _resolve(pairs: "Iterable[tuple[_AnyItem, Outcome | Exception]]") -> None:
     """Hand outcomes back: each loop is called once, however many of its items there are."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_LoopItem, Outcome | Exception]]] = {}
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_AnyItem, Outcome | Exception]]] = {}
     for item, outcome in pairs:
-        if isinstance(item, _LoopItem):
-            by_loop.setdefault(item.loop, []).append((item, outcome))
-        else:
+        if isinstance(item, _Item):
             item.resolve(outcome)
+        else:
+            by_loop.setdefault(item.loop, []).append((item, outcome))
     for loop, resolved in by_loop.items():
         try:
             loop.call_soon_threadsafe(_resolve_here, resolved)
@@ -326,6 +350,6 @@ def _resolve(pairs: "Iterable[tuple[_Item | _LoopItem, Outcome | Exception]]") -
             logger.warning("journal_loop_closed", extra={"items": len(resolved)})
 
 
-def _resolve_here(resolved: "list[tuple[_LoopItem, Outcome | Exception]]") -> None:
+def _resolve_here(resolved: "list[tuple[_AnyItem, Outcome | Exception]]") -> None:
     for item, outcome in resolved:
         item.resolve(outcome)

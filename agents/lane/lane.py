@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
 
-import msgspec
 from django.conf import settings
 
 from agents.contracts import RunKind
@@ -108,13 +107,13 @@ class InvokeLane:
             await _send_problem(send, error, scope["path"])
 
     async def _invoke(self, scope: Scope, receive: Receive, send: Send) -> None:
-        match = _PATH.fullmatch(scope["path"])
-        if match is None:
+        parts = path_parts(scope["path"])
+        if parts is None:
             raise InvalidInputError("The path does not name a workspace and an agent.")
-        workspace, agent = match.groups()
+        workspace, agent = parts
         headers = dict(scope["headers"])
         actor = await self._actor(headers)
-        pin = self._pins.peek(workspace, agent)
+        pin = self.peek(workspace, agent)
         if pin is None:
             await self._may_see(actor, workspace)
             pin = await self._once(
@@ -192,41 +191,12 @@ class InvokeLane:
         self, actor: Actor, pin: Pin, request: InvokeRequest, key: str
     ) -> tuple[UUID, bytes]:
         """Accept a plain call: one row and one event, committed with whatever else is waiting."""
-        now, run_id = clock.now(), new_id()
-        text = redact_text(request.input)
-        row = RunRow(
-            id=run_id,
-            workspace_id=pin.workspace_id,
-            kind=RunKind.AGENT.value,
-            agent_id=pin.agent_id,
-            agent_name=pin.agent,
-            version_id=pin.version_id,
-            snapshot_id=pin.snapshot_digest,
-            root_id=run_id,
-            input=text,
-            limits=pin.limits,
-            deadline_at=pin.deadline(now),
-            requested_by_id=actor.user_id,
-            surface="api",
-            idempotency_key=key,
-            request_digest=request_digest(pin.agent, request.input, None, None, None, "")
-            if key
-            else "",
-            available_at=now,
-            created_at=now,
-            updated_at=now,
-        )
-        event = EventRow(
-            "run.created", now, {"state": "queued", "agent": pin.agent, "input": text[:2000]}
-        )
-        born = await self._opened().bear(Birth(run=row, event=event))
+        birth = self.birth(actor, pin, request, key)
+        row = birth.run
+        born = await self.journal().bear(birth)
         payload = await self._may_read(actor, pin.workspace_id)
         if born.existing_id is None:
-            if not pin.template:
-                pin.template.update(
-                    accepted_template(row, workspace=pin.workspace, version=pin.version)
-                )
-            return run_id, accepted_json(pin.template, row, payload=payload)
+            return row.id, self.accepted(actor, pin, row)[0]
         if born.existing_digest != row.request_digest:
             raise ConflictError(
                 "This Idempotency-Key was used for another request.",
@@ -286,10 +256,83 @@ class InvokeLane:
         answer = await self._read(run_id, pin.workspace, payload)
         await _send(send, 200 if has_ended else 202, answer, run_id, pin)
 
-    def _opened(self) -> Journal:
+    def peek(self, workspace: str, agent: str) -> Pin | None:
+        """Return what is remembered of an agent; has it read again when that is due."""
+        pin = self._pins.peek(workspace, agent)
+        if pin is not None and self._pins.is_due(workspace, agent):
+            self._refresh(workspace, agent)
+        return pin
+
+    def _refresh(self, workspace: str, agent: str) -> None:
+        key = ("pin", workspace, agent)
+        if key in self._asked:
+            return
+        reading = asyncio.ensure_future(
+            self._database.run(partial(self._pins.load, workspace, agent))
+        )
+        self._asked[key] = reading
+
+        def done(task: "asyncio.Future[Pin]") -> None:
+            self._asked.pop(key, None)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                # The agent may be gone: what is remembered ends by itself, with a clear answer.
+                logger.info("pin_not_refreshed", extra={"agent": agent, "error": str(error)})
+
+        reading.add_done_callback(done)
+
+    def birth(self, actor: Actor, pin: Pin, request: InvokeRequest, key: str) -> Birth:
+        """Make the row and the first event of a plain call."""
+        now, run_id = clock.now(), new_id()
+        text = redact_text(request.input)
+        row = RunRow(
+            id=run_id,
+            workspace_id=pin.workspace_id,
+            kind=RunKind.AGENT.value,
+            agent_id=pin.agent_id,
+            agent_name=pin.agent,
+            version_id=pin.version_id,
+            snapshot_id=pin.snapshot_digest,
+            root_id=run_id,
+            input=text,
+            limits=pin.limits,
+            deadline_at=pin.deadline(now),
+            requested_by_id=actor.user_id,
+            surface="api",
+            idempotency_key=key,
+            request_digest=request_digest(pin.agent, request.input, None, None, None, "")
+            if key
+            else "",
+            available_at=now,
+            created_at=now,
+            updated_at=now,
+        )
+        payload = {"state": "queued", "agent": pin.agent, "input": text[:2000]}
+        return Birth(run=row, event=EventRow("run.created", now, payload))
+
+    def accepted(self, actor: Actor, pin: Pin, row: RunRow) -> tuple[bytes, bytes]:
+        """Describe a run that was just born: body and location of the answer."""
+        if not pin.template:
+            pin.template.update(
+                accepted_template(row, workspace=pin.workspace, version=pin.version)
+            )
+        payload = permission_cache.peek(actor, Perm.RUN_PAYLOAD, pin.workspace_id) or False
+        return accepted_json(pin.template, row, payload=payload), _location(pin, row.id)
+
+    def journal(self) -> Journal:
+        """Return this process's journal for births, opening it on first use."""
         if self._journal is None:
             self._journal = make_journal(max_queued=settings.INVOKE_QUEUE)
         return self._journal
+
+
+def path_parts(path: str) -> tuple[str, str] | None:
+    """Return workspace and agent of an invoke path."""
+    match = _PATH.fullmatch(path)
+    return (match.group(1), match.group(2)) if match else None
+
+
+def _location(pin: Pin, run_id: UUID) -> bytes:
+    return f"/api/v1/workspaces/{pin.workspace}/runs/{run_id}".encode()
 
 
 def _key(headers: dict[bytes, bytes]) -> str:
@@ -340,7 +383,6 @@ def _stream_scope(scope: Scope) -> Scope:
 
 
 async def _send(send: Send, status: int, body: bytes, run_id: UUID, pin: Pin) -> None:
-    location = f"/api/v1/workspaces/{pin.workspace}/runs/{run_id}".encode()
     await send(
         {
             "type": "http.response.start",
@@ -348,7 +390,7 @@ async def _send(send: Send, status: int, body: bytes, run_id: UUID, pin: Pin) ->
             "headers": [
                 _JSON,
                 (b"content-length", str(len(body)).encode()),
-                (b"location", location),
+                (b"location", _location(pin, run_id)),
             ],
         }
     )

@@ -14,7 +14,8 @@ from core import clock
 from governance.access import workspace_missing
 from governance.selectors.workspaces import workspace_by_name
 
-FRESH_SECONDS = 1.0
+FRESH_SECONDS = 1.0  # then it is read again
+USABLE_SECONDS = 5.0  # while that is under way
 MAX_PINS = 4096
 
 
@@ -38,16 +39,21 @@ class Pin(NamedTuple):
 
 
 class Pins:
-    """Bounded, one second fresh; read on the loop, filled by the database thread."""
+    """Bounded, some seconds fresh; read on the loop, filled by the database thread."""
 
     def __init__(self) -> None:
         self._pins: dict[tuple[str, str], tuple[Pin, float]] = {}
 
     def peek(self, workspace: str, agent: str) -> Pin | None:
         found = self._pins.get((workspace, agent))
-        if found is None or clock.monotonic() - found[1] > FRESH_SECONDS:
+        if found is None or clock.monotonic() - found[1] > USABLE_SECONDS:
             return None
         return found[0]
+
+    def is_due(self, workspace: str, agent: str) -> bool:
+        """Say whether it is time to read the agent again."""
+        found = self._pins.get((workspace, agent))
+        return found is None or clock.monotonic() - found[1] > FRESH_SECONDS
 
     def load(self, workspace: str, agent: str) -> Pin:
         """Pin an agent from the database. Synchronous.

@@ -16,13 +16,14 @@ import uvicorn
 
 
 def main() -> None:
+    from agentry_site.serving import server_config
     from tests.bench.site import prepare
 
     workspace, agent = prepare("", {"tools": []})
-    from governance.contracts import SYSTEM
-    from governance.services.users import user_create
     from governance.access import actor_of_user
+    from governance.contracts import SYSTEM
     from governance.services.tokens import token_issue
+    from governance.services.users import user_create
 
     user = user_create(SYSTEM, username="bench", password="a-long-bench-pass-9", is_superuser=True)
     token = token_issue(actor_of_user(user), name="bench", workspace=workspace).secret
@@ -30,16 +31,7 @@ def main() -> None:
     listening.bind(("127.0.0.1", 0))
     listening.listen(4096)
     port = listening.getsockname()[1]
-    server = uvicorn.Server(
-        uvicorn.Config(
-            "agentry_site.asgi:application",
-            lifespan="on",
-            log_level="warning",
-            access_log=False,
-            backlog=4096,
-            timeout_keep_alive=75,
-        )
-    )
+    server = uvicorn.Server(server_config())
 
     def announce() -> None:
         while not server.started:

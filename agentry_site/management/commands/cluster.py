@@ -43,14 +43,14 @@ class Command(BaseCommand):
 
 def _commands(web: int, workers: int, port: int) -> dict[str, list[str]]:
     manage = [sys.executable, str(Path(settings.BASE_DIR) / "manage.py")]
-    server = [sys.executable, "-m", "uvicorn", "agentry_site.asgi:application"]
     commands = {
-        "web": [*server, f"--port={port}", f"--workers={web}", "--lifespan=on"],
         "beat": [
             sys.executable, "-m", "celery", "-A", "agentry_site", "beat", "--loglevel=WARNING",
             "--scheduler=agentry_site.beat.MemoryScheduler", "--pidfile=",
         ],
     }  # fmt: skip
+    for number in range(1, web + 1):
+        commands[f"web-{number}"] = [*manage, "serve", f"--port={port}", "--shared"]
     for number in range(1, workers + 1):
         name = f"worker-{number}"
         commands[name] = [*manage, "worker", f"--name={name}", "--loglevel=WARNING"]

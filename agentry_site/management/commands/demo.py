@@ -16,6 +16,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from agentry_site.demo import QUESTION, Demo, demo_prepare, demo_unfinished
+from agentry_site.serving import server_config
 
 FOLDER = Path(settings.BASE_DIR) / ".run"
 FILE = FOLDER / "demo.json"
@@ -42,16 +43,7 @@ class Command(BaseCommand):
         unfinished = demo_unfinished()
         demo = demo_prepare(url=f"http://127.0.0.1:{port}", known=FILE)
         demo.write(FILE)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                "agentry_site.asgi:application",
-                host="127.0.0.1",
-                port=port,
-                lifespan="on",
-                log_level="warning",
-                ws_per_message_deflate=False,
-            )
-        )
+        server = uvicorn.Server(server_config(host="127.0.0.1", port=port))
         show = _Show(demo, server, unfinished=str(unfinished or ""), stops=options["once"])
         show.start()
         server.run()
@@ -77,9 +69,7 @@ class Command(BaseCommand):
 class _Show(threading.Thread):
     """Waits for the server, then runs the command line as a person would."""
 
-    def __init__(
-        self, demo: Demo, server: uvicorn.Server, *, unfinished: str, stops: bool
-    ) -> None:
+    def __init__(self, demo: Demo, server: uvicorn.Server, *, unfinished: str, stops: bool) -> None:
         super().__init__(name="demo", daemon=True)
         self._demo = demo
         self._server = server
@@ -100,7 +90,9 @@ class _Show(threading.Thread):
         else:
             command = ["run", "--agent", "guide", QUESTION]
         self.status = subprocess.run(  # noqa: S603  # our own command line
-            [str(Path(sys.executable).with_name("agentry")), *command], env=self._environment(), check=False
+            [str(Path(sys.executable).with_name("agentry")), *command],
+            env=self._environment(),
+            check=False,
         ).returncode
         if self._stops:
             self._server.should_exit = True
@@ -108,8 +100,12 @@ class _Show(threading.Thread):
         self._say("")
         self._say(f"Console   {self._demo.url}/admin/")
         self._say(f"Sign in   {self._demo.username} / {self._demo.password}")
-        self._say(f"API       {self._demo.url}/api/v1/   (token in {FILE.relative_to(FOLDER.parent)})")
-        self._say("Press Ctrl-C to stop. Try kill -9 in the middle of a run, then `make demo` again.")
+        self._say(
+            f"API       {self._demo.url}/api/v1/   (token in {FILE.relative_to(FOLDER.parent)})"
+        )
+        self._say(
+            "Press Ctrl-C to stop. Try kill -9 in the middle of a run, then `make demo` again."
+        )
 
     def _environment(self) -> dict[str, str]:
         foreign = {"DJANGO_SETTINGS_MODULE", "AGENTRY_ENGINE", "AGENTRY_DATA_DIR"}
