@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
 
 import msgspec
+from django.conf import settings
 from django.db import connection
 
 from agents.contracts import Message as HistoryMessage
@@ -28,7 +29,12 @@ def claim(*, worker_id: UUID, count: int, lease_seconds: float) -> list[RunConte
     Safe against any number of claimers: PostgreSQL skips rows another one is taking, SQLite has
     one writer. The fence grows with every claim, so an earlier owner's writes are refused.
     """
-    runs = take(worker_id=worker_id, count=count, lease_seconds=lease_seconds)
+    runs = take(
+        worker_id=worker_id,
+        count=count,
+        lease_seconds=lease_seconds,
+        max_crashes=settings.MAX_CRASHES,
+    )
     reach("run.after_claim")
     return _loaded(runs)
 

@@ -225,7 +225,12 @@ class RunDriver:
         output: str | None = None,
         draft: Draft | None = None,
     ) -> None:
-        draft = draft or self._draft()
+        if draft is None:
+            is_ahead = bool(self._unwritten)
+            draft = self._draft()
+            if is_ahead:
+                # What is written without a checkpoint would be decided, and written, once more.
+                draft.checkpoint(self._state)
         await self._commit(
             draft.entry(
                 target=target,

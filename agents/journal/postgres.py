@@ -37,7 +37,9 @@ T = TypeVar("T")
 
 _encoder = msgspec.json.Encoder(decimal_format="string", uuid_format="canonical")
 _EVENT = {"run_id": "uuid", "o": "int", "kind": "text", "at": "timestamptz", "payload": "jsonb"}
-_HEAD = {"id": "uuid", "fence": "bigint", "n": "int", "commit_id": "uuid"}
+_HEAD = {
+    "id": "uuid", "fence": "bigint", "n": "int", "commit_id": "uuid", "advances": "boolean",
+}  # fmt: skip
 _RETRIED = (errors.DeadlockDetected, errors.SerializationFailure)
 
 
@@ -212,6 +214,7 @@ def _parameters(entries: Sequence[Entry], commit_id: UUID) -> tuple[dict[str, st
             "fence": entry.fence,
             "n": before + len(entry.events),
             "commit_id": commit_id,
+            "advances": bool(entry.checkpoints) or bool(known and known["advances"]),
         }
         if known and row["output"] is None:
             row["output"] = known["output"]
@@ -252,6 +255,7 @@ def _statement(present: frozenset[str]) -> str:
         f"fenced AS (UPDATE {sql.RUN} t SET {progress},"
         " lease_until = CASE WHEN r.state = 'running' THEN t.lease_until END,"
         " worker_id = CASE WHEN r.state = 'running' THEN t.worker_id END,"
+        " crashes = CASE WHEN r.advances THEN 0 ELSE t.crashes END,"
         " available_at = CASE WHEN r.state = 'queued' THEN clock_timestamp()"
         " ELSE t.available_at END,"
         " commit_id = r.commit_id, head_sequence = t.head_sequence + r.n,"

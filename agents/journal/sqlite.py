@@ -133,6 +133,7 @@ _FENCED = (
     f"UPDATE {sql.RUN} SET {_PROGRESS_SET},"
     " lease_until = CASE WHEN ? = 'running' THEN lease_until END,"
     " worker_id = CASE WHEN ? = 'running' THEN worker_id END,"
+    " crashes = CASE WHEN ? THEN 0 ELSE crashes END,"
     " available_at = CASE WHEN ? = 'queued' THEN ? ELSE available_at END,"
     " commit_id = ?, head_sequence = head_sequence + ?, updated_at = ?"
     " WHERE id = ? AND fence = ? AND state = 'running' RETURNING head_sequence, control"
@@ -200,8 +201,8 @@ def _fence(
     row = connection.execute(
         _FENCED,
         (
-            *progress, state, state, state, now, commit_id, len(entry.events), now,
-            entry.run_id.hex, entry.fence,
+            *progress, state, state, bool(entry.checkpoints), state, now, commit_id,
+            len(entry.events), now, entry.run_id.hex, entry.fence,
         ),
     ).fetchone()  # fmt: skip
     if row is None:

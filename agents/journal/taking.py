@@ -52,6 +52,7 @@ _TAKE = (
     " lease_until = %(until)s, started_at = COALESCE(started_at, %(now)s), updated_at = %(now)s,"
     " head_sequence = head_sequence + 1"
     f" WHERE id IN (SELECT id FROM {sql.RUN} WHERE state = 'queued' AND available_at <= %(now)s"
+    " AND crashes >= %(least)s AND crashes < %(most)s"
     " ORDER BY priority DESC, available_at LIMIT %(count)s{locking}) AND state = 'queued'"
     f" RETURNING {', '.join(COLUMNS)}"
 )
@@ -69,19 +70,51 @@ _EVENTS_SQLITE = (
     " VALUES (%s, %s, %s, 0, 'run.claimed', %s, %s)"
 )
 
+_ANY_CRASHES = 32_768
+_QUEUED_SUSPECT = f"SELECT 1 FROM {sql.RUN} WHERE state = 'queued' AND crashes >= %(least)s LIMIT 1"
+_OWN_SUSPECT = (
+    f"SELECT 1 FROM {sql.RUN} WHERE state = 'running' AND crashes >= %(least)s"
+    " AND worker_id = %(worker)s LIMIT 1"
+)
 
-def take(*, worker_id: UUID, count: int, lease_seconds: float) -> list[Taken]:
+
+def take(*, worker_id: UUID, count: int, lease_seconds: float, max_crashes: int) -> list[Taken]:
     """Take up to `count` queued runs, best first; their fences grow by one.
+
+    A run that one more crash would park is a suspect. A worker drives at most one, so that the
+    run which kills its workers takes nobody's last chance but its own; its neighbours leave their
+    crashes behind with their next checkpoint. Suspects come after all others.
 
     Safe against any number of claimers: PostgreSQL skips rows that another one is taking, SQLite
     has one writer.
     """
+    suspicious = max(max_crashes - 1, 1)
+    taken = _take(worker_id, count, lease_seconds, least=0, most=suspicious)
+    if len(taken) < count and _may_take_suspect(worker_id, suspicious):
+        taken += _take(worker_id, 1, lease_seconds, least=suspicious, most=_ANY_CRASHES)
+    return taken
+
+
+def _may_take_suspect(worker_id: UUID, suspicious: int) -> bool:
+    worker = worker_id if connection.vendor == "postgresql" else worker_id.hex
+    with connection.cursor() as cursor:
+        cursor.execute(_QUEUED_SUSPECT, {"least": suspicious})
+        if cursor.fetchone() is None:
+            return False
+        cursor.execute(_OWN_SUSPECT, {"least": suspicious, "worker": worker})
+        return cursor.fetchone() is None
+
+
+def _take(
+    worker_id: UUID, count: int, lease_seconds: float, *, least: int, most: int
+) -> list[Taken]:
     now = clock.now()
     until = now + timedelta(seconds=lease_seconds)
+    bounds = {"count": count, "least": least, "most": most}
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute(
-                _TAKE_POSTGRES, {"worker": worker_id, "until": until, "now": now, "count": count}
+                _TAKE_POSTGRES, {"worker": worker_id, "until": until, "now": now, **bounds}
             )
             return [_taken(row) for row in cursor.fetchall()]
     stored = _sqlite_time(now)
@@ -92,7 +125,7 @@ def take(*, worker_id: UUID, count: int, lease_seconds: float) -> list[Taken]:
                 "worker": worker_id.hex,
                 "until": _sqlite_time(until),
                 "now": stored,
-                "count": count,
+                **bounds,
             },
         )
         taken = [_taken_sqlite(row) for row in cursor.fetchall()]
