@@ -55,7 +55,10 @@ def _answer(out: TextIO, answer: dict[str, Any]) -> None:
 
 
 def _call(request: dict[str, Any]) -> dict[str, Any]:
+    from django.db import close_old_connections
+
     module, _, name = request["call"].partition(":")
+    close_old_connections()
     try:
         function = getattr(importlib.import_module(module), name)
         return {"result": function(**request.get("with", {}))}
@@ -82,6 +85,7 @@ def _fork(request: dict[str, Any]) -> int:
         os.environ.update(request.get("env", {}))
         from django.core.management import execute_from_command_line
 
+        _settle()
         execute_from_command_line(["manage.py", *request["fork"]])
         status = 0
     except SystemExit as end:
@@ -90,6 +94,18 @@ def _fork(request: dict[str, Any]) -> int:
         traceback.print_exc()
     finally:
         os._exit(status)
+
+
+def _settle() -> None:
+    """Read the worker's settings again: the child's environment is not the nursery's."""
+    from django.conf import settings
+
+    from core.env import Environment
+
+    values = Environment.of_process()
+    settings.WORKER_CAPACITY = values.integer("AGENTRY_WORKER_CAPACITY")
+    settings.MAX_CRASHES = values.integer("AGENTRY_MAX_CRASHES")
+    settings.LEASE_SECONDS = values.number("AGENTRY_LEASE_SECONDS")
 
 
 if __name__ == "__main__":

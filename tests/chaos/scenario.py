@@ -42,7 +42,7 @@ branches:
     steps:
       - text: thinking
         delay_ms: 400
-        repeat: 5
+        repeat: 16
         tool_calls:
           - {name: charge, arguments: {label: "charge-${step}"}}
       - text: finished
