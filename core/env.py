@@ -7,7 +7,7 @@ file that holds the value, for secrets mounted into a container.
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -169,6 +169,13 @@ VARIABLES: tuple[Variable, ...] = (
         "Most PostgreSQL connections of one process.",
     ),
     _v(
+        "Worker",
+        "DEMO_ONCE",
+        "bool",
+        "",
+        "`make demo` stops after its run, with the run's exit status.",
+    ),
+    _v(
         "Limits",
         "AGENTRY_INVOKE_QUEUE",
         "int",
@@ -215,6 +222,14 @@ FOREIGN = frozenset(
         "AGENTRY_WORKSPACE",
     }
 )
+
+
+def environment_of_child(
+    *, without: Collection[str] = (), changes: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return this process's environment for a process it starts, with a few differences."""
+    kept = {name: value for name, value in os.environ.items() if name not in without}
+    return kept | dict(changes or {})
 
 
 class Environment:

@@ -13,11 +13,9 @@ from tests.architecture.source import APPS
 
 # Written reasons. An entry whose model has the thing after all, or is gone, fails.
 WITHOUT_ADMIN: dict[str, str] = {
-    "agents.RunSnapshot": "shown on the page of each run that shares it",
     "governance.IdempotencyRecord": "an answer kept for a day to be given again; nothing to decide",
     "governance.WorkspaceGroupPermission": "derived from roles; the membership is what is edited",
     "governance.WorkspaceUserPermission": "derived from roles; the membership is what is edited",
-    "observability.Blob": "content under its digest; read through what refers to it",
 }
 WITHOUT_REST: dict[str, str] = {
     "agents.RunSnapshot": "its content is part of the run's representation",
@@ -25,6 +23,7 @@ WITHOUT_REST: dict[str, str] = {
     "governance.WorkspaceGroupPermission": "derived from roles; the membership is what is edited",
     "governance.WorkspaceUserPermission": "derived from roles; the membership is what is edited",
     "observability.Blob": "content under its digest; read through what refers to it",
+    "observability.TraceEvent": "pages and streams of a run's events, read by a selector",
 }
 
 WITHOUT_FACTORY: dict[str, str] = {

@@ -1,6 +1,5 @@
 """`manage.py cluster`: the cluster topology on one machine, as real processes."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -13,6 +12,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+
+from core.env import environment_of_child
 
 STOP_SECONDS = 40.0
 RESTART_SECONDS = 1.0
@@ -69,7 +70,7 @@ class Keeper:
         """Start everything and return after a signal, when every child has ended."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._stop)
-        environment = os.environ | {"AGENTRY_ENGINE": "off"}
+        environment = environment_of_child(changes={"AGENTRY_ENGINE": "off"})
         try:
             while not self._is_stopping:
                 for name, command in self._commands.items():

@@ -17,6 +17,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from agentry_site.demo import QUESTION, Demo, demo_prepare, demo_unfinished
 from agentry_site.serving import server_config
+from core.env import environment_of_child
 
 FOLDER = Path(settings.BASE_DIR) / ".run"
 FILE = FOLDER / "demo.json"
@@ -31,7 +32,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--once",
             action="store_true",
-            default=os.environ.get("DEMO_ONCE", "") not in {"", "0"},
+            default=settings.DEMO_ONCE,
             help="Stop after the run, with its exit status (also: DEMO_ONCE=1).",
         )
 
@@ -55,12 +56,9 @@ class Command(BaseCommand):
 
     def _restart_embedded(self) -> None:
         """Begin again with the settings of one process: no services, a folder of the demo's own."""
-        environment = {
-            name: value
-            for name, value in os.environ.items()
-            if name not in {"DATABASE_URL", "REDIS_URL"}
-        }
-        environment["AGENTRY_ENGINE"] = "embedded"
+        environment = environment_of_child(
+            without={"DATABASE_URL", "REDIS_URL"}, changes={"AGENTRY_ENGINE": "embedded"}
+        )
         environment.setdefault("AGENTRY_DATA_DIR", str(FOLDER / "demo"))
         environment.setdefault("AGENTRY_LOG_LEVEL", "WARNING")
         os.execve(sys.executable, [sys.executable, *sys.argv], environment)  # noqa: S606
@@ -108,13 +106,14 @@ class _Show(threading.Thread):
         )
 
     def _environment(self) -> dict[str, str]:
-        foreign = {"DJANGO_SETTINGS_MODULE", "AGENTRY_ENGINE", "AGENTRY_DATA_DIR"}
-        environment = {name: value for name, value in os.environ.items() if name not in foreign}
-        return environment | {
-            "AGENTRY_URL": self._demo.url,
-            "AGENTRY_TOKEN": self._demo.token,
-            "AGENTRY_WORKSPACE": self._demo.workspace,
-        }
+        return environment_of_child(
+            without={"DJANGO_SETTINGS_MODULE", "AGENTRY_ENGINE", "AGENTRY_DATA_DIR"},
+            changes={
+                "AGENTRY_URL": self._demo.url,
+                "AGENTRY_TOKEN": self._demo.token,
+                "AGENTRY_WORKSPACE": self._demo.workspace,
+            },
+        )
 
     @staticmethod
     def _say(line: str) -> None:
