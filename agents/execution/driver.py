@@ -115,8 +115,9 @@ class RunDriver:
             self.stop(Stop.PAUSE)
 
     async def drive(self) -> None:
-        deadline = self._arm_deadline()
+        deadline: asyncio.TimerHandle | None = None
         try:
+            deadline = self._arm_deadline()
             self.obey(self._context.control)
             await self._drive()
         except LeaseLostError:

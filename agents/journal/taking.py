@@ -4,7 +4,7 @@ It is the first move an owner makes, and every later one of its writes names the
 here. It runs on the site's own connection, because nothing else waits for its commit.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -160,8 +160,11 @@ def _taken_sqlite(row: tuple[Any, ...]) -> Taken:
     for name in _UUIDS:
         if values[name] is not None:
             values[name] = UUID(values[name])
-    if isinstance(values["deadline_at"], str):
-        values["deadline_at"] = datetime.fromisoformat(values["deadline_at"] + "+00:00")
+    deadline = values["deadline_at"]
+    if isinstance(deadline, str):
+        deadline = datetime.fromisoformat(deadline)
+    if deadline is not None:  # Django's converter makes naive times of what is stored in UTC
+        values["deadline_at"] = deadline.replace(tzinfo=UTC)
     return Taken(**values)
 
 
