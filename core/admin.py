@@ -88,7 +88,7 @@ def count(number: int) -> str:
 
 def money(usd: Decimal, *, is_partial: bool = False) -> SafeString | str:
     """Return dollars; a floor, where some prices are unknown, is marked and says so."""
-    digits = 2 if usd >= 1 else 4
+    digits = 2 if usd >= 1 or not usd else 4
     text = f"${usd:.{digits}f}"
     if not is_partial:
         return text
@@ -101,8 +101,21 @@ def short_id(identifier: object) -> SafeString:
     return format_html('<code class="id" title="{}">{}</code>', text, text[-8:])
 
 
-def pretty_json(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+def pretty_json(value: Any, *, width: int = 76, indent: str = "") -> str:
+    """Return JSON that opens a list or an object only where it does not fit its line."""
+    line = json.dumps(value, ensure_ascii=False, default=str)
+    if len(indent) + len(line) <= width or not isinstance(value, dict | list):
+        return line
+    inner = indent + "  "
+    if isinstance(value, list):
+        items = [inner + pretty_json(item, width=width, indent=inner) for item in value]
+        return "[\n" + ",\n".join(items) + f"\n{indent}]"
+    members = [
+        f"{inner}{json.dumps(str(name), ensure_ascii=False)}: "
+        + pretty_json(item, width=width, indent=inner)
+        for name, item in value.items()
+    ]
+    return "{\n" + ",\n".join(members) + f"\n{indent}}}"
 
 
 def json_block(value: Any) -> SafeString:

@@ -33,13 +33,21 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Argument:
+    """One argument: a text as it is, anything else as JSON."""
+
+    name: str
+    value: Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One entry of the effect ledger, or a call of a history this run only refers to."""
 
     key: str
     tool: str
     state: SafeString
-    arguments: Text
+    arguments: tuple[Argument, ...]
     url: str = ""
     effect: str = ""
     attempt: int = 0
@@ -139,16 +147,15 @@ def _asked_call(
 ) -> Call:
     if row is not None:
         return _ledger_call(row, key=key)
-    given = part.get("arguments")
-    arguments = part.get("raw_arguments", "") if given is None else pretty_json(given)
+    arguments = _arguments(part.get("arguments"), part.get("raw_arguments", ""))
     if response is None:
-        return Call(key=key, tool=part["name"], state=pill("planned"), arguments=folded(arguments))
+        return Call(key=key, tool=part["name"], state=pill("planned"), arguments=arguments)
     is_error = bool(response.get("is_error"))
     return Call(
         key=key,
         tool=part["name"],
         state=pill("failed" if is_error else "committed"),
-        arguments=folded(arguments),
+        arguments=arguments,
         result=folded(response.get("result", "")),
         is_error=is_error,
     )
@@ -162,7 +169,7 @@ def _ledger_call(row: Any, *, key: str = "") -> Call:
         key=key or f"ledger-{row.position}-{row.index}",
         tool=row.tool,
         state=pill(row.state),
-        arguments=folded("" if row.arguments is None else pretty_json(row.arguments)),
+        arguments=_arguments(row.arguments),
         url=reverse("admin:plugins_toolcall_change", args=[row.pk]),
         effect=row.effect,
         attempt=row.attempt,
@@ -173,3 +180,23 @@ def _ledger_call(row: Any, *, key: str = "") -> Call:
         reason=row.reason,
         is_in_doubt=row.state == CallState.IN_DOUBT.value,
     )
+
+
+def _arguments(given: Any, raw: str = "") -> tuple[Argument, ...]:
+    if isinstance(given, dict):
+        return tuple(
+            Argument(
+                name=name, value=folded(value if isinstance(value, str) else pretty_json(value))
+            )
+            for name, value in given.items()
+        )
+    return (Argument(name="not JSON", value=folded(raw)),) if raw else ()
+
+
+def last_text(turns: Sequence[Turn]) -> str:
+    """Return the last thing the agent said, whole."""
+    for turn in reversed(turns):
+        if turn.role == "assistant":
+            texts = [part.text for part in turn.parts if part.text]
+            return (texts[-1].whole or texts[-1].head) if texts else ""
+    return ""

@@ -31,6 +31,9 @@ class SpecField(forms.CharField):
 
     widget = forms.Textarea(attrs={"class": "code", "spellcheck": "false", "rows": 24})
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(strip=False, **options)
+
     def to_python(self, value: Any) -> Any:
         text = super().to_python(value)
         try:

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from agents.admin.conversation import Call, Text, Turn, calls_of, folded, turns_of
+from agents.admin.conversation import Call, Text, Turn, calls_of, folded, last_text, turns_of
 from agents.admin.deeds import Deed, deeds_for
 from agents.admin.timeline import Moment, moments_of
 from agents.models import Run, Worker
@@ -56,6 +56,7 @@ class RunPage:
     is_readable: bool
     deeds: tuple[Deed, ...]
     why: Why
+    why_title: str
     facts: tuple[tuple[str, SafeString | str], ...]
     output: Text | None
     turns: tuple[Turn, ...]
@@ -94,8 +95,9 @@ def run_page(run: Run, actor: Actor, *, show_all: bool = False) -> RunPage:
         is_readable=is_readable,
         deeds=deeds_for(run, actor),
         why=why(run),
+        why_title=_why_title(run),
         facts=_facts(run),
-        output=folded(run.output) if is_readable and run.output else None,
+        output=_output(run, turns) if is_readable else None,
         turns=turns,
         earlier=earlier,
         calls=calls_of(ledger),
@@ -105,6 +107,18 @@ def run_page(run: Run, actor: Actor, *, show_all: bool = False) -> RunPage:
         may_fork=may_fork,
         history_url=reverse("admin:agents_run_history", args=[run.pk]),
     )
+
+
+def _output(run: Run, turns: Sequence[Turn]) -> Text | None:
+    """Return the result, unless it is what the agent has just said."""
+    is_said = run.output.strip() == last_text(turns).strip()
+    return None if is_said or not run.output else folded(run.output)
+
+
+def _why_title(run: Run) -> str:
+    if run.state in LIVE:
+        return f"Why it is {run.state}"
+    return "How it ended"
 
 
 def _state_label(run: Run) -> str:

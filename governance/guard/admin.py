@@ -21,6 +21,7 @@ from core.errors import DomainError, NotAuthenticatedError
 from governance import access
 from governance.contracts import Actor, Perm
 from governance.guard.authentication import actor_of
+from governance.guard.history import changes_of
 from governance.models import User, Workspace
 from governance.selectors.users import user_list
 from governance.services.activity import recorded_as
@@ -198,6 +199,16 @@ class GuardedAdmin(_ModelAdmin):
         return self._with_errors_shown(
             request,
             lambda: super(GuardedAdmin, self).delete_view(request, object_id, extra_context),
+        )
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show recorded activity with its field differences instead of Django's own log."""
+        row = self.get_object(request, object_id)
+        changes = [] if row is None else changes_of(self.actor(request), row)
+        return super().history_view(
+            request, object_id, {"changes": changes, **(extra_context or {})}
         )
 
     def changelist_view(

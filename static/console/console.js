@@ -122,8 +122,17 @@ function labelCells() {
   }
 }
 
+// Where filters stand above the list, only those in use stay open.
+function closeFilters() {
+  if (!matchMedia("(max-width: 1100px)").matches) return;
+  for (const filter of document.querySelectorAll("#changelist-filter details")) {
+    filter.open = !filter.querySelector("li:first-child.selected");
+  }
+}
+
 document.addEventListener("click", onClick);
 document.addEventListener("keydown", onKey);
 showTheme();
 labelCells();
+closeFilters();
 keepMoments();

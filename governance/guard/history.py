@@ -1,0 +1,65 @@
+"""What changed in one row, field by field, for whoever may see activity where the row is."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from auditlog.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Model
+
+from governance.contracts import Actor
+from governance.selectors.activity import activity_list
+
+SHOWN: Final = 100
+_VERBS: Final = {
+    LogEntry.Action.CREATE: "created",
+    LogEntry.Action.UPDATE: "changed",
+    LogEntry.Action.DELETE: "deleted",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldChange:
+    name: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    by: str
+    verb: str
+    at: datetime
+    fields: tuple[FieldChange, ...]
+
+
+def changes_of(actor: Actor, row: Model) -> list[Change]:
+    """Return the newest changes of a row, newest first."""
+    kind = ContentType.objects.get_for_model(row, for_concrete_model=False)
+    entries = activity_list(actor).filter(content_type=kind, object_pk=str(row.pk))
+    return [_change(entry) for entry in entries[:SHOWN]]
+
+
+def _change(entry: LogEntry) -> Change:
+    data = entry.additional_data or {}
+    by = data.get("by") or (entry.actor.get_username() if entry.actor else "")
+    fields = entry.changes_dict if entry.action == LogEntry.Action.UPDATE else {}
+    return Change(
+        by=by,
+        verb=_VERBS.get(entry.action, "touched"),
+        at=entry.timestamp,
+        fields=tuple(_field(name, value) for name, value in fields.items()),
+    )
+
+
+def _field(name: str, value: object) -> FieldChange:
+    if isinstance(value, dict):  # relations: what was done, and to which rows
+        done = f"{value.get('operation', '')} {', '.join(map(str, value.get('objects', ())))}"
+        return FieldChange(name=name, before="", after=done.strip())
+    before, after = value if isinstance(value, list | tuple) and len(value) == 2 else ("", value)
+    return FieldChange(name=name, before=_text(before), after=_text(after))
+
+
+def _text(value: object) -> str:
+    return "" if value in {None, "None"} else str(value)

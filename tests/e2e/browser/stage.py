@@ -1,0 +1,234 @@
+"""A running console with a team, people and work in it: one process, SQLite, the engine inside.
+
+    python -m tests.e2e.browser.stage      # serves until it is ended; prints {"port": …} when ready
+
+Browser tests and the pictures of the documentation share it. Everything but one call in doubt came
+about the way it does in real life; that call needs a worker to die at the right moment, so its row
+is written by hand.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[3]
+PASSWORD = "correct horse battery staple"
+WORKSPACE = "acme"
+SETTLE_SECONDS = 30.0
+START_SECONDS = 60.0
+
+NOTES = "Write the release notes for 2.4 from the merged changes, breaking ones first."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Where the site is, and the runs that were played on it by what they show."""
+
+    url: str
+    token: str
+    runs: dict[str, str]
+    rows: dict[str, str]
+    process: "subprocess.Popen[str]"
+
+
+@contextmanager
+def staged(folder: Path) -> Iterator[Stage]:
+    """Serve the stage from `folder` while the block runs."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("AGENTRY_") and name not in {"DATABASE_URL", "REDIS_URL"}
+    }
+    environment = inherited | {
+        "AGENTRY_DATA_DIR": str(folder),
+        "AGENTRY_ENGINE": "embedded",
+        "AGENTRY_LOG_LEVEL": "WARNING",
+        "DJANGO_SETTINGS_MODULE": "agentry_site.settings.base",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.e2e.browser.stage"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"The stage ended at its start with {process.wait()}.")
+        yield Stage(process=process, **json.loads(line))
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+# --- the process --------------------------------------------------------------------------------
+
+
+def main() -> None:
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    token = _people_and_team()
+
+    import uvicorn
+
+    server = uvicorn.Server(
+        uvicorn.Config(
+            "agentry_site.asgi:application",
+            lifespan="on",
+            log_level="warning",
+            ws="websockets-sansio",
+        )
+    )
+    import threading
+
+    def play() -> None:
+        while not server.started:
+            time.sleep(0.02)
+        runs, rows = _play()
+        document = {"url": f"http://127.0.0.1:{port}", "token": token, "runs": runs, "rows": rows}
+        sys.stdout.write(json.dumps(document) + "\n")
+        sys.stdout.flush()
+
+    threading.Thread(target=play, name="play", daemon=True).start()
+    server.run(sockets=[listener])
+
+
+def _people_and_team() -> str:
+    """Make a superuser, an operator and a viewer of the workspace, an outsider, and the team."""
+    import yaml
+
+    from agents.services.apply import apply
+    from governance.access import actor_of_user
+    from governance.contracts import SYSTEM
+    from governance.models import User
+    from governance.services.members import member_add
+    from governance.services.tokens import token_issue
+    from governance.services.workspaces import workspace_create
+
+    people = {
+        name: User.objects.create_user(
+            username=name, password=PASSWORD, is_staff=True, is_superuser=name == "root"
+        )
+        for name in ("root", "olga", "victor", "nina", "otto")
+    }
+    root = actor_of_user(people["root"])
+    acme = workspace_create(root, name=WORKSPACE, title="Acme")
+    other = workspace_create(root, name="other", title="Other")
+    for name, role in (("olga", "operator"), ("victor", "viewer")):
+        member_add(SYSTEM, workspace=acme, username=name, roles=[role])
+    member_add(SYSTEM, workspace=other, username="otto", roles=["admin"])
+    team = Path(__file__).with_name("team.yaml").read_text(encoding="utf-8")
+    apply(actor=root, workspace=acme, documents=list(yaml.safe_load_all(team)))
+    return token_issue(root, name="pictures", workspace=acme).secret
+
+
+def _play() -> tuple[dict[str, str], dict[str, str]]:
+    from agents.models import Agent, AgentVersion, Run
+    from agents.services.runs import run_cancel, run_pause, run_start
+    from agents.services.sessions import session_create
+    from agents.services.versions import version_draft_save
+    from governance.access import actor_of_user
+    from governance.models import User, Workspace
+
+    acme = Workspace.objects.get(name=WORKSPACE)
+    root = actor_of_user(User.objects.get(username="root"))
+
+    def start(agent: str, text: str, **options: Any) -> Run:
+        return run_start(actor=root, workspace=acme, agent=agent, input=text, **options)
+
+    def settled(run: Run, *states: str) -> Run:
+        end = time.monotonic() + SETTLE_SECONDS
+        while time.monotonic() < end:
+            run.refresh_from_db()
+            if run.state in states:
+                return run
+            time.sleep(0.05)
+        raise RuntimeError(f"{run} is {run.state} and did not become {' or '.join(states)}.")
+
+    runs: dict[str, Run] = {}
+    runs["failed"] = settled(start("translator", "Translate the manual to Czech."), "failed")
+    runs["yielded"] = settled(start("link-checker", "Check all links of the docs."), "yielded")
+    runs["waiting"] = settled(start("weekly-report", "Report the week."), "waiting")
+    cancelled = start("inbox-triage", "Sort yesterday's inbox.")
+    settled(cancelled, "running")
+    runs["cancelled"] = run_cancel(actor=root, run_id=cancelled.pk, reason="Sorted by hand.")
+    session = session_create(actor=root, workspace=acme, agent="greeter", title="Good morning")
+    settled(start("greeter", "How are you?", session=session.pk), "succeeded")
+    runs["session"] = settled(start("greeter", "And now?", session=session.pk), "succeeded")
+    runs["doubtful"] = settled(start("weekly-report", "Send the report to the board."), "waiting")
+    call = _put_in_doubt(runs["doubtful"])
+    paused = start("inbox-triage", "Sort the inbox of support.")
+    settled(paused, "running")
+    run_pause(actor=root, run_id=paused.pk)
+    runs["paused"] = settled(paused, "paused")
+    runs["succeeded"] = settled(start("release-notes", NOTES), "succeeded")
+    runs["running"] = settled(start("inbox-triage", "Sort today's inbox, urgent first."), "running")
+
+    notes = Agent.objects.get(name="release-notes")
+    spec = dict(AgentVersion.objects.get(pk=notes.published_id).spec)
+    spec["prompt"] = spec["prompt"].replace("One sentence a change.", "At most two sentences.")
+    draft = version_draft_save(actor=root, agent=notes, spec=spec, note="Allow two sentences.")
+    rows = {
+        "agent": str(notes.pk),
+        "draft": str(draft.pk),
+        "version": str(notes.published_id),
+        "session": str(session.pk),
+        "call": call,
+        "child": str(Run.objects.get(agent_name="editor").pk),
+    }
+    from django.db import connection
+
+    connection.close()
+    return {name: str(run.pk) for name, run in runs.items()}, rows
+
+
+def _put_in_doubt(run: Any) -> str:
+    """Write what a dead worker leaves behind: an irreversible call without an outcome."""
+    from agents.models import Run
+    from core import clock
+    from plugins.contracts import CallState, EffectClass
+    from plugins.models import ToolCall
+
+    call = ToolCall.objects.get(run_id=run.pk)
+    ToolCall.objects.filter(pk=call.pk).update(
+        tool="send_mail",
+        effect=EffectClass.IRREVERSIBLE.value,
+        state=CallState.IN_DOUBT.value,
+        arguments={
+            "to": "board@acme.example",
+            "subject": "The week in numbers",
+            "body": "1,284 runs, 99.2 % finished at the first attempt.",
+        },
+        attempt=1,
+        wait=None,
+        dispatched_at=clock.now(),
+        reason="The worker died after the call was sent; nothing was recorded of its outcome.",
+    )
+    Run.objects.filter(pk=run.pk).update(wait_kind="in_doubt", wake_at=None)
+    return str(call.pk)
+
+
+if __name__ == "__main__":
+    main()
