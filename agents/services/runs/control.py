@@ -1,0 +1,107 @@
+"""Pause, resume and cancel."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.db import transaction
+from django.db.models import Q
+
+from agents.contracts import Control, RunState
+from agents.doorbell import ring
+from agents.engine.state import Limits
+from agents.execution.cancelling import cancel_below
+from agents.models import Run
+from agents.services.runs.limits import deadline, limits_of_run, merged_limits
+from agents.services.runs.rows import controlled
+from agents.transitions import run_ask, run_cancel_one, run_move
+from core.errors import InvalidInputError
+from core.redaction import redact_text
+from governance.contracts import Actor
+from plugins.contracts import WaitKind
+
+
+def run_pause(*, actor: Actor, run_id: UUID) -> Run:
+    """Pause a run: at once when nobody drives it, else at its next step boundary.
+
+    Raises:
+        StaleStateError: It has ended, is paused, or somebody asked for that already.
+    """
+    run = controlled(actor, run_id)
+    if run.state == RunState.RUNNING.value:
+        return run_ask(
+            run_id=run.pk,
+            control=Control.PAUSE,
+            actor=actor.username,
+            sources=Q(control=Control.NONE.value),
+        )
+    return run_move(
+        run_id=run.pk,
+        target=RunState.PAUSED,
+        sources={RunState.QUEUED, RunState.WAITING},
+        where=~Q(wait_kind=WaitKind.TURN.value),
+        reason=f"Paused by {actor.username}.",
+        fields={"control_by": actor.username},
+    )
+
+
+def run_resume(*, actor: Actor, run_id: UUID, limits: Mapping[str, Any] | None = None) -> Run:
+    """Let a paused or yielded run go on, with other limits when given.
+
+    Raises:
+        InvalidInputError: It yielded at a limit that was not raised.
+        StaleStateError: It is neither paused nor yielded, or somebody was first.
+    """
+    run = controlled(actor, run_id)
+    fields: dict[str, Any] = {"control_by": "", "error_code": "", "crashes": 0}
+    now_limits = limits_of_run(run)
+    chosen = merged_limits(now_limits, limits)
+    if limits:
+        fields["limits"] = msgspec.to_builtins(chosen)
+        if chosen.wall_seconds != now_limits.wall_seconds:
+            fields["deadline_at"] = deadline(run.created_at, chosen)
+    if run.state == RunState.YIELDED.value:
+        _refuse_same_limit(run, chosen)
+    moved = run_move(
+        run_id=run.pk,
+        target=RunState.QUEUED,
+        sources={RunState.PAUSED, RunState.YIELDED},
+        payload={"by": actor.username, **({"limits": dict(limits)} if limits else {})},
+        fields=fields,
+    )
+    transaction.on_commit(ring)
+    return moved
+
+
+def run_cancel(*, actor: Actor, run_id: UUID, reason: str = "") -> Run:
+    """Cancel a run and everything below it; each child is confirmed by itself.
+
+    Raises:
+        StaleStateError: It has ended, or somebody cancelled it first (the error names who).
+    """
+    run = controlled(actor, run_id)
+    sentence = redact_text(reason.strip()) or f"Cancelled by {actor.username}."
+    run_cancel_one(run.pk, actor=actor.username, reason=sentence)
+    cancel_below(run.pk, actor=actor.username)
+    transaction.on_commit(ring)
+    run.refresh_from_db()
+    return run
+
+
+def _refuse_same_limit(run: Run, limits: Limits) -> None:
+    name = run.error_code
+    used: dict[str, tuple[Any, Any]] = {
+        "max_iterations": (limits.max_iterations, run.iteration),
+        "max_tokens": (limits.max_tokens, run.input_tokens + run.output_tokens),
+        "max_cost_usd": (limits.max_cost_usd, run.cost_usd),
+    }
+    if name not in used:
+        return
+    allowed, spent = used[name]
+    if allowed is not None and allowed <= spent:
+        raise InvalidInputError(
+            f"The run yielded at {name} {allowed} and has used {spent}.",
+            remedy=f'Resume it with a higher one, such as {{"limits": {{"{name}": …}}}}.',
+            fields={f"limits.{name}": [f"must be more than {spent}"]},
+        )

@@ -1,0 +1,109 @@
+"""Forking: a new run from a checkpoint of another, which stays as it is."""
+
+from uuid import UUID
+
+import msgspec
+from django.db import transaction
+
+from agents.contracts import Message, Role, ToolResponsePart, user_message
+from agents.doorbell import ring
+from agents.engine.history import redacted
+from agents.engine.state import EngineState, Phase
+from agents.execution.claiming import history_of
+from agents.execution.pinning import model_chain, store
+from agents.models import Run
+from agents.services.runs.checkpoints import checkpoint_of, insert_history, state_of
+from agents.services.runs.limits import limits_of_run
+from agents.services.runs.rows import insert, new_run, visible
+from agents.snapshot import snapshot_of
+from core.errors import InvalidInputError
+from core.pausepoints import reach
+from core.redaction import redact_text
+from governance import access
+from governance.contracts import Actor, Perm
+
+
+def run_fork(
+    *,
+    actor: Actor,
+    run_id: UUID,
+    checkpoint: int | None = None,
+    model: str = "",
+    message: str | None = None,
+) -> Run:
+    """Start a new run from a checkpoint of another one; the origin is untouched.
+
+    The history up to the checkpoint is referred to, not copied. `message` replaces the last user
+    message when the history ends with one, and continues the conversation otherwise; calls that
+    were open at the checkpoint are then answered as not done. Effects are never repeated by
+    forking: calls that had a result keep it.
+
+    Raises:
+        InvalidInputError: No such checkpoint or model, or the checkpoint is the run's end.
+    """
+    origin = visible(actor, run_id)
+    access.require(actor, Perm.RUN_CONTROL, origin.workspace_id)
+    access.require(actor, Perm.RUN_START, origin.workspace_id)
+    row = checkpoint_of(origin, checkpoint)
+    state = state_of(row)
+    snapshot = snapshot_of(origin.snapshot.content)
+    snapshot_digest = origin.snapshot_id
+    if model:
+        chain = model_chain(origin.workspace_id, model, origin.input)
+        snapshot = msgspec.structs.replace(snapshot, models=chain)
+        snapshot_digest = store(origin.workspace_id, snapshot)
+    prefix, own, state = _forked(origin, state, message)
+    run = new_run(
+        actor=actor,
+        agent=origin.agent,
+        version=origin.version,
+        snapshot_digest=snapshot_digest,
+        input_text=redact_text(message) if message is not None else origin.input,
+        limits=limits_of_run(origin),
+        surface="fork",
+        name=origin.agent_name,
+        workspace_id=origin.workspace_id,
+    )
+    run.prefix_run, run.prefix_length = origin, prefix
+    run.forked_from_sequence = row.sequence
+    run.message_count = state.message_count
+    with transaction.atomic():
+        reach("fork.before_insert")
+        insert(run, {"forked_from": {"run": str(origin.pk), "sequence": row.sequence}})
+        insert_history(run, prefix, own, state)
+    transaction.on_commit(ring)
+    return run
+
+
+def _forked(
+    origin: Run, state: EngineState, message: str | None
+) -> tuple[int, list[Message], EngineState]:
+    """Return how much history to refer to, the fork's own first messages, and its state."""
+    fresh = EngineState(
+        phase=state.phase,
+        message_count=state.message_count,
+        asked_position=state.asked_position,
+        open_calls=state.open_calls,
+    )
+    if message is None:
+        if state.phase is Phase.DONE:
+            raise InvalidInputError(
+                "This checkpoint is the end of the run.",
+                remedy="Give a `message` to go on from it, or choose an earlier checkpoint.",
+                fields={"checkpoint": ["is the end of the run"]},
+            )
+        return state.message_count, [], fresh
+    history = history_of(origin.pk, state.message_count)
+    prefix, own = state.message_count, [redacted(user_message(message))]
+    if history and history[-1].role is Role.USER:
+        prefix -= 1
+    elif state.open_calls:
+        asked = history[state.asked_position].tool_calls
+        own = [_not_done(asked[index].id) for index in state.open_calls] + own
+    fresh = EngineState(phase=Phase.MODEL, message_count=prefix + len(own))
+    return prefix, own, fresh
+
+
+def _not_done(call_id: str) -> Message:
+    sentence = "The conversation was forked before this call had an outcome."
+    return Message(role=Role.TOOL, parts=(ToolResponsePart(call_id, sentence, True),))
