@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+from tests.services import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 90.0
 # Short enough to see take-overs quickly, long enough not to lose a lease to a busy machine.
@@ -160,18 +162,17 @@ class Cluster:
     _born: int = 0
 
     @classmethod
-    def open(cls, folder: Path, *, database_url: str, redis_url: str) -> "Cluster":
+    def open(cls, folder: Path, **services: str) -> "Cluster":
+        """Build the scenario; `services` are variables that say on which servers."""
         server = CountingServer(folder / "effects.jsonl")
         environment = clean_environment() | {
-            "DATABASE_URL": database_url,
-            "REDIS_URL": redis_url,
+            **services,
             "AGENTRY_DATA_DIR": str(folder / "data"),
             "AGENTRY_FETCH_ALLOW": f"127.0.0.1:{server.port}",
             "AGENTRY_LEASE_SECONDS": str(LEASE_SECONDS),
             "AGENTRY_POLL_SECONDS": str(POLL_SECONDS),
             "AGENTRY_LOG_LEVEL": "WARNING",
         }
-        # Half the workers' room each, so that both have runs of every wave.
         nursery = Inside(environment, folder / "nursery.log")
         desk = Inside(environment, folder / "desk.log")
         desk.call("scenario:migrate")
@@ -182,11 +183,18 @@ class Cluster:
 
     def begin(self, order: str = "", **environment: str) -> Worker:
         """Start a worker; `order` is what it does to itself (`<point>:kill:<n>`)."""
+        name = f"chaos-{self._born}"
+        return self._fork(["worker", "--name", name, "--loglevel", "WARNING"], order, environment)
+
+    def begin_site(self, order: str = "", **environment: str) -> Worker:
+        """Start the whole product as one process, on the cluster's SQLite."""
+        return self._fork(["site", str(free_port())], order, environment)
+
+    def _fork(self, program: list[str], order: str, environment: Mapping[str, str]) -> Worker:
         self._born += 1
         log = self.folder / f"worker-{self._born}.log"
         env = {"AGENTRY_PAUSE_AT": order, **environment}
-        arguments = ["worker", "--name", f"chaos-{self._born}", "--loglevel", "WARNING"]
-        pid = self.nursery.ask({"fork": arguments, "env": env, "log": str(log)})
+        pid = self.nursery.ask({"fork": program, "env": env, "log": str(log)})
         worker = Worker(pid=pid, log=log, order=order)
         self.workers.append(worker)
         return worker

@@ -1,7 +1,6 @@
 """One cluster for all chaos tests of a form: building a database costs more than breaking it."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -18,8 +17,8 @@ def _cluster(
     postgres_server.drop_database("chaos")
     cluster = Cluster.open(
         tmp_path_factory.mktemp("chaos"),
-        database_url=postgres_server.create_database("chaos"),
-        redis_url=redis_server.url(),
+        DATABASE_URL=postgres_server.create_database("chaos"),
+        REDIS_URL=redis_server.url(),
     )
     yield cluster
     cluster.close()
@@ -32,6 +31,23 @@ def cluster(_cluster: Cluster) -> Iterator[Cluster]:
     _cluster.clear()
 
 
+@pytest.fixture(scope="session")
+def _embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    cluster = Cluster.open(tmp_path_factory.mktemp("embedded"), AGENTRY_ENGINE="embedded")
+    yield cluster
+    cluster.close()
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path
+def embedded(_embedded: Cluster) -> Iterator[Cluster]:
+    """SQLite with the scenario, and no process on it yet but the hand inside."""
+    yield _embedded
+    _embedded.clear()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def desk(request: pytest.FixtureRequest) -> Cluster:
+    """The scenario on either database."""
+    name = "embedded" if request.param == "sqlite" else "cluster"
+    cluster: Cluster = request.getfixturevalue(name)
+    return cluster

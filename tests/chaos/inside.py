@@ -6,6 +6,7 @@ Reads one JSON request a line and answers each with one:
 
     {"call": "tests.chaos.scenario:build", "with": {…}}   run a function here
     {"fork": ["worker", …], "env": {…}, "log": "…"}       begin `manage.py worker …` as a child
+    {"fork": ["site", port], "env": {…}, "log": "…"}      begin the embedded site as a child
 
 A child is forked after the imports and before anything else, so a worker starts in the time its
 engine needs and not in that of the imports. One process is used for calls or for forks, never for
@@ -83,10 +84,8 @@ def _fork(request: dict[str, Any]) -> int:
         for source, target in ((null, 0), (log, 1), (log, 2)):
             os.dup2(source, target)
         os.environ.update(request.get("env", {}))
-        from django.core.management import execute_from_command_line
-
         _settle()
-        execute_from_command_line(["manage.py", *request["fork"]])
+        _become(request["fork"])
         status = 0
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 0
@@ -94,6 +93,17 @@ def _fork(request: dict[str, Any]) -> int:
         traceback.print_exc()
     finally:
         os._exit(status)
+
+
+def _become(program: list[str]) -> None:
+    if program[0] == "site":
+        import uvicorn
+
+        uvicorn.run("agentry_site.asgi:application", host="127.0.0.1", port=int(program[1]))
+    else:
+        from django.core.management import execute_from_command_line
+
+        execute_from_command_line(["manage.py", *program])
 
 
 def _settle() -> None:

@@ -14,7 +14,7 @@ import pytest
 from core.pausepoints import POINTS
 from tests.chaos.cluster import Cluster, Worker
 
-# Forks are inserted where they are asked for; see `test_embedded`.
+# Forks are inserted where they are asked for; see `test_control`.
 ELSEWHERE = {"fork.before_insert"}
 WORKER_POINTS = sorted(POINTS - ELSEWHERE)
 # How deep into a wave a visit may lie, so that the wave still comes to it.
