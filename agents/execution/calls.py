@@ -121,7 +121,7 @@ class CallRunner:
 
         What never began is cancelled. What was under way and may have happened stays in doubt.
         """
-        result = []
+        result: list[tuple[PlannedCall, CallState, Settlement]] = []
         for known in context.open.values():
             if known.state is CallState.IN_DOUBT or known.state in SETTLED:
                 continue

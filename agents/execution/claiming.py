@@ -57,7 +57,7 @@ def _loaded(runs: Sequence[Taken]) -> list[RunContext]:
         _load_ledger(contexts, [run.id for run in begun])
     for run in runs:
         if run.session_id is not None:
-            _load_session(contexts[run.id], run)
+            _load_session(contexts[run.id], run.session_id)
         if run.replay_of_id is not None:
             contexts[run.id].recorded = recording_of(run.replay_of_id)
     return list(contexts.values())
@@ -163,10 +163,10 @@ def _load_ledger(contexts: dict[UUID, RunContext], run_ids: Sequence[UUID]) -> N
         contexts[run_id].children = {pk: outcomes[pk] for pk in ids if pk in outcomes}
 
 
-def _load_session(context: RunContext, run: Taken) -> None:
+def _load_session(context: RunContext, session_id: UUID) -> None:
     """Prepend what earlier runs of the session said, as far as it makes a valid history."""
     earlier = Run.objects.filter(
-        session_id=run.session_id, pk__lt=run.id, is_rolled_back=False, state__in=TERMINAL
+        session_id=session_id, pk__lt=context.run_id, is_rolled_back=False, state__in=TERMINAL
     ).order_by("pk")
     messages = []
     for row in earlier.only("pk", "message_count"):

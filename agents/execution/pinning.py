@@ -1,6 +1,6 @@
 """Pinning: from the name of an agent to the snapshot a run is started with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -154,9 +154,7 @@ def _named(workspace_id: UUID, name: str) -> Model:
 
 
 def _routed(workspace_id: UUID, input_text: str) -> Model:
-    routes: Sequence[ModelRoute] = ModelRoute.objects.select_related("model__provider").filter(
-        workspace_id=workspace_id
-    )
+    routes = ModelRoute.objects.select_related("model__provider").filter(workspace_id=workspace_id)
     for route in routes:
         if any(word in input_text for word in route.if_contains):
             return route.model

@@ -103,10 +103,11 @@ def _turns() -> int:
     """Wake the next run of every session that has waiting runs and no active one."""
     sessions = (
         Run.objects.filter(state=RunState.WAITING.value, wait_kind=WaitKind.TURN.value)
+        .exclude(session_id=None)
         .values_list("session_id", flat=True)
         .distinct()[:BATCH]
     )
-    return sum(run_wake_session(session_id) for session_id in sessions if session_id)
+    return sum(run_wake_session(session_id) for session_id in sessions)
 
 
 def _resolved() -> int:

@@ -251,7 +251,7 @@ def _statement(present: frozenset[str]) -> str:
         else f'"{name}" = r."{name}"'
         for name in sql.PROGRESS
     )
-    parts = [
+    fenced = (
         f"fenced AS (UPDATE {sql.RUN} t SET {progress},"
         " lease_until = CASE WHEN r.state = 'running' THEN t.lease_until END,"
         " worker_id = CASE WHEN r.state = 'running' THEN t.worker_id END,"
@@ -263,7 +263,8 @@ def _statement(present: frozenset[str]) -> str:
         f" FROM {sql.recordset('r', {**_HEAD, **sql.PROGRESS}, 'runs')}"
         " WHERE t.id = r.id AND t.fence = r.fence AND t.state = 'running'"
         " RETURNING t.id, t.fence, t.workspace_id, t.head_sequence, t.control, r.n)"
-    ]
+    )
+    parts = [fenced]
     if "events" in present:
         parts.append(
             f"events AS (INSERT INTO {sql.EVENT}"

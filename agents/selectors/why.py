@@ -121,7 +121,7 @@ def _running(run: Run) -> list[Reason]:
                 since=run.lease_until,
             )
         ]
-    worker = Worker.objects.filter(pk=run.worker_id).first()
+    worker = Worker.objects.filter(pk=run.worker_id).first() if run.worker_id else None
     name = worker.name if worker else "a worker"
     return [
         Reason(
@@ -134,26 +134,25 @@ def _running(run: Run) -> list[Reason]:
 
 
 def _waiting(run: Run) -> list[Reason]:
-    reasons: list[Reason] = []
-    for call in calls_in_doubt(run.pk):
-        reasons.append(
-            Reason(
-                code="in_doubt",
-                sentence=f"The call of {call.tool} may or may not have happened: {call.reason}",
-                remedy="Find out what happened and resolve the call.",
-                since=call.dispatched_at,
-                subject=str(call.pk),
-            )
+    reasons = [
+        Reason(
+            code="in_doubt",
+            sentence=f"The call of {call.tool} may or may not have happened: {call.reason}",
+            remedy="Find out what happened and resolve the call.",
+            since=call.dispatched_at,
+            subject=str(call.pk),
         )
-    for child in Run.objects.filter(parent_id=run.pk, state__in=LIVE)[:20]:
-        reasons.append(
-            Reason(
-                code="child",
-                sentence=f"It waits for {child.agent_name}, which is {child.state}.",
-                since=child.created_at,
-                subject=str(child.pk),
-            )
+        for call in calls_in_doubt(run.pk)
+    ]
+    reasons += [
+        Reason(
+            code="child",
+            sentence=f"It waits for {child.agent_name}, which is {child.state}.",
+            since=child.created_at,
+            subject=str(child.pk),
         )
+        for child in Run.objects.filter(parent_id=run.pk, state__in=LIVE)[:20]
+    ]
     if run.wake_at is not None:
         reasons.append(
             Reason(
@@ -174,7 +173,7 @@ def _waiting(run: Run) -> list[Reason]:
 
 
 def _turn(run: Run) -> Reason:
-    line = Run.objects.filter(session_id=run.session_id, state__in=LIVE)
+    line = Run.objects.filter(session=run.session, state__in=LIVE)
     active = line.exclude(wait_kind=WaitKind.TURN.value).first()
     if active is None:
         return Reason(code="turn", sentence="It is next in its session and about to start.")

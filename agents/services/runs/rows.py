@@ -29,12 +29,12 @@ def new_run(
     limits: Limits,
     surface: str,
     name: str = "",
-    workspace_id: UUID | None = None,
+    workspace_id: UUID,
 ) -> Run:
     now, run_id = clock.now(), new_id()
     return Run(
         pk=run_id,
-        workspace_id=workspace_id or (agent.workspace_id if agent else None),
+        workspace_id=workspace_id,
         kind=RunKind.AGENT.value,
         agent=agent,
         agent_name=name or (agent.name if agent else ""),

@@ -73,6 +73,7 @@ def run_start(
         input_text=redact_text(input),
         limits=chosen,
         surface=surface,
+        workspace_id=workspace.pk,
     )
     run.idempotency_key = idempotency_key
     run.request_digest = digest if idempotency_key else ""
