@@ -16,7 +16,7 @@ demo: setup ## one process with everything in it: a run to watch, then a running
 	@$(BIN)/python manage.py demo
 
 dev: setup ## the site with auto-reload and an engine inside
-	@AGENTRY_ENGINE=embedded $(BIN)/uvicorn agentry_site.asgi:application --reload
+	@AGENTRY_ENGINE=embedded $(BIN)/uvicorn agentry_site.asgi:application --reload --ws-per-message-deflate false
 
 cluster: setup ## web, workers and beat as processes on private PostgreSQL and Redis
 	@eval "$$(scripts/services start)" && $(BIN)/python manage.py cluster
@@ -53,8 +53,8 @@ docs: setup ## build the documentation into site/, strictly
 migrate: setup ## bring the database of this environment up to date
 	@$(BIN)/python manage.py migrate
 
-openapi: setup ## write docs/reference/openapi.yaml from the code
-	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/reference/openapi.yaml
+openapi: setup ## write docs/reference/openapi.json from the code
+	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --format openapi-json --file docs/reference/openapi.json
 
 env: setup ## write .env.example and docs/reference/env.md from core/env.py
 	@$(BIN)/python scripts/generate_env.py

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import environ
 
+from agentry_site.logs import logging_config
 from core.env import ConfigurationError, Environment
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -208,7 +209,12 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
 )
 CELERY_BEAT_SCHEDULE = {
     "agents.sweep": {"task": "agents.sweep", "schedule": timedelta(seconds=2)},
+    "governance.purge": {"task": "governance.purge", "schedule": timedelta(minutes=10)},
 }
+
+LOGGING = logging_config(
+    format_name=ENV.text("AGENTRY_LOG_FORMAT"), level=ENV.text("AGENTRY_LOG_LEVEL")
+)
 
 ENGINE_MODE = ENV.text("AGENTRY_ENGINE")
 if ENGINE_MODE not in {"embedded", "off"}:
@@ -234,7 +240,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["core.api.parsers.StrictJSONParser"],
     "DEFAULT_PAGINATION_CLASS": "core.api.pagination.CursorPagination",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "core.api.schema.ProblemSchema",
     "EXCEPTION_HANDLER": "core.api.problems.exception_handler",
     "DEFAULT_VERSIONING_CLASS": None,
     "PAGE_SIZE": 50,

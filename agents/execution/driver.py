@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 import msgspec
+import structlog
 
 from agents.contracts import Control, Message, RunState
 from agents.engine.history import redacted, repaired
@@ -115,6 +116,7 @@ class RunDriver:
             self.stop(Stop.PAUSE)
 
     async def drive(self) -> None:
+        structlog.contextvars.bind_contextvars(run_id=str(self._context.run_id))
         deadline: asyncio.TimerHandle | None = None
         try:
             deadline = self._arm_deadline()
