@@ -215,6 +215,7 @@ class KillViewSet(LegacyViewSet):
 class LegacyAgentsViewSet(LegacyViewSet):
     perms = {"retrieve": Perm.SESSION_VIEW}
     serializer_class = LegacyAgentSerializer
+    pagination_class = None
 
     @extend_schema(
         description="The newest 200 spawned agents.",

@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from agents.api.serializers import ObjectField
 from agents.contracts import Control, RunState
 from agents.models import Checkpoint, Message, Run
 from core.api.serializers import StrictSerializer
@@ -49,7 +50,7 @@ class RunSerializer(serializers.Serializer[Run]):
     input = serializers.CharField(allow_null=True, allow_blank=True)
     output = serializers.CharField(allow_null=True, allow_blank=True)
     payload_hidden = serializers.BooleanField()
-    limits = serializers.DictField(child=serializers.JSONField(allow_null=True))
+    limits = ObjectField()
     usage = UsageSerializer()
     cost_usd = serializers.CharField(help_text="Dollars, exact, as text.")
     cost_is_partial = serializers.BooleanField(help_text="The cost is a floor.")

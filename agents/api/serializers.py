@@ -284,8 +284,8 @@ class ApplyInput(StrictSerializer):
 
 class DifferenceSerializer(serializers.Serializer[Any]):
     path = serializers.CharField()
-    before = serializers.JSONField(allow_null=True)
-    after = serializers.JSONField(allow_null=True)
+    before = serializers.JSONField()
+    after = serializers.JSONField()
 
 
 class ChangeSerializer(serializers.Serializer[Any]):

@@ -1,4 +1,4 @@
-"""Agents, runs and everything that belongs to them, made through the services where there are any."""
+"""Agents, runs and what belongs to them, made through services where there are any."""
 
 from dataclasses import dataclass
 from typing import Any

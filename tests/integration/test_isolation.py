@@ -132,9 +132,7 @@ def world(db: None) -> Iterator[World]:
 def client(world: World, request: pytest.FixtureRequest) -> APIClient:
     user = world.someone if request.param == "a member" else world.root
     found = APIClient(raise_request_exception=False)
-    found.credentials(
-        HTTP_AUTHORIZATION=f"Bearer {issue(user, workspace=world.acme).secret}"
-    )
+    found.credentials(HTTP_AUTHORIZATION=f"Bearer {issue(user, workspace=world.acme).secret}")
     return found
 
 
@@ -290,11 +288,12 @@ def test_no_page_of_the_console_shows_their_rows(world: World) -> None:
     client = Client()
     client.force_login(world.someone)
     before = _content()
-    shown = []
-    for _, address in _console_pages(world):
-        for response in (client.get(address), client.post(address, {"post": "yes"})):
-            if response.status_code == 200:
-                shown.append(address)
+    shown = [
+        address
+        for _, address in _console_pages(world)
+        for response in (client.get(address), client.post(address, {"post": "yes"}))
+        if response.status_code == 200
+    ]
 
     assert shown == []
     assert _content() == before
@@ -316,9 +315,7 @@ def test_no_list_of_the_console_shows_their_rows(world: World) -> None:
             if response.status_code == 200 and MARK in _text(response):
                 leaks.append(address)
         searched = client.get(reverse(f"{place}_changelist"), {"q": MARK})
-        theirs = [
-            reverse(f"{place}_change", args=[pk]) for pk in world.theirs.get(model, set())
-        ]
+        theirs = [reverse(f"{place}_change", args=[pk]) for pk in world.theirs.get(model, set())]
         if searched.status_code == 200 and any(page in _text(searched) for page in theirs):
             leaks.append(f"{place} searched")
 

@@ -32,9 +32,7 @@ def team(**changes: Any) -> list[dict[str, Any]]:
             {"prompt": changes.get("prompt", "Work."), "model": "big", "tools": ["orders", "view"]},
         ),
         document("Route", "all", {"if_contains": [""], "model": "big", "priority": 10}),
-        document(
-            "Model", "big", {"provider": "vendor", "vendor_name": "b-1", "fallback": "small"}
-        ),
+        document("Model", "big", {"provider": "vendor", "vendor_name": "b-1", "fallback": "small"}),
         document("Model", "small", {"provider": "vendor", "vendor_name": "s-1"}),
         document("Tool", "orders", {"description": "Orders.", "url": "https://x.example/o"}),
         document(
@@ -120,9 +118,7 @@ def test_a_dry_run_shows_the_difference_and_changes_nothing(cast: Cast, call_as:
     assert provider_has_key(Provider.objects.get(name="vendor"), "k" * 20)
 
 
-def test_a_changed_specification_is_published_as_a_new_version(
-    cast: Cast, call_as: CallAs
-) -> None:
+def test_a_changed_specification_is_published_as_a_new_version(cast: Cast, call_as: CallAs) -> None:
     admin = call_as("admin")
     admin("post", "apply", {"documents": team()})
 

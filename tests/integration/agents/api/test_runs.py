@@ -153,9 +153,7 @@ def test_pages_follow_one_another_without_gap_or_repeat(cast: Cast, call_as: Cal
     assert seen == [str(run.pk) for run in reversed(runs)]
 
 
-def test_a_run_is_steered_and_the_second_is_told_who_was_first(
-    cast: Cast, call_as: CallAs
-) -> None:
+def test_a_run_is_steered_and_the_second_is_told_who_was_first(cast: Cast, call_as: CallAs) -> None:
     run = make_run(cast.acme)
     operator, admin = call_as("operator"), call_as("admin")
 
@@ -271,9 +269,7 @@ def test_a_call_in_doubt_is_found_and_resolved_once(cast: Cast, call_as: CallAs)
     assert ToolCall.objects.get(pk=call.pk).state == "committed"
 
 
-def test_without_run_payload_nothing_of_it_is_shown_anywhere(
-    cast: Cast, call_as: CallAs
-) -> None:
+def test_without_run_payload_nothing_of_it_is_shown_anywhere(cast: Cast, call_as: CallAs) -> None:
     session = make_session(cast.acme)
     run = make_run(cast.acme, text="pineapple input", session=session.pk)
     say(run, 0, "user", "pineapple message")

@@ -1,0 +1,114 @@
+"""Answers that go on, over ASGI: events as they are, trace files, the earlier tool's lines."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.test import AsyncClient
+
+from agents.contracts import RunState
+from agents.models import Run
+from agents.transitions import run_move
+from observability import live
+from tests.factories.agents import make_agent, make_finished_run
+from tests.factories.governance import Cast, make_cast
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+async def cast_(transactional_db: None) -> AsyncIterator[Cast]:
+    yield await sync_to_async(make_cast)()
+    await live.stop()
+
+
+async def _text(response: Any) -> str:
+    return b"".join([chunk async for chunk in response.streaming_content]).decode()
+
+
+async def test_a_finished_run_is_streamed_from_any_cursor_to_its_end(cast_: Cast) -> None:
+    run = await sync_to_async(make_finished_run)(cast_.acme)
+    secret = await sync_to_async(cast_.token)("operator")
+    client, headers = AsyncClient(), {"authorization": f"Bearer {secret}"}
+    address = f"/api/v1/workspaces/acme/runs/{run.pk}/events/stream"
+
+    whole = await client.get(address, headers={**headers, "accept": "text/event-stream"})
+    text = await _text(whole)
+    rest = await _text(await client.get(address, headers={**headers, "last-event-id": "1"}))
+
+    assert whole["Content-Type"].startswith("text/event-stream")
+    assert "event: run.created" in text
+    assert text.rstrip().endswith("event: end\ndata: {}")
+    assert "event: run.created" not in rest
+    assert "event: run.state" in rest
+
+
+async def test_a_stream_of_nothing_is_a_problem(cast_: Cast) -> None:
+    run = await sync_to_async(make_finished_run)(cast_.acme)
+    outsider = await sync_to_async(cast_.token)("outsider")
+    client, headers = AsyncClient(), {"authorization": f"Bearer {outsider}"}
+
+    answer = await client.get(
+        f"/api/v1/workspaces/acme/runs/{run.pk}/events/stream", headers=headers
+    )
+
+    assert answer.status_code == 404
+    assert answer["Content-Type"] == "application/problem+json"
+
+
+async def test_a_trace_is_sent_in_pieces(cast_: Cast) -> None:
+    run = await sync_to_async(make_finished_run)(cast_.acme)
+    secret = await sync_to_async(cast_.token)("operator")
+    client, headers = AsyncClient(), {"authorization": f"Bearer {secret}"}
+
+    answer = await client.get(f"/api/v1/workspaces/acme/runs/{run.pk}/trace", headers=headers)
+
+    lines = [json.loads(line) for line in (await _text(answer)).splitlines()]
+    assert lines[0]["kind"] == "run.created"
+
+
+async def test_invoke_streams_events_until_the_run_ends(cast_: Cast) -> None:
+    await sync_to_async(make_agent)(cast_.acme)
+    secret = await sync_to_async(cast_.token)("operator")
+    client, headers = AsyncClient(), {"authorization": f"Bearer {secret}"}
+
+    answer = await client.post(
+        "/api/v1/workspaces/acme/agents/helper/invoke",
+        {"input": "x", "stream": True},
+        content_type="application/json",
+        headers=headers,
+    )
+    assert answer.status_code == 200
+    await sync_to_async(_end)()
+
+    assert "event: end" in await _text(answer)
+
+
+async def test_the_earlier_invoke_streams_its_own_lines(cast_: Cast) -> None:
+    await sync_to_async(make_agent)(cast_.acme, "default")
+    secret = await sync_to_async(cast_.token)("operator", workspace=cast_.acme)
+    client, headers = AsyncClient(), {"authorization": f"Bearer {secret}"}
+
+    answer = await client.post(
+        "/invoke",
+        {"input": "x", "stream": True},
+        content_type="application/json",
+        headers=headers,
+    )
+    assert answer.status_code == 200
+    await sync_to_async(_end)()
+
+    lines = [
+        json.loads(line.removeprefix("data: "))
+        for line in (await _text(answer)).splitlines()
+        if line
+    ]
+    run = await Run.objects.aget()
+    assert lines[-1]["type"] == "summary"
+    assert {line["agent_id"] for line in lines} == {str(run.pk)}
+
+
+def _end() -> None:
+    run_move(run_id=Run.objects.get().pk, target=RunState.CANCELLED)
