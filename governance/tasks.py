@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from governance.services.idempotency import idempotency_purge
+from governance.execution import idempotency_purge
 
 
 @shared_task(name="governance.purge", soft_time_limit=50, time_limit=60)

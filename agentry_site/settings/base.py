@@ -22,12 +22,13 @@ if not DATA_DIR.is_absolute():
     DATA_DIR = BASE_DIR / DATA_DIR
 DATA_DIR.mkdir(parents=True, exist_ok=True)
 
-EMBEDDED_SECRET = "embedded-development-secret-never-used-in-production"
+EMBEDDED_SECRET = "embedded-development-secret-never-used-in-production"  # noqa: S105 - refused there
 SECRET_KEY = ENV.text("AGENTRY_SECRET_KEY") or EMBEDDED_SECRET
 if IS_PRODUCTION and (SECRET_KEY == EMBEDDED_SECRET or len(SECRET_KEY) < 40):
     raise ConfigurationError(
         "AGENTRY_SECRET_KEY is missing or shorter than 40 characters. Production refuses the "
-        "embedded secret; generate one with: python -c 'import secrets; print(secrets.token_urlsafe(50))'"
+        "embedded secret; generate one with: "
+        "python -c 'import secrets; print(secrets.token_urlsafe(50))'"
     )
 ALLOWED_HOSTS = ENV.items("AGENTRY_ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = ENV.items("AGENTRY_TRUSTED_ORIGINS")

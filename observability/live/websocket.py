@@ -9,7 +9,8 @@ stopping, 1009 message too large, 1013 try again later.
 
 import asyncio
 import contextlib
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
 import msgspec
@@ -50,7 +51,7 @@ _decode = msgspec.json.Decoder(_Message).decode
 class LiveConsumer(AsyncWebsocketConsumer):
     """Base of the two views; subclasses say what is followed."""
 
-    channel_layer_alias = None  # news comes from the hub; a channel a viewer would be waste
+    channel_layer_alias: ClassVar[Any] = None  # news comes from the hub; a channel a viewer would be waste
 
     def __init__(self, gate: Gate | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -111,7 +112,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
                 text = frame.text(is_payload_visible=viewer.is_payload_visible)
                 if text is not None:
                     async with asyncio.timeout(SEND_SECONDS):
-                        await self.base_send({"type": "websocket.send", "text": text})
+                        message: Any = {"type": "websocket.send", "text": text}
+                        await self.base_send(message)
         except ViewClosedError as end:
             await self._end(end.code, end.reason)
         except TimeoutError:  # before OSError, which it is
@@ -162,13 +164,21 @@ class WorkspaceConsumer(LiveConsumer):
         return Target(workspace=self.scope["url_route"]["kwargs"]["name"])
 
 
-websocket_urlpatterns = [
-    path("ws/runs/<uuid:run_id>", RunConsumer.as_asgi()),
-    path("ws/workspaces/<slug:name>", WorkspaceConsumer.as_asgi()),
-]
+def socket_routes(gate: Gate | None = None) -> list[Any]:
+    """Return the addresses of live views; `gate` stands in for the site's own in tests."""
+    # Channels routes sockets with Django's `path`, whose types know views only.
+    run: Any = RunConsumer.as_asgi(gate=gate)
+    workspace: Any = WorkspaceConsumer.as_asgi(gate=gate)
+    return [
+        path("ws/runs/<uuid:run_id>", run),
+        path("ws/workspaces/<slug:name>", workspace),
+    ]
 
 
-def _after(scope: dict[str, Any]) -> str | None:
+websocket_urlpatterns = socket_routes()
+
+
+def _after(scope: Mapping[str, Any]) -> str | None:
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
     values = query.get("after")
     return values[-1] if values else None

@@ -7,9 +7,9 @@ import pytest
 from core import clock
 from core.api.idempotency import Claim, KeyInFlightError, KeyReusedError, StoredAnswer
 from core.errors import StaleStateError
+from governance.execution import idempotency_purge
 from governance.guard.idempotency import DatabaseIdempotencyStore
 from governance.models import IdempotencyRecord
-from governance.services.idempotency import idempotency_purge
 
 pytestmark = pytest.mark.django_db
 

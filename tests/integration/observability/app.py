@@ -11,14 +11,13 @@ from urllib.parse import parse_qsl
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from channels.routing import URLRouter
-from django.urls import path
 
 from core.errors import NotAuthenticatedError
 from governance.contracts import Actor, Perm
 from observability import live
 from observability.live import sse
 from observability.live.viewer import Scope, Target
-from observability.live.websocket import RunConsumer, WorkspaceConsumer
+from observability.live.websocket import socket_routes
 from tests.integration.observability.kit import Order, workspace_id, write
 
 
@@ -52,12 +51,7 @@ class App:
 
     def __init__(self) -> None:
         self.gate = TableGate()
-        self.sockets = URLRouter(
-            [
-                path("ws/runs/<uuid:run_id>", RunConsumer.as_asgi(gate=self.gate)),
-                path("ws/workspaces/<slug:name>", WorkspaceConsumer.as_asgi(gate=self.gate)),
-            ]
-        )
+        self.sockets: Any = URLRouter(socket_routes(gate=self.gate))
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] == "websocket":

@@ -149,11 +149,11 @@ async def test_a_hub_that_failed_is_replaced_and_its_reader_ended(redis_url: str
         redis_url=redis_url,
         make_hub=lambda: ears[len(process._hubs)],  # type: ignore[arg-type, return-value]
     )
-    first = process.hub()
+    first: object = process.hub()
     await ears[0].rechecked(1)
     ears[0].is_running = False
 
-    second = process.hub()
+    second: object = process.hub()
     await asyncio.gather(*process._retiring)
 
     assert first is ears[0]

@@ -1,10 +1,10 @@
-"""Idempotency records end: a sweep deletes those whose answers are no longer replayed."""
+"""What workers do for governance: clear away what is kept for a while only."""
 
 from core import clock
 from governance.models import IdempotencyRecord
 
 
 def idempotency_purge() -> int:
-    """Delete expired records; return how many. A sweep calls it now and then."""
+    """Delete idempotency records whose answers are no longer given again; return how many."""
     deleted, _ = IdempotencyRecord.objects.filter(expires_at__lte=clock.now()).delete()
     return deleted

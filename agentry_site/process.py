@@ -1,0 +1,56 @@
+"""One server process: lifespan, live sockets, the lean way in, and Django for everything else."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+
+from channels.routing import URLRouter
+from django.conf import settings
+
+from agentry_site.admission import Admission
+from agentry_site.embedded import Embedded
+from agents.lane.lane import InvokeLane
+from observability import live
+from observability.live.websocket import websocket_urlpatterns
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class Site:
+    """The site in one process. What its lifespan starts it also stops, in reverse order."""
+
+    def __init__(self, django: Any) -> None:
+        self._sockets: Any = URLRouter(websocket_urlpatterns)
+        self.lane = InvokeLane()
+        self._embedded = Embedded()
+        self._django = Admission(django, slots=settings.REQUEST_SLOTS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._sockets(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif self.lane.takes(scope):
+            await self.lane(scope, receive, send)
+        else:
+            await self._django(scope, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                try:
+                    await asyncio.to_thread(self._embedded.start)
+                except Exception as error:  # reported to the server, which then refuses to start
+                    await send({"type": "lifespan.startup.failed", "message": str(error)})
+                    raise
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await live.stop()
+                await self.lane.aclose()
+                await asyncio.to_thread(self._embedded.stop)
+                await asyncio.to_thread(live.close)
+                await send({"type": "lifespan.shutdown.complete"})
+                return
