@@ -103,7 +103,7 @@ class SqliteWriter:
 
 
 def _time(value: datetime) -> str:
-    return value.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
 
 
 def _stored(value: object, kind: str) -> object:

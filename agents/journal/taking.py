@@ -174,4 +174,4 @@ def _payload(run: Taken, worker_id: UUID) -> str:
 
 
 def _sqlite_time(value: datetime) -> str:
-    return value.replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
+    return value.replace(tzinfo=None).isoformat(sep=" ")
