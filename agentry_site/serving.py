@@ -14,8 +14,10 @@ def server_config(**overrides: Any) -> uvicorn.Config:
     from agentry_site.asgi import application
     from agentry_site.protocol import LeanProtocol
     from agents.lane.quick import QuickLane
+    from core.process import tune_garbage_collection
 
     LeanProtocol.lane = QuickLane(application.lane)
+    tune_garbage_collection()
     return uvicorn.Config(
         application,
         **{

@@ -13,6 +13,7 @@ from agents.journal.journal import Journal, Writer
 from agents.journal.postgres import PostgresWriter
 from agents.journal.sqlite import SqliteWriter
 from core.pausepoints import install_from_environment
+from core.process import tune_garbage_collection
 from observability.contracts import Announcement
 from observability.live import announce
 
@@ -63,6 +64,7 @@ def host_start() -> EngineHost:
                 make_journal,
             )
             host.start()
+            tune_garbage_collection()
             _host = host
         return _host
 

@@ -14,9 +14,10 @@ from tests.bench.durable_steps import BenchError, Plan, cpu_seconds
 
 
 def _script(steps: int) -> str:
-    text = "x" * durable_steps.RESULT_BYTES
-    more = f'  - text: "{text}"\n    finish: continue\n    usage: {{input_tokens: 50, output_tokens: 50}}\n    repeat: {steps - 1}\n' if steps > 1 else ""
-    return f'steps:\n{more}  - text: "{text}"\n'
+    text = f'text: "{"x" * durable_steps.RESULT_BYTES}"'
+    usage = "usage: {input_tokens: 50, output_tokens: 50}"
+    more = f"  - {{{text}, finish: continue, repeat: {steps - 1}, {usage}}}\n" if steps > 1 else ""
+    return f"steps:\n{more}  - {{{text}, {usage}}}\n"
 
 
 def main() -> None:
@@ -35,11 +36,13 @@ def main() -> None:
 def _measure(plan: Plan, workspace: object, agent: str) -> dict[str, float]:
     from agents.engine_process import make_journal
     from agents.models import Checkpoint
+    from core.process import tune_garbage_collection
     from tests.bench.site import Countdown, WatchedHost, births
 
     countdown = Countdown(plan.warm_up_runs)
-    host = WatchedHost(capacity=plan.concurrency, on_ended=lambda run_id: countdown.ended(run_id))
+    host = WatchedHost(capacity=plan.concurrency, on_ended=lambda run: countdown.ended(run))  # noqa: PLW0108  # the countdown is replaced
     host.start()
+    tune_garbage_collection()  # as a worker does
     journal = make_journal()
 
     def drive(count: int) -> float:

@@ -21,6 +21,7 @@ def _resident_bytes() -> int:
 
 def main() -> None:
     runs, calls, milliseconds = (int(argument) for argument in sys.argv[1:4])
+    from core.process import tune_garbage_collection
     from tests.bench.site import Countdown, WatchedHost, births, make_journal, prepare
 
     usage = "usage: {input_tokens: 50, output_tokens: 50}"
@@ -30,8 +31,9 @@ def main() -> None:
         {"tools": [], "limits": {"max_iterations": calls + 1}},
     )
     countdown = Countdown(1)
-    host = WatchedHost(capacity=runs, on_ended=lambda run_id: countdown.ended(run_id))
+    host = WatchedHost(capacity=runs, on_ended=lambda run: countdown.ended(run))  # noqa: PLW0108  # the countdown is replaced
     host.start()
+    tune_garbage_collection()  # as a worker does
     journal = make_journal()
     journal.submit(births(workspace, agent, 1)[0]).result()
     host.ring()
