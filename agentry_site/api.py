@@ -24,7 +24,8 @@ _CHECK_SECONDS = 2.0
 @lru_cache(maxsize=1)
 def openapi_document() -> bytes:
     """Return the OpenAPI document as it is served; it is the same for everybody."""
-    schema = SchemaGenerator().get_schema(request=None, public=True)
+    generator: Any = SchemaGenerator
+    schema = generator().get_schema(request=None, public=True)
     return bytes(OpenApiJsonRenderer().render(schema, renderer_context={}))
 
 
@@ -129,7 +130,7 @@ def _workers() -> str:
     return "" if alive else "No worker is alive; runs are accepted and wait for one."
 
 
-api_patterns = [
+api_patterns: list[Any] = [
     path("", include("governance.api.urls")),
     path("", include("plugins.api.urls")),
     path("", include("agents.api.urls")),

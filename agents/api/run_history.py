@@ -111,7 +111,7 @@ class EventViewSet(OfRunViewSet):
             }
             for event in page.events
         ]
-        items = shapes.EventSerializer(shown, many=True).data
+        items = list(shapes.EventSerializer(shown, many=True).data)
         return self.page(items, page.cursor if page.has_more else None)
 
 

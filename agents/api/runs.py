@@ -93,7 +93,7 @@ def _key(request: Request) -> str:
     return key
 
 
-class RunFilter(django_filters.FilterSet):
+class RunFilter(django_filters.FilterSet):  # type: ignore[misc]  # publishes no types
     """`q` looks into agent and id, and into input and output for those who may see them."""
 
     state = django_filters.MultipleChoiceFilter(

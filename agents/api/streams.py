@@ -39,7 +39,8 @@ def scope_of(request: Request) -> dict[str, Any]:
             "This server cannot stream: it does not speak ASGI.",
             remedy="Ask for the events as pages, or run the site under an ASGI server.",
         )
-    return scope
+    query = str(request._request.META.get("QUERY_STRING", ""))
+    return {**scope, "query_string": query.encode("latin-1", "replace")}
 
 
 def event_stream(request: Request, target: Target, *, query: bytes | None = None) -> Any:

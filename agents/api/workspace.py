@@ -49,5 +49,5 @@ class WorkerViewSet(WorkspaceViewSet, ListMixin):
     def get_queryset(self) -> QuerySet[Any]:
         if self.is_described:
             return Worker.objects.none()
-        assert self.workspace.pk  # asks for the permission
+        self.get_workspace()  # asks for the permission
         return worker_list()

@@ -75,7 +75,7 @@ class ToolViewSet(WorkspaceViewSet, DestroyMixin):
         return self.get_serializer(shown).data
 
 
-class ToolCallFilter(django_filters.FilterSet):
+class ToolCallFilter(django_filters.FilterSet):  # type: ignore[misc]  # publishes no types
     state = django_filters.MultipleChoiceFilter(
         choices=[(value, value) for value in serializers.CALL_STATES]
     )

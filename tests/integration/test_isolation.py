@@ -160,6 +160,13 @@ def _text(response: Any) -> str:
     return str(content.decode("utf-8", "replace"))
 
 
+def _address(world: World, path: str, workspace: str) -> str:
+    def value(match: re.Match[str]) -> str:
+        return workspace if match[1] == "workspace" else world.value(path, match[1])
+
+    return _PARAMETER.sub(value, path)
+
+
 def _reached(client: APIClient, address: str, method: str, path: str) -> str:
     """Return what is wrong with the answer for something of theirs, or nothing."""
     response = _send(client, method, address, _body(method, path))
@@ -180,9 +187,7 @@ def test_their_addresses_are_not_there(world: World, client: APIClient) -> None:
         parameters = _PARAMETER.findall(route.path)
         if not parameters:
             continue
-        address = _PARAMETER.sub(
-            lambda match, path=route.path: world.value(path, match[1]), route.path
-        )
+        address = _address(world, route.path, MARK)
         for method in _methods(route):
             walked += 1
             wrong.append(_reached(client, address, method, route.path))
@@ -201,12 +206,7 @@ def test_their_rows_are_not_reached_through_ones_own_workspace(
         parameters = _PARAMETER.findall(route.path)
         if "workspace" not in parameters or len(parameters) < 2:
             continue
-        address = _PARAMETER.sub(
-            lambda match, path=route.path: (
-                "acme" if match[1] == "workspace" else world.value(path, match[1])
-            ),
-            route.path,
-        )
+        address = _address(world, route.path, "acme")
         for method in _methods(route):
             walked += 1
             wrong.append(_reached(client, address, method, route.path))

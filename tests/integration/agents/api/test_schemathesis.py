@@ -73,7 +73,7 @@ def _there(tenancy: Tenancy, path: str, name: str) -> str | None:
 
 
 def _operations() -> list[Any]:
-    schema = schemathesis.openapi.from_dict(json.loads(openapi_document()))
+    schema: Any = schemathesis.openapi.from_dict(json.loads(openapi_document()))
     return [result.ok() for result in schema.get_all_operations()]
 
 
@@ -135,12 +135,12 @@ def _answer(case: Any, headers: dict[str, str]) -> Response:
     request = requests.Request(
         **{name: wanted[name] for name in fields if wanted.get(name) is not None}
     ).prepare()
-    body = request.body or b""
-    found = Client(raise_request_exception=False).generic(
+    body: Any = request.body or b""
+    found: Any = Client(raise_request_exception=False).generic(
         str(request.method),
         str(request.path_url),
         body if isinstance(body, bytes) else body.encode(),
-        content_type=request.headers.get("Content-Type", "application/json"),
+        content_type=str(request.headers.get("Content-Type", "application/json")),
         headers={name: str(value) for name, value in request.headers.items()},
     )
     return Response(
