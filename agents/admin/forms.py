@@ -1,6 +1,6 @@
 """Forms of the console whose values go to services: unbound to rows, mistakes shown by place."""
 
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import yaml
 from django import forms
@@ -35,7 +35,7 @@ class SpecField(forms.CharField):
         super().__init__(strip=False, **options)
 
     def to_python(self, value: Any) -> Any:
-        text = super().to_python(value)
+        text = super().to_python(value) or ""
         try:
             document = yaml.safe_load(text)
         except yaml.MarkedYAMLError as error:
@@ -66,7 +66,7 @@ _Dumper.add_representer(str, _text)
 
 def spec_text(spec: dict[str, Any]) -> str:
     """Write a specification as YAML, in the order of its author."""
-    return cast(str, yaml.dump(spec, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=88))
+    return yaml.dump(spec, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=88)
 
 
 class AgentForm(_AgentForm):
@@ -127,9 +127,8 @@ class WordsField(forms.CharField):
     widget = forms.Textarea(attrs={"rows": 4})
 
     def to_python(self, value: Any) -> Any:
-        return [line.strip() for line in super().to_python(value).splitlines() if line.strip()] or [
-            ""
-        ]
+        lines = (super().to_python(value) or "").splitlines()
+        return [line.strip() for line in lines if line.strip()] or [""]
 
     def prepare_value(self, value: Any) -> Any:
         return "\n".join(value) if isinstance(value, list) else value

@@ -35,7 +35,8 @@ class SessionAdmin(GuardedAdmin):
     actions = ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).annotate(run_count=Count("runs"))
+        rows: QuerySet[Any] = super().get_queryset(request).annotate(run_count=Count("runs"))
+        return rows
 
     @admin.display(description="Session")
     def name(self, session: Session) -> str:

@@ -130,9 +130,20 @@ function closeFilters() {
   }
 }
 
+// Django writes "Date:" and "Time:" beside these fields, not as their labels.
+function labelDates() {
+  for (const [selector, word] of [[".vDateField", "date"], [".vTimeField", "time"]]) {
+    for (const field of document.querySelectorAll(selector)) {
+      const row = field.closest(".form-row")?.querySelector("label, legend")?.textContent ?? "";
+      field.setAttribute("aria-label", `${row.trim().replace(/:$/, "")} ${word}`.trim());
+    }
+  }
+}
+
 document.addEventListener("click", onClick);
 document.addEventListener("keydown", onKey);
 showTheme();
 labelCells();
 closeFilters();
+labelDates();
 keepMoments();

@@ -143,15 +143,20 @@ function choose(tab, moveFocus = false) {
   if (moveFocus) tab.focus();
 }
 
+// Not the id of the panel: the browser would jump there and past everything above it.
+function address(tab) {
+  return `#show=${tab.getAttribute("aria-controls")}`;
+}
+
 function fromAddress() {
-  const tab = tabs.find((other) => `#${other.getAttribute("aria-controls")}` === location.hash);
+  const tab = tabs.find((other) => address(other) === location.hash);
   if (tab) choose(tab);
 }
 
 for (const tab of tabs) {
   tab.addEventListener("click", () => {
     choose(tab);
-    history.replaceState(null, "", `#${tab.getAttribute("aria-controls")}`);
+    history.replaceState(null, "", address(tab));
   });
   tab.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];

@@ -145,7 +145,7 @@ def _people_and_team() -> str:
 
 
 def _play() -> tuple[dict[str, str], dict[str, str]]:
-    from agents.models import Agent, AgentVersion, Run
+    from agents.models import Agent, Run
     from agents.services.runs import run_cancel, run_pause, run_start
     from agents.services.sessions import session_create
     from agents.services.versions import version_draft_save
@@ -186,8 +186,9 @@ def _play() -> tuple[dict[str, str], dict[str, str]]:
     runs["succeeded"] = settled(start("release-notes", NOTES), "succeeded")
     runs["running"] = settled(start("inbox-triage", "Sort today's inbox, urgent first."), "running")
 
-    notes = Agent.objects.get(name="release-notes")
-    spec = dict(AgentVersion.objects.get(pk=notes.published_id).spec)
+    notes = Agent.objects.select_related("published").get(name="release-notes")
+    assert notes.published is not None
+    spec = dict(notes.published.spec)
     spec["prompt"] = spec["prompt"].replace("One sentence a change.", "At most two sentences.")
     draft = version_draft_save(actor=root, agent=notes, spec=spec, note="Allow two sentences.")
     rows = {

@@ -1,0 +1,59 @@
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, sync_playwright
+
+from tests.e2e.browser.driver import CHROMIUM, browser_open, page_open
+from tests.e2e.browser.stage import Stage, staged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Complaints:
+    """What a page complained of: console errors, exceptions, violations of its policy."""
+
+    heard: list[str] = field(default_factory=list)
+
+    def listen(self, page: Page) -> None:
+        # Functions, not methods: Playwright leaves marks on the object a method belongs to.
+        heard = self.heard
+
+        def console(message: ConsoleMessage) -> None:
+            if message.type in {"error", "warning"} or "Content Security Policy" in message.text:
+                heard.append(f"{message.type}: {message.text}")
+
+        def exception(error: Error) -> None:
+            heard.append(f"exception: {error}")
+
+        page.on("console", console)
+        page.on("pageerror", exception)
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with staged(tmp_path_factory.mktemp("stage")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        pytest.fail(f"{CHROMIUM} is missing; install Debian's package chromium.")
+    with sync_playwright() as playwright:
+        opened = browser_open(playwright)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def complaints() -> Complaints:
+    return Complaints()
+
+
+@pytest.fixture
+def page(browser: Browser, complaints: Complaints) -> Iterator[Page]:
+    """A page that must not complain of anything."""
+    with page_open(browser) as opened:
+        complaints.listen(opened)
+        yield opened
+    assert complaints.heard == []

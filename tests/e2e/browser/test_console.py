@@ -1,0 +1,242 @@
+"""The console in a real browser: signing in, watching a run live, acting on it, keys, colours."""
+
+import json
+import re
+import urllib.request
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.browser.driver import page_open, sign_in
+from tests.e2e.browser.stage import WORKSPACE, Stage
+
+pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.slow]
+
+TOO_BAD = {"serious", "critical"}
+
+
+def start(stage: Stage, agent: str, text: str) -> str:
+    """Start a run over REST, as a program would; return its id."""
+    request = urllib.request.Request(
+        f"{stage.url}/api/v1/workspaces/{WORKSPACE}/runs",
+        data=json.dumps({"agent": agent, "input": text}).encode(),
+        headers={
+            "Authorization": f"Bearer {stage.token}",
+            "Content-Type": "application/json",
+        },
+        method="POST",
+    )
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        document: dict[str, Any] = json.load(answer)
+    return str(document["id"])
+
+
+def visit(page: Page, stage: Stage, run: str) -> None:
+    page.goto(f"{stage.url}/admin/agents/run/{run}/change/")
+
+
+def shown_state(page: Page) -> Any:
+    return page.locator("#run-state .pill-word")
+
+
+def test_signing_in_with_a_wrong_password_says_so(page: Page, stage: Stage) -> None:
+    page.goto(f"{stage.url}/admin/")
+    expect(page.get_by_label("Username")).to_be_focused()
+    page.get_by_label("Username").fill("olga")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("correct username and password")
+
+
+def test_a_run_is_watched_live_to_its_end(page: Page, stage: Stage) -> None:
+    sign_in(page, stage, "olga")
+    run = start(stage, "release-notes", "Write the notes for 2.5.")
+    visit(page, stage, run)
+    page.evaluate("window.stayed = true")
+
+    expect(shown_state(page)).to_have_text("succeeded", timeout=30_000)
+    expect(page.locator("#conversation-body")).to_contain_text("Here are the notes for 2.4")
+    expect(page.locator("#conversation-body .call").first).to_contain_text("todo")
+    expect(page.locator("#run-family")).to_contain_text("editor")
+    expect(page.locator("#count-calls")).to_have_text("5")
+    expect(page.get_by_role("button", name="Replay")).to_be_visible()
+    assert page.evaluate("window.stayed") is True, "the page was loaded again"
+
+
+def test_words_appear_while_the_model_writes(page: Page, stage: Stage) -> None:
+    sign_in(page, stage, "olga")
+    visit(page, stage, start(stage, "inbox-triage", "Sort it."))
+
+    expect(page.locator("#writing-text")).to_contain_text("nine new messages", timeout=20_000)
+    expect(page.locator("#link-state")).to_have_text("live")
+
+
+def test_pause_resume_and_cancel_from_the_page(page: Page, stage: Stage) -> None:
+    sign_in(page, stage, "olga")
+    visit(page, stage, start(stage, "inbox-triage", "Sort it slowly."))
+    expect(shown_state(page)).to_have_text("running", timeout=20_000)
+
+    page.get_by_role("button", name="Pause").click()
+    expect(shown_state(page)).to_have_text("paused", timeout=20_000)
+    expect(page.locator("#run-why")).to_contain_text("Paused")
+
+    page.get_by_role("button", name="Resume").click()
+    expect(shown_state(page)).to_have_text("running", timeout=20_000)
+
+    page.get_by_role("link", name="Cancel").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Cancel this run?")
+    page.get_by_label("Reason").fill("Enough for today.")
+    page.get_by_role("button", name="Cancel the run").click()
+    expect(shown_state(page)).to_have_text("cancelled", timeout=20_000)
+    expect(page.locator("#run-why")).to_contain_text("Enough for today.")
+    expect(page.get_by_role("button", name="Pause")).to_have_count(0)
+
+
+def test_a_fork_starts_from_the_chosen_checkpoint(page: Page, stage: Stage) -> None:
+    sign_in(page, stage, "olga")
+    visit(page, stage, stage.runs["succeeded"])
+
+    page.get_by_role("tab", name="Checkpoints").click()
+    page.get_by_role("link", name="Fork from checkpoint 1", exact=True).click()
+    expect(page.get_by_label("Checkpoint")).to_have_value("1")
+    page.get_by_label("Model", exact=True).select_option("quick")
+    page.get_by_role("button", name="Fork the run").click()
+
+    expect(page.locator("#run-facts")).to_contain_text("checkpoint 1")
+    expect(shown_state(page)).to_have_text("succeeded", timeout=30_000)
+    assert stage.runs["succeeded"] not in page.url
+
+
+def test_a_call_in_doubt_is_settled_and_its_run_goes_on(page: Page, stage: Stage) -> None:
+    sign_in(page, stage, "olga")
+    visit(page, stage, stage.runs["doubtful"])
+    expect(page.locator("#run-why")).to_contain_text("may or may not have happened")
+
+    page.get_by_role("link", name="Say what happened").click()
+    page.get_by_role("link", name="Say what happened").click()
+    page.get_by_text("It happened", exact=True).click()
+    page.get_by_label("Result", exact=True).fill("Sent at 9:02.")
+    page.get_by_role("button", name="Settle the call").click()
+    expect(page.locator(".subtitle .pill-word")).to_have_text("committed")
+
+    visit(page, stage, stage.runs["doubtful"])
+    expect(shown_state(page)).to_have_text("succeeded", timeout=30_000)
+
+
+def test_the_keyboard_is_enough(page: Page, stage: Stage) -> None:
+    sign_in(page, stage, "olga")
+
+    page.keyboard.press("g")
+    page.keyboard.press("r")
+    page.wait_for_url("**/admin/agents/run/")
+    page.keyboard.press("/")
+    expect(page.locator("#searchbar")).to_be_focused()
+    page.keyboard.type("translator")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**q=translator*")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("translator")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to main content")).to_be_focused()
+
+
+def test_chosen_colours_stay(page: Page, stage: Stage) -> None:
+    sign_in(page, stage, "olga")
+    background = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(background)
+
+    button = page.get_by_role("button", name=re.compile("^Colours:"))
+    button.click()
+    button.click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    dark = page.evaluate(background)
+    page.reload()
+
+    assert page.evaluate(background) == dark != light
+
+
+def test_a_viewer_reads_states_and_nothing_else(page: Page, stage: Stage) -> None:
+    sign_in(page, stage, "victor")
+    visit(page, stage, stage.runs["succeeded"])
+
+    expect(shown_state(page)).to_have_text("succeeded")
+    expect(page.locator("#conversation")).to_contain_text("What was said is hidden")
+    assert "release notes for 2.4" not in page.content()
+    expect(page.locator(".run-deeds .button")).to_have_text(["History"])
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (390, 844)], ids=["wide", "narrow"])
+def test_nothing_is_wider_than_its_screen(
+    browser: Browser, stage: Stage, size: tuple[int, int]
+) -> None:
+    with page_open(browser, size=size) as page:
+        sign_in(page, stage, "root")
+        too_wide = {}
+        for address in addresses(stage):
+            page.goto(f"{stage.url}{address}")
+            width = page.evaluate("document.documentElement.scrollWidth")
+            if width > size[0]:
+                too_wide[address] = width
+        assert too_wide == {}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_pages_are_accessible(browser: Browser, stage: Stage, theme: str) -> None:
+    found = {}
+    with page_open(browser, theme=theme) as page:
+        page.goto(f"{stage.url}/admin/login/")
+        found["login"] = serious(page)
+        sign_in(page, stage, "root")
+        for address in addresses(stage):
+            page.goto(f"{stage.url}{address}")
+            found[address] = serious(page)
+    assert {address: rules for address, rules in found.items() if rules} == {}
+
+
+def test_no_page_breaks_its_policy_or_complains(page: Page, stage: Stage) -> None:
+    """Apart from the test above: what looks for mistakes there writes styles into the page."""
+    sign_in(page, stage, "root")
+    for address in addresses(stage):
+        page.goto(f"{stage.url}{address}")
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+
+
+def addresses(stage: Stage) -> list[str]:
+    run = f"/admin/agents/run/{stage.runs['succeeded']}/change/"
+    return [
+        "/admin/",
+        "/admin/agents/run/",
+        run,
+        f"{run}#show=calls",
+        f"{run}#show=timeline",
+        f"/admin/agents/run/{stage.runs['running']}/change/",
+        f"/admin/agents/run/{stage.runs['succeeded']}/fork/",
+        "/admin/plugins/toolcall/",
+        f"/admin/plugins/toolcall/{stage.rows['call']}/change/",
+        "/admin/agents/agent/",
+        f"/admin/agents/agent/{stage.rows['agent']}/change/",
+        f"/admin/agents/agentversion/{stage.rows['draft']}/change/",
+        "/admin/agents/provider/add/",
+        "/admin/agents/worker/",
+        "/admin/governance/role/add/",
+        "/admin/governance/apitoken/add/",
+        "/admin/observability/traceevent/",
+        "/admin/password_change/",
+    ]
+
+
+def serious(page: Page) -> list[str]:
+    """Return the rules of WCAG the page breaks badly, each with the elements."""
+    result = Axe().run(page)
+    return [
+        f"{violation['id']}: {[node['target'] for node in violation['nodes']][:3]}"
+        for violation in result.response["violations"]
+        if violation["impact"] in TOO_BAD
+    ]
