@@ -1,8 +1,9 @@
 """Rows as an owner would hand them over, on whichever database the tests run."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -31,6 +32,7 @@ from observability.models import TraceEvent
 from plugins.models import ToolCall
 
 DIGEST = "a" * 64
+T = TypeVar("T")
 
 
 class Heads(list[tuple[UUID, UUID, int]]):
@@ -183,6 +185,18 @@ def footprint(run_id: UUID) -> dict[str, Any]:
         "checkpoints": list(Checkpoint.objects.filter(run_id=run_id).values_list("sequence")),
         "calls": list(ToolCall.objects.filter(run_id=run_id).values_list("id", "state")),
     }
+
+
+async def orm(work: Callable[..., T], *arguments: Any) -> T:
+    """Do ORM work from a coroutine, leaving no connection behind in its thread."""
+
+    def done() -> T:
+        try:
+            return work(*arguments)
+        finally:
+            connection.close()
+
+    return await asyncio.to_thread(done)
 
 
 class WatchedWriter:

@@ -1,5 +1,6 @@
 """What every journal writer owes its users, on SQLite and on PostgreSQL."""
 
+import asyncio
 import threading
 from datetime import timedelta
 from decimal import Decimal
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import Q
 
 from agents.contracts import Control, RunState
 from agents.journal.journal import MAX_BATCH, Journal
@@ -44,6 +46,7 @@ from tests.conformance.journal.kit import (
     make_writer,
     message,
     move,
+    orm,
     replaced,
     run_row,
     running,
@@ -113,9 +116,7 @@ def test_a_stale_fence_is_refused_alone(
 
 
 async def test_commit_tells_a_lost_lease(journal: Journal, workspace: Workspace) -> None:
-    from asgiref.sync import sync_to_async
-
-    run = await sync_to_async(running)(workspace)
+    run = await orm(running, workspace)
 
     with pytest.raises(LeaseLostError, match=str(run.pk)):
         await journal.commit(replaced(entry(run), fence=7))
@@ -223,8 +224,6 @@ def test_two_entries_of_one_batch_leave_the_last_state(
 def test_what_is_asked_of_a_run_comes_back_with_its_commit(
     journal: Journal, workspace: Workspace
 ) -> None:
-    from django.db.models import Q
-
     run = running(workspace)
     run_ask(run_id=run.pk, control=Control.PAUSE, actor="ann", sources=Q())
 
@@ -560,8 +559,6 @@ def test_blobs_are_kept_once(journal: Journal, workspace: Workspace) -> None:
 async def test_a_renewal_extends_what_the_worker_holds(
     journal: Journal, workspace: Workspace
 ) -> None:
-    from asgiref.sync import sync_to_async
-
     worker = new_id()
     until = clock.now() + timedelta(minutes=5)
 
@@ -571,12 +568,12 @@ async def test_a_renewal_extends_what_the_worker_holds(
             running(workspace, worker_id=new_id()),
         )
 
-    mine, others = await sync_to_async(prepare)()
+    mine, others = await orm(prepare)
     leases = await journal.renew(worker, until)
 
     assert leases == [Lease(mine.pk, 1, "cancel")]
-    await mine.arefresh_from_db()
-    await others.arefresh_from_db()
+    await orm(mine.refresh_from_db)
+    await orm(others.refresh_from_db)
     assert mine.lease_until == until
     assert others.lease_until != until
 
@@ -619,11 +616,7 @@ def test_entries_of_another_fence_wait_for_the_next_batch(
 async def test_a_submitter_that_is_cancelled_does_not_let_go_of_its_write(
     workspace: Workspace,
 ) -> None:
-    import asyncio
-
-    from asgiref.sync import sync_to_async
-
-    run = await sync_to_async(running)(workspace)
+    run = await orm(running, workspace)
     gate = threading.Event()
     writer = WatchedWriter(make_writer(), before=lambda: assert_opens(gate))
     journal = Journal(writer, on_commit=lambda heads: None)
@@ -637,7 +630,7 @@ async def test_a_submitter_that_is_cancelled_does_not_let_go_of_its_write(
     await asyncio.to_thread(journal.close)
 
     assert [type(outcome) for outcome in outcomes] == [asyncio.CancelledError, LeaseLostError]
-    await run.arefresh_from_db()
+    await orm(run.refresh_from_db)
     assert run.head_sequence == 2
 
 
