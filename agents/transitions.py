@@ -66,21 +66,7 @@ def run_move(
     """
     allowed = RUN_TABLE.sources(target) - {S.RUNNING}
     chosen = allowed if sources is None else allowed & frozenset(sources)
-    now = clock.now()
-    changes: dict[str, Any] = {
-        "state": target.value,
-        "wait_kind": WaitKind.NONE.value,
-        "wake_at": None,
-        "reason": reason,
-        "control": Control.NONE.value,
-        "updated_at": now,
-        "head_sequence": F("head_sequence") + 1,
-    }
-    if target is S.QUEUED:
-        changes["available_at"] = now
-    if target in RUN_TABLE.terminal:
-        changes["finished_at"] = now
-    changes |= dict(fields or {})
+    changes = _changes(target, reason) | dict(fields or {})
     with transaction.atomic():
         reach("control.before_update")
         before = Run.objects.filter(pk=run_id).values_list("state", flat=True).first()
@@ -108,6 +94,24 @@ def run_move(
                 calls_close(run.pk, cause=f"The run {target.value} while no worker had it")
             wake_after(run)
     return run
+
+
+def _changes(target: RunState, reason: str) -> dict[str, Any]:
+    now = clock.now()
+    changes: dict[str, Any] = {
+        "state": target.value,
+        "wait_kind": WaitKind.NONE.value,
+        "wake_at": None,
+        "reason": reason,
+        "control": Control.NONE.value,
+        "updated_at": now,
+        "head_sequence": F("head_sequence") + 1,
+    }
+    if target is S.QUEUED:
+        changes["available_at"] = now
+    if target in RUN_TABLE.terminal:
+        changes["finished_at"] = now
+    return changes
 
 
 def run_expire_lease(run_id: UUID, *, max_crashes: int) -> bool:

@@ -18,6 +18,7 @@ from governance.contracts import Actor, Perm
 from plugins.contracts import CallState
 from plugins.ledger import UNCLAIMED
 from plugins.models import ToolCall
+from plugins.transitions import calls_move
 
 
 class Resolution(StrEnum):
@@ -68,8 +69,8 @@ def call_resolve(
     fields = _fields(resolution, actor, redact_text(result), redact_text(note))
     with transaction.atomic():
         reach("control.before_update")
-        changed = ToolCall.objects.filter(pk=call.pk, state=CallState.IN_DOUBT.value).update(
-            **fields
+        changed = calls_move(
+            Q(pk=call.pk, state=CallState.IN_DOUBT.value), target=_TARGETS[resolution], **fields
         )
         if not changed:
             raise _stale(call.pk)
@@ -93,17 +94,22 @@ def calls_close(run_id: UUID, *, cause: str) -> None:
     What never began is cancelled, what may have happened is in doubt. Called in the transaction
     that ends the run.
     """
-    calls = ToolCall.objects.filter(run_id=run_id)
     harmless = [effect.value for effect in UNCLAIMED]
     never_began = [
         state.value
         for state in (CallState.PLANNED, CallState.WAITING, CallState.APPROVED, CallState.CLAIMED)
     ]
-    calls.filter(
-        Q(state__in=never_began) | Q(state=CallState.DISPATCHED.value, effect__in=harmless)
-    ).update(state=CallState.CANCELLED.value, reason=f"{cause}.", settled_at=clock.now())
-    calls.filter(state=CallState.DISPATCHED.value).update(
-        state=CallState.IN_DOUBT.value, reason=f"{cause}, and the call may have happened."
+    calls_move(
+        Q(run_id=run_id)
+        & (Q(state__in=never_began) | Q(state=CallState.DISPATCHED.value, effect__in=harmless)),
+        target=CallState.CANCELLED,
+        reason=f"{cause}.",
+        settled_at=clock.now(),
+    )
+    calls_move(
+        Q(run_id=run_id),
+        target=CallState.IN_DOUBT,
+        reason=f"{cause}, and the call may have happened.",
     )
 
 
@@ -125,7 +131,7 @@ def _fields(resolution: Resolution, actor: Actor, result: str, note: str) -> dic
         "note": note,
         "at": clock.now().isoformat(),
     }
-    fields: dict[str, Any] = {"state": _TARGETS[resolution].value, "decision": decision}
+    fields: dict[str, Any] = {"decision": decision}
     if resolution is Resolution.RETRY:
         return fields
     is_error = resolution is Resolution.FAILED
