@@ -74,7 +74,7 @@ def run_move(
         if before is not None:
             query = query.filter(state=before)
         if not query.filter(where or Q()).update(**changes):
-            raise stale(run_id, target.value)
+            raise stale(run_id, f"become {target.value}")
         run = Run.objects.get(pk=run_id)
         event_append(
             workspace_id=run.workspace_id,
@@ -125,7 +125,10 @@ def run_expire_lease(run_id: UUID, *, max_crashes: int) -> bool:
     """
     now = clock.now()
     with transaction.atomic():
-        crashes = Run.objects.values_list("crashes", flat=True).get(pk=run_id) + 1
+        known = Run.objects.values_list("crashes", flat=True).filter(pk=run_id).first()
+        if known is None:
+            raise stale(run_id, "expire")
+        crashes = known + 1
         is_poison = crashes >= max_crashes
         target = S.PAUSED if is_poison else S.QUEUED
         reason = (

@@ -1,6 +1,10 @@
 """An agent on a vendor process, and a git repository in its run's workspace."""
 
 import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +22,36 @@ CALC = "def add(a, b):\n    return a - b\n"
 FIXED = "def add(a, b):\n    return a + b\n"
 
 
-def agent_on(vendor: VendorProcess, workspace: Workspace, **provider: Any) -> None:
+@contextmanager
+def serving_text(text: str) -> Iterator[str]:
+    """Serve `text` over HTTP while the block runs; yields host:port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = text.encode()
+            self.send_response(200)
+            self.send_header("content-type", "text/plain; charset=utf-8")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *words: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            yield f"127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+def agent_on(
+    vendor: VendorProcess,
+    workspace: Workspace,
+    tools: Sequence[str] = TOOLS,
+    **provider: Any,
+) -> None:
     """An agent `helper` whose model is served by `vendor`."""
     make_provider(
         workspace,
@@ -29,7 +62,7 @@ def agent_on(vendor: VendorProcess, workspace: Workspace, **provider: Any) -> No
         **{"max_retries": 0, "timeout_seconds": 5.0, **provider},
     )
     make_model(workspace, "m", provider="vendor", vendor_name="model-1")
-    make_agent(workspace, "helper", model="m", tools=TOOLS)
+    make_agent(workspace, "helper", model="m", tools=list(tools))
 
 
 def git(folder: Path, *arguments: str) -> str:
