@@ -46,39 +46,79 @@ class DomainError(Exception):
 
 
 class InvalidInputError(DomainError):
+    """The request is wrong; `fields` or `errors` says where.
+
+    Mend the named places and send it again.
+    """
+
     code = "invalid_input"
     status = 400
 
 
 class NotFoundError(DomainError):
+    """There is no such thing, or this actor may not see it.
+
+    Check the name and the workspace; list what there is.
+    """
+
     code = "not_found"
     status = 404
 
 
 class NotAuthenticatedError(DomainError):
+    """The request carries no valid credential.
+
+    Sign in, or send `Authorization: Bearer agk_…`.
+    """
+
     code = "not_authenticated"
     status = 401
 
 
 class PermissionDeniedError(DomainError):
+    """The actor is known and is not allowed to do this.
+
+    Ask an admin of the workspace for a role that has the permission named in the sentence.
+    """
+
     code = "permission_denied"
     status = 403
 
 
 class ConflictError(DomainError):
+    """The request contradicts something that is stored.
+
+    Read the thing again and decide anew.
+    """
+
     code = "conflict"
     status = 409
 
 
 class StaleStateError(ConflictError):
+    """Somebody else was first; the detail names who or what won.
+
+    Look at it again before you decide.
+    """
+
     code = "stale_state"
 
 
 class LeaseLostError(StaleStateError):
+    """A worker wrote for a run it no longer owns; nothing was written.
+
+    Nothing: the run goes on under its new owner.
+    """
+
     code = "lease_lost"
 
 
 class LimitExceededError(DomainError):
+    """Too many, too much or too fast.
+
+    Wait as long as Retry-After says, or ask for less.
+    """
+
     code = "limit_exceeded"
     status = 429
 
@@ -90,10 +130,20 @@ class LimitExceededError(DomainError):
 
 
 class PayloadTooLargeError(DomainError):
+    """The body is larger than the site accepts.
+
+    Put large material into a file of the run's workspace, or raise AGENTRY_MAX_BODY_BYTES.
+    """
+
     code = "payload_too_large"
     status = 413
 
 
 class UnavailableError(DomainError):
+    """A part that is needed cannot be reached or is full.
+
+    Send the request again after Retry-After, with the same Idempotency-Key.
+    """
+
     code = "unavailable"
     status = 503

@@ -29,7 +29,11 @@ _TAG_BYTES = 16
 
 
 class SealBrokenError(DomainError):
-    """A sealed value cannot be opened here."""
+    """A sealed value cannot be opened here.
+
+    Store the value again; sealed values open only under the key and in the workspace they were
+    sealed with.
+    """
 
     code = "seal_broken"
     status = 500

@@ -15,24 +15,54 @@ from core.errors import ConflictError, NotAuthenticatedError, PermissionDeniedEr
 
 
 class TokenInvalidError(NotAuthenticatedError):
+    """The credential is not a token of this site.
+
+    Check that it was copied whole, and that it was issued by this site.
+    """
+
     code = "token_invalid"
 
 
 class TokenExpiredError(NotAuthenticatedError):
+    """The token's time is over.
+
+    Issue a new one.
+    """
+
     code = "token_expired"
 
 
 class TokenRevokedError(NotAuthenticatedError):
+    """Somebody ended the token.
+
+    Issue a new one, if you still may.
+    """
+
     code = "token_revoked"
 
 
 class EscalationError(PermissionDeniedError):
+    """Somebody tried to give away a permission they do not hold.
+
+    Ask somebody who holds it.
+    """
+
     code = "escalation"
 
 
 class LastAdminError(ConflictError):
+    """The change would leave a workspace without an admin.
+
+    Make somebody else admin first.
+    """
+
     code = "last_admin"
 
 
 class NameTakenError(ConflictError):
+    """The name belongs to something else.
+
+    Choose another name.
+    """
+
     code = "name_taken"

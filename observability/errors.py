@@ -4,18 +4,27 @@ from core.errors import InvalidInputError
 
 
 class CursorError(InvalidInputError):
-    """The position a client wants to go on from cannot be used."""
+    """The position a client wants to go on from cannot be used.
+
+    Start from the beginning, or from the cursor of an event you have.
+    """
 
     code = "invalid_cursor"
 
 
 class UnknownKindError(InvalidInputError):
-    """A filter names an event kind that does not exist."""
+    """A filter names an event kind that does not exist.
+
+    Use one of the kinds in the list of events.
+    """
 
     code = "unknown_event_kind"
 
 
 class TraceFormatError(InvalidInputError):
-    """A line of a trace file is not a trace event."""
+    """A line of a trace file is not a trace event.
+
+    Mend the line the sentence names, or leave it out.
+    """
 
     code = "invalid_trace"

@@ -45,14 +45,20 @@ MAX_TRACES = 50
 
 
 class RunFailedError(DomainError):
-    """The run ended without an output."""
+    """The run ended without an output.
+
+    Read the run's reason, then fork it or start another one.
+    """
 
     code = "run_failed"
     status = 502
 
 
 class RunUnfinishedError(DomainError):
-    """The run has not ended in the time an answer is held."""
+    """The run has not ended in the time an answer is held.
+
+    Follow the run by its id; it goes on.
+    """
 
     code = "run_unfinished"
     status = 504

@@ -65,6 +65,11 @@ class IdempotencyStore(Protocol):
 
 
 class KeyReusedError(ConflictError):
+    """The Idempotency-Key was used for a different request.
+
+    Use a new key for a new request.
+    """
+
     code = "idempotency_key_reused"
 
     def __init__(self) -> None:
@@ -75,6 +80,11 @@ class KeyReusedError(ConflictError):
 
 
 class KeyInFlightError(ConflictError):
+    """A request with this Idempotency-Key is still being worked on.
+
+    Send it again a little later.
+    """
+
     code = "idempotency_key_in_flight"
 
     def __init__(self, retry_after_seconds: float) -> None:

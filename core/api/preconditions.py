@@ -11,7 +11,10 @@ from core.errors import ConflictError
 
 
 class PreconditionFailedError(ConflictError):
-    """The resource is no longer what the caller last saw."""
+    """The resource is no longer what the caller last saw.
+
+    Read it again, apply your change to what you find, and send the new ETag.
+    """
 
     code = "precondition_failed"
     status = 412

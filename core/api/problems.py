@@ -197,7 +197,10 @@ def as_domain_error(error: BaseException) -> DomainError | None:
 
 
 class BadRequestError(DomainError):
-    """The request is not one this site understands at all."""
+    """The request is not one this site understands at all.
+
+    Check the address, the headers and the encoding of the request.
+    """
 
     code = "bad_request"
     status = 400
@@ -213,6 +216,11 @@ class StorageUnavailableError(UnavailableError):
 
 
 class BodyUnreadableError(BadRequestError):
+    """The body broke off or could not be decoded.
+
+    Send it again, whole.
+    """
+
     code = "body_unreadable"
 
 

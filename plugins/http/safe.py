@@ -33,19 +33,28 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class TargetRefusedError(ToolError):
-    """The address may not be asked; nothing was sent."""
+    """The address may not be asked; nothing was sent.
+
+    Allow the host with AGENTRY_FETCH_ALLOW if it is meant to be reached.
+    """
 
     code = "target_refused"
 
 
 class NotSentError(ToolError):
-    """No connection came about; nothing was sent."""
+    """No connection came about; nothing was sent.
+
+    Check the address and that something listens there.
+    """
 
     code = "not_sent"
 
 
 class NoAnswerError(ToolError):
-    """The request, or a part of it, was sent, and no whole answer came."""
+    """The request, or a part of it, was sent, and no whole answer came.
+
+    Look at the target before asking again: the request may have had its effect.
+    """
 
     code = "no_answer"
 
