@@ -289,16 +289,23 @@ def _woken(run_id: UUID, kind: WaitKind) -> bool:
     return True
 
 
+_VERBS = {S.QUEUED.value: "resume", S.PAUSED.value: "pause", S.CANCELLED.value: "cancel"}
+
+
 def stale(run_id: UUID, wanted: str) -> StaleStateError:
     """Describe who or what won, for the one who came second."""
     run = Run.objects.filter(pk=run_id).first()
     if run is None:
         return StaleStateError(f"The run {run_id} does not exist any more.")
     by = f" by {run.control_by}" if run.control_by else ""
-    asked = f" and was already asked to {run.control}{by}" if run.control else ""
-    ended = by if run.state == S.CANCELLED.value else ""
+    if run.control:
+        steered = f" and was already asked to {run.control}{by}"
+    elif by and run.state in LIVE and run.state != S.PAUSED.value:
+        steered = f", resumed{by}"
+    else:
+        steered = by if run.state in {S.CANCELLED.value, S.PAUSED.value} else ""
     return StaleStateError(
-        f"The run is {run.state}{ended}{asked}; it cannot {wanted} now.",
+        f"The run is {run.state}{steered}; it cannot {_VERBS.get(wanted, wanted)} now.",
         remedy="Look at it again before you decide.",
         detail={"state": run.state, "control": run.control, "by": run.control_by},
     )

@@ -54,7 +54,7 @@ def run_resume(*, actor: Actor, run_id: UUID, limits: Mapping[str, Any] | None =
         StaleStateError: It is neither paused nor yielded, or somebody was first.
     """
     run = controlled(actor, run_id)
-    fields: dict[str, Any] = {"control_by": "", "error_code": "", "crashes": 0}
+    fields: dict[str, Any] = {"control_by": actor.username, "error_code": "", "crashes": 0}
     now_limits = limits_of_run(run)
     chosen = merged_limits(now_limits, limits)
     if limits:
