@@ -181,6 +181,10 @@ class Cluster:
             folder=folder, environment=environment, server=server, desk=desk, nursery=nursery
         )
 
+    @property
+    def is_embedded(self) -> bool:
+        return self.environment.get("AGENTRY_ENGINE") == "embedded"
+
     def begin(self, order: str = "", **environment: str) -> Worker:
         """Start a worker; `order` is what it does to itself (`<point>:kill:<n>`)."""
         name = f"chaos-{self._born}"
@@ -226,11 +230,14 @@ class Cluster:
     def check(self, roots: list[str]) -> None:
         """Hold the finished trees against every promise."""
         found = self.desk.call("verdict:complaints", roots=roots, record=str(self.server.record))
-        assert found == [], self.last_words()
+        assert found == [], "\n".join([*found, self.last_words()])
 
     def last_words(self) -> str:
-        texts = [worker.log.read_text(errors="replace")[-1500:] for worker in self.workers[-3:]
-                 if worker.log.exists()]  # fmt: skip
+        texts = [
+            worker.log.read_text(errors="replace").partition("exchange=celery")[2][-1500:]
+            for worker in self.workers[-3:]
+            if worker.log.exists()
+        ]
         return "\n".join(texts)
 
     def clear(self) -> None:

@@ -46,6 +46,12 @@ branches:
         tool_calls:
           - {name: charge, arguments: {label: "charge-${step}"}}
       - text: finished
+  - when: {agent: boss}
+    steps:
+      - tool_calls:
+          - {name: agent, arguments: {agent: slow, input: one}}
+          - {name: agent, arguments: {agent: slow, input: two}}
+      - text: both done
   - when: {agent: poison}
     steps:
       - tool_calls:
@@ -117,6 +123,7 @@ def build(*, tools_url: str) -> str:
         ("parked", ["wait"], []),
         ("slow", ["charge"], []),
         ("poison", ["poison"], []),
+        ("boss", [], ["slow"]),
         ("crew", ["lookup", "put", "charge", "mail", "wait"], ["assistant"]),
     ):
         _publish(workspace, name, {"model": "script", "tools": tools, "delegates": delegates})

@@ -158,8 +158,10 @@ def test_a_run_that_kills_its_workers_is_parked_and_its_neighbours_are_not(
 
     wait_for(
         is_over,
-        lambda: f"{cluster.desk.call('scenario:states', roots=poison)}"
-        f" {cluster.desk.call('scenario:states', roots=neighbours)} {cluster.last_words()}",
+        lambda: (
+            f"{cluster.desk.call('scenario:states', roots=poison)}"
+            f" {cluster.desk.call('scenario:states', roots=neighbours)} {cluster.last_words()}"
+        ),
     )
 
     assert len(killed) == crashes

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from agents.contracts import RunState
-from agents.execution.context import message_of
+from agents.contracts import Role, RunState, ToolResponsePart
+from agents.execution.claiming import history_of
 from agents.models import Checkpoint, Message, Run
 from agents.selectors.why import why
 from agents.transitions import TERMINAL
@@ -85,25 +85,24 @@ def _history(run: Run) -> Iterator[str]:
     """Every call of a run that succeeded is answered once, before the model is asked again."""
     if run.state != RunState.SUCCEEDED.value:
         return
-    rows = Message.objects.filter(run_id=run.pk).order_by("position")
     asked: list[str] = []
     answered: list[str] = []
-    for row in rows:
-        message = message_of(row.role, row.parts)
-        if row.role == "assistant":
+    for message in history_of(run.pk, run.message_count):
+        if message.role is Role.ASSISTANT:
             if sorted(asked) != sorted(answered):
                 yield f"{run}: calls {asked} were answered by {answered}"
             asked, answered = [call.id for call in message.tool_calls], []
-        elif row.role == "tool":
-            answered += [part["id"] for part in row.parts]
+        answered += [part.id for part in message.parts if isinstance(part, ToolResponsePart)]
     if asked or answered:
         yield f"{run} succeeded with open calls: {asked} / {answered}"
 
 
 def _ledger(run: Run) -> Iterator[str]:
     legal = {state.value for state in SETTLED}
-    if run.state == RunState.CANCELLED.value or run.state not in TERMINAL:
+    if run.state not in TERMINAL:
         return
+    if run.state == RunState.CANCELLED.value:
+        legal.add(CallState.IN_DOUBT.value)  # it was under way, and nobody waits for it any more
     for call in ToolCall.objects.filter(run_id=run.pk).exclude(state__in=legal):
         yield f"{run} is {run.state}, and its call {call.tool} is still {call.state}"
 
@@ -226,3 +225,10 @@ def hand_overs(*, roots: list[str]) -> list[float]:
 def reason(*, roots: list[str]) -> dict[str, str]:
     run = tree(roots).get()
     return {"error_code": run.error_code, "reason": run.reason}
+
+
+def open_calls(*, roots: list[str]) -> list[str]:
+    """Name calls that have no final state though their run has one."""
+    legal = {state.value for state in SETTLED} | {CallState.IN_DOUBT.value}
+    calls = ToolCall.objects.filter(run_id__in=tree(roots).filter(state__in=TERMINAL).values("pk"))
+    return [f"{call.tool} {call.state}" for call in calls.exclude(state__in=legal)]
