@@ -14,11 +14,9 @@ import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from itertools import islice
 from typing import Any, Protocol
 from uuid import UUID
 
-import jsonschema
 import msgspec
 
 from core.ids import new_id
@@ -38,6 +36,7 @@ from plugins.digest import spec_digest
 from plugins.errors import OutcomeUnknownError, ToolError
 from plugins.ledger import REPEATABLE, UNCLAIMED
 from plugins.policy import Decision, decide
+from plugins.schemas import Checker
 
 SHOWN_CHARS = 32_000
 KEYED_ATTEMPTS = 3
@@ -106,25 +105,14 @@ class EffectLog(Protocol):
 class BoundTool:
     """A tool of one run: what it promised when the run began, and what calls it."""
 
-    __slots__ = ("config", "digest", "spec", "tool", "validator")
+    __slots__ = ("checker", "config", "digest", "spec", "tool")
 
     def __init__(self, tool: Tool, config: Mapping[str, Any] | None = None) -> None:
         self.tool = tool
         self.spec: ToolSpec = tool.spec
         self.digest = spec_digest(self.spec)
         self.config = dict(config or {})
-        self.validator = jsonschema.Draft202012Validator(self.spec.input_schema)
-
-    def complaint(self, arguments: Mapping[str, Any]) -> str:
-        """Say what is wrong with `arguments`, or nothing. What cannot be checked is wrong."""
-        found = []
-        try:
-            for error in islice(self.validator.iter_errors(arguments), 5):
-                place = "/".join(str(part) for part in error.absolute_path) or "arguments"
-                found.append(f"{place}: {error.message[:300]}")
-        except Exception as error:  # noqa: BLE001 - a schema is a plugin's: refuse, not break
-            found.append(f"arguments: cannot be checked ({type(error).__name__})")
-        return "; ".join(found)
+        self.checker = Checker(self.spec.input_schema)
 
 
 class Door:
@@ -153,7 +141,7 @@ class Door:
                 f"Call it again with valid JSON. Received: {request.raw_arguments[:200]!r}",
                 bound,
             )
-        if complaint := bound.complaint(request.arguments):
+        if complaint := bound.checker.complaint(request.arguments):
             return _refused(
                 request,
                 f"The arguments of {request.tool} do not fit its schema: {complaint}",

@@ -1,7 +1,9 @@
 """Histories a vendor accepts: every call answered, no empty answers, secrets gone."""
 
 import hashlib
+import math
 from collections.abc import Iterable
+from typing import Any
 
 from agents.contracts import (
     Message,
@@ -15,6 +17,7 @@ from agents.contracts import (
 from core.redaction import redact, redact_text, storable
 
 MAX_LABEL_CHARS = 200
+MAX_ARGUMENTS_DEPTH = 64
 UNANSWERED = "The run ended before this call had an outcome."
 
 
@@ -57,20 +60,40 @@ def _redacted(part: Part) -> Part:
         case TextPart():
             return TextPart(redact_text(part.content))
         case ToolCallPart():
-            arguments = redact(part.arguments) if part.arguments is not None else None
-            return ToolCallPart(
-                id=_label(storable(part.id)),
-                name=_label(redact_text(part.name)),
-                arguments=arguments if isinstance(arguments, dict) else None,
-                raw_arguments=redact_text(part.raw_arguments),
-                signature=_signature(part.signature),
-            )
+            return _redacted_call(part)
         case ToolResponsePart():
             return part  # the door redacted it when the call was settled
         case _:
             content = redact_text(part.content)
             is_same = content == part.content
             return ReasoningPart(content, _signature(part.signature) if is_same else "")
+
+
+def _redacted_call(part: ToolCallPart) -> ToolCallPart:
+    trouble = _why_not_kept(part.arguments)
+    arguments = redact(part.arguments) if part.arguments is not None and not trouble else None
+    return ToolCallPart(
+        id=_label(storable(part.id)),
+        name=_label(redact_text(part.name)),
+        arguments=arguments if isinstance(arguments, dict) else None,
+        raw_arguments=trouble or redact_text(part.raw_arguments),
+        signature=_signature(part.signature),
+    )
+
+
+def _why_not_kept(arguments: Any) -> str:
+    """Say why arguments cannot be worked with, or nothing. Walks them without recursion."""
+    pending: list[tuple[Any, int]] = [(arguments, 1)]
+    while pending:
+        value, depth = pending.pop()
+        if isinstance(value, float) and not math.isfinite(value):
+            return "(a number that is out of range)"
+        if isinstance(value, dict | list):
+            if depth > MAX_ARGUMENTS_DEPTH:
+                return f"(nested deeper than {MAX_ARGUMENTS_DEPTH} levels)"
+            inner = value.values() if isinstance(value, dict) else value
+            pending.extend((item, depth + 1) for item in inner)
+    return ""
 
 
 def _label(text: str) -> str:

@@ -20,6 +20,7 @@ from plugins.declared import declared_tool, definition_of
 from plugins.http.tool import METHODS
 from plugins.models import ToolDefinition
 from plugins.registry import builtin_specs
+from plugins.schemas import unusable
 
 if TYPE_CHECKING:
     from governance.models import Workspace
@@ -205,6 +206,8 @@ def _schema_complaint(schema: dict[str, Any]) -> str:
         return 'Arguments are an object: the schema\'s `type` must be "object".'
     if remote := _remote_reference(schema):
         return f"Refers to {remote[:200]!r}; only references inside the schema (#…) are followed."
+    if why := unusable(schema):
+        return f"Cannot be checked: {why}."
     return ""
 
 
