@@ -51,7 +51,8 @@ _decode = msgspec.json.Decoder(_Message).decode
 class LiveConsumer(AsyncWebsocketConsumer):
     """Base of the two views; subclasses say what is followed."""
 
-    channel_layer_alias: ClassVar[Any] = None  # news comes from the hub; a channel a viewer would be waste
+    # News comes from the hub; a channel a viewer would be waste.
+    channel_layer_alias: ClassVar[Any] = None
 
     def __init__(self, gate: Gate | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -34,7 +34,9 @@ class ToolCall(models.Model):
     attempt = models.IntegerField(default=0)
     wait = models.JSONField(null=True, help_text="What a waiting call waits for.")
     result = models.TextField(blank=True, help_text="What the model is shown; bounded.")
-    result_digest = models.CharField(max_length=64, blank=True, help_text="Of the full result's blob.")
+    result_digest = models.CharField(
+        max_length=64, blank=True, help_text="Of the full result's blob."
+    )
     is_error = models.BooleanField(default=False)
     reason = models.TextField(blank=True, help_text="Why denied, failed, expired or in doubt.")
     decision = models.JSONField(null=True, help_text="Policy verdict, or who resolved it and how.")

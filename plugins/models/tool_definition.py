@@ -26,7 +26,9 @@ class ToolDefinition(models.Model):
     method = models.CharField(max_length=8, default="POST")
     headers = models.JSONField(default=dict, blank=True)
     probe_url = models.CharField(
-        max_length=2000, blank=True, help_text="Asked after a crash; `{key}` is the idempotency key."
+        max_length=2000,
+        blank=True,
+        help_text="Asked after a crash; `{key}` is the idempotency key.",
     )
     timeout_seconds = models.FloatField(default=30)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -40,5 +42,3 @@ class ToolDefinition(models.Model):
 
     def __str__(self) -> str:
         return self.name
-
-

@@ -1,7 +1,11 @@
 """Every page of the documentation can be found, and the first page promises what is there."""
 
 import re
+from collections.abc import Callable
 
+import pytest
+
+from scripts.generate_reference import FILES
 from tests.architecture.source import ROOT
 
 
@@ -36,3 +40,10 @@ def test_every_decision_has_its_own_number_and_is_in_the_index() -> None:
 
     assert numbers == list(dict.fromkeys(numbers)), "two decisions have the same number"
     assert [number for number in numbers if f"({number:04d}-" not in index] == []
+
+
+@pytest.mark.parametrize(("name", "page"), sorted(FILES.items()))
+def test_the_reference_says_what_the_classes_say(name: str, page: Callable[[], str]) -> None:
+    written = (ROOT / name).read_text(encoding="utf-8")
+
+    assert written == page(), f"{name} is out of date; run: make env"
