@@ -176,7 +176,7 @@ class InvokeLane:
             return
         if not await self._database.run(partial(sees, actor, workspace_id)):
             raise workspace_missing()
-        raise denied(actor, Perm.RUN_START, workspace_id)
+        raise await self._database.run(partial(denied, actor, Perm.RUN_START, workspace_id))
 
     async def _may_read(self, actor: Actor, workspace_id: UUID) -> bool:
         known = permission_cache.peek(actor, Perm.RUN_PAYLOAD, workspace_id)
