@@ -74,7 +74,7 @@ def run_move(
         if before is not None:
             query = query.filter(state=before)
         if not query.filter(where or Q()).update(**changes):
-            raise stale(run_id, f"become {target.value}")
+            raise stale(run_id, target.value)
         run = Run.objects.get(pk=run_id)
         event_append(
             workspace_id=run.workspace_id,
@@ -193,6 +193,7 @@ def run_cancel_one(run_id: UUID, *, actor: str, reason: str = "") -> bool:
                 run_id=run_id,
                 control=Control.CANCEL,
                 actor=actor,
+                reason=reason,
                 sources=~Q(control=Control.CANCEL.value),
             )
             return True
@@ -203,7 +204,7 @@ def run_cancel_one(run_id: UUID, *, actor: str, reason: str = "") -> bool:
     raise stale(run_id, "cancel")
 
 
-def run_ask(*, run_id: UUID, control: Control, actor: str, sources: Q) -> Run:
+def run_ask(*, run_id: UUID, control: Control, actor: str, sources: Q, reason: str = "") -> Run:
     """Ask the owner of a running run for `control`; the first who asks wins.
 
     Raises:
@@ -217,6 +218,7 @@ def run_ask(*, run_id: UUID, control: Control, actor: str, sources: Q) -> Run:
             .update(
                 control=control.value,
                 control_by=actor,
+                reason=reason,
                 updated_at=clock.now(),
                 head_sequence=F("head_sequence") + 1,
             )
@@ -229,7 +231,11 @@ def run_ask(*, run_id: UUID, control: Control, actor: str, sources: Q) -> Run:
             run_id=run.pk,
             sequence=run.head_sequence,
             kind=EventKind.RUN_CONTROL,
-            payload={"control": control.value, "by": actor},
+            payload={
+                "control": control.value,
+                "by": actor,
+                **({"reason": reason} if reason else {}),
+            },
         )
     return run
 
@@ -289,7 +295,12 @@ def _woken(run_id: UUID, kind: WaitKind) -> bool:
     return True
 
 
-_VERBS = {S.QUEUED.value: "resume", S.PAUSED.value: "pause", S.CANCELLED.value: "cancel"}
+_VERBS = {
+    S.QUEUED.value: "resume",
+    S.PAUSED.value: "pause",
+    S.FAILED.value: "fail",
+    S.CANCELLED.value: "cancel",
+}
 
 
 def stale(run_id: UUID, wanted: str) -> StaleStateError:
