@@ -7,11 +7,13 @@ import pytest
 from django.db.models import Q
 
 from agents.contracts import Control, RunState, SessionStrategy
-from agents.models import Run, Session
+from agents.models import AgentVersion, Run, Session
+from agents.services.versions import version_draft_save
 from agents.transitions import (
     LIVE,
     RUN_TABLE,
     TERMINAL,
+    leases_end,
     run_ask,
     run_cancel_one,
     run_expire_lease,
@@ -20,10 +22,12 @@ from agents.transitions import (
     run_wake_parent,
     run_wake_session,
     stale,
+    version_to_published,
 )
 from core import clock, pausepoints
 from core.errors import StaleStateError
 from core.ids import new_id
+from governance.contracts import SYSTEM
 from governance.models import Workspace
 from observability.contracts import EventKind
 from observability.models import TraceEvent
@@ -118,7 +122,7 @@ def test_a_condition_belongs_to_the_same_update(workspace: Workspace) -> None:
     run = a_run(workspace, S.WAITING, wait_kind="timer")
     before = snapshot(run)
 
-    with pytest.raises(StaleStateError, match=r"The run is waiting; it cannot become queued now"):
+    with pytest.raises(StaleStateError, match=r"The run is waiting; it cannot resume now"):
         run_move(run_id=run.pk, target=S.QUEUED, where=Q(wait_kind="children"))
     with pytest.raises(StaleStateError):
         run_move(run_id=run.pk, target=S.QUEUED, sources={S.PAUSED, S.RUNNING})
@@ -140,7 +144,6 @@ def test_of_two_who_move_at_once_one_wins(workspace: Workspace) -> None:
     ):
         run_move(run_id=run.pk, target=S.QUEUED)
     assert caught.value.detail == {"state": "cancelled", "control": "", "by": "bob"}
-    assert last_event(run)[0] == 2
 
 
 def test_a_run_that_is_gone_says_so() -> None:
@@ -370,3 +373,50 @@ def test_what_a_second_comer_is_told(workspace: Workspace) -> None:
         "The run is running and was already asked to pause by ann; it cannot pause now."
     )
     assert error.detail == {"state": "running", "control": "pause", "by": "ann"}
+
+
+def test_a_dead_workers_leases_end_at_once(workspace: Workspace) -> None:
+    later = clock.now() + timedelta(minutes=1)
+    worker = new_id()
+    mine = a_run(workspace, S.RUNNING, worker_id=worker, lease_until=later)
+    others = a_run(workspace, S.RUNNING, lease_until=later)
+    leases_end(worker)
+
+    assert run_expire_lease(mine.pk, max_crashes=3)
+    with pytest.raises(StaleStateError):
+        run_expire_lease(others.pk, max_crashes=3)
+
+
+def test_a_version_is_published_once_and_as_it_was_read(workspace: Workspace) -> None:
+    agent = make_agent(workspace)
+    spec = {"prompt": "Be long.", "model": "small"}
+    draft = version_draft_save(actor=SYSTEM, agent=agent, spec=spec)
+    read = AgentVersion.objects.get(pk=draft.pk)
+    version_draft_save(actor=SYSTEM, agent=agent, spec={**spec, "prompt": "Be longer."})
+
+    with pytest.raises(StaleStateError):
+        version_to_published(read)
+    assert AgentVersion.objects.get(pk=draft.pk).state == "draft"
+
+    read.refresh_from_db()
+    version_to_published(read)
+    with pytest.raises(StaleStateError, match="is published already"):
+        version_to_published(read)
+    assert AgentVersion.objects.get(pk=draft.pk).published_at is not None
+
+
+@pytest.mark.parametrize(
+    ("state", "by", "sentence"),
+    [
+        (S.QUEUED, "ann", "The run is queued, resumed by ann; it cannot pause now."),
+        (S.PAUSED, "ann", "The run is paused by ann; it cannot pause now."),
+        (S.PAUSED, "", "The run is paused; it cannot pause now."),
+        (S.SUCCEEDED, "ann", "The run is succeeded; it cannot pause now."),
+    ],
+)
+def test_a_second_comer_hears_who_was_first(
+    workspace: Workspace, state: RunState, by: str, sentence: str
+) -> None:
+    run = a_run(workspace, state, control_by=by)
+
+    assert stale(run.pk, S.PAUSED.value).message == sentence

@@ -357,6 +357,26 @@ def test_a_key_from_an_environment_variable_must_be_allowed_and_set(
     assert sentence in run.reason
 
 
+def test_a_key_of_the_site_is_not_sent_to_a_server_somebody_chose(
+    engine: Engine,
+    workspace: Workspace,
+    settings: object,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The services refuse such a row; one that is there nevertheless is not used."""
+    settings.PROVIDER_ENV = frozenset({"VENDOR_KEY_OF_A_TEST"})  # type: ignore[attr-defined]  # pytest-django's wrapper
+    monkeypatch.setenv("VENDOR_KEY_OF_A_TEST", "sk-key-of-the-operator")
+    script_agent(workspace, WORDS)
+    set_provider(
+        workspace, "p-helper", key_env="VENDOR_KEY_OF_A_TEST", base_url="http://127.0.0.1:9/v1"
+    )
+    run = engine.play(begin(workspace))
+
+    assert (run.state, run.error_code) == ("failed", "invalid_input")
+    assert "such a key is sent to the vendor's own address only" in run.reason
+    assert "sk-key-of-the-operator" not in run.reason
+
+
 def test_an_unknown_price_stops_a_run_that_has_a_cost_limit(
     engine: Engine, workspace: Workspace
 ) -> None:
