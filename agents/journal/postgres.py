@@ -246,13 +246,15 @@ def _parameters(entries: Sequence[Entry], commit_id: UUID) -> tuple[dict[str, st
 def _statement(present: frozenset[str]) -> str:
     """Build the one statement for the tables a batch has rows for."""
     progress = ", ".join(
-        f'"{name}" = COALESCE(r."{name}", t."{name}")'
-        if name in {"output", "finished_at"}
-        else f'"{name}" = r."{name}"'
+        f'"{name}" = '
+        + sql.PROGRESS_RULES.get(name, "{new}").format(
+            new=f'r."{name}"', old=f't."{name}"', state="r.state", row="t."
+        )
         for name in sql.PROGRESS
     )
+    control = sql.CONTROL_RULE.format(state="r.state", row="t.")
     fenced = (
-        f"fenced AS (UPDATE {sql.RUN} t SET {progress},"
+        f"fenced AS (UPDATE {sql.RUN} t SET {progress}, control = {control},"
         " lease_until = CASE WHEN r.state = 'running' THEN t.lease_until END,"
         " worker_id = CASE WHEN r.state = 'running' THEN t.worker_id END,"
         " crashes = CASE WHEN r.advances THEN 0 ELSE t.crashes END,"

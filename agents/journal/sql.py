@@ -26,6 +26,20 @@ PROGRESS: Final = {
     "cost_is_partial": "boolean",
     "finished_at": "timestamptz",
 }
+# What the owner writes of a column, where that is not simply its own view. `{new}` is the owner's
+# value, `{old}` what is stored; other columns of the stored row are named plainly through `{row}`.
+# A reason given with a request to cancel stands until the run ends and then is the run's; a request
+# that the move has honoured, or that came too late, is gone; any other stays for the sweep.
+PROGRESS_RULES: Final = {
+    "output": "COALESCE({new}, {old})",
+    "finished_at": "COALESCE({new}, {old})",
+    "reason": "CASE WHEN {state} = 'running' OR ({state} = 'cancelled' AND {row}control = 'cancel'"
+    " AND {old} <> '') THEN {old} ELSE {new} END",
+}
+CONTROL_RULE: Final = (
+    "CASE WHEN {state} IN ('succeeded', 'failed', 'cancelled')"
+    " OR ({state} = 'paused' AND {row}control = 'pause') THEN '' ELSE {row}control END"
+)
 MESSAGE_COLUMNS: Final = {
     "run_id": "uuid",
     "position": "int",

@@ -126,17 +126,21 @@ def _row(record: Mapping[str, object], columns: Mapping[str, str]) -> list[objec
 
 
 _PROGRESS_SET = ", ".join(
-    f'"{name}" = COALESCE(?, "{name}")' if name in {"output", "finished_at"} else f'"{name}" = ?'
+    f'"{name}" = '
+    + sql.PROGRESS_RULES.get(name, "{new}").format(
+        new=f":{name}", old=f'"{name}"', state=":state", row=""
+    )
     for name in sql.PROGRESS
 )
 _FENCED = (
     f"UPDATE {sql.RUN} SET {_PROGRESS_SET},"
-    " lease_until = CASE WHEN ? = 'running' THEN lease_until END,"
-    " worker_id = CASE WHEN ? = 'running' THEN worker_id END,"
-    " crashes = CASE WHEN ? THEN 0 ELSE crashes END,"
-    " available_at = CASE WHEN ? = 'queued' THEN ? ELSE available_at END,"
-    " commit_id = ?, head_sequence = head_sequence + ?, updated_at = ?"
-    " WHERE id = ? AND fence = ? AND state = 'running' RETURNING head_sequence, control"
+    f" control = {sql.CONTROL_RULE.format(state=':state', row='')},"
+    " lease_until = CASE WHEN :state = 'running' THEN lease_until END,"
+    " worker_id = CASE WHEN :state = 'running' THEN worker_id END,"
+    " crashes = CASE WHEN :progressed THEN 0 ELSE crashes END,"
+    " available_at = CASE WHEN :state = 'queued' THEN :now ELSE available_at END,"
+    " commit_id = :commit, head_sequence = head_sequence + :events, updated_at = :now"
+    " WHERE id = :run AND fence = :fence AND state = 'running' RETURNING head_sequence, control"
 )
 _MOVE = (
     f"UPDATE {sql.CALL} SET "
@@ -196,15 +200,19 @@ def _fence(
     now: str,
     events: list[tuple[object, ...]],
 ) -> Outcome:
-    progress = _row(msgspec.structs.asdict(entry.progress), sql.PROGRESS)
-    state = entry.progress.state
-    row = connection.execute(
-        _FENCED,
-        (
-            *progress, state, state, bool(entry.checkpoints), state, now, commit_id,
-            len(entry.events), now, entry.run_id.hex, entry.fence,
-        ),
-    ).fetchone()  # fmt: skip
+    progress = msgspec.structs.asdict(entry.progress)
+    parameters: dict[str, object] = {
+        name: _stored(progress[name], kind) for name, kind in sql.PROGRESS.items()
+    }
+    parameters |= {
+        "progressed": bool(entry.checkpoints),
+        "now": now,
+        "commit": commit_id,
+        "events": len(entry.events),
+        "run": entry.run_id.hex,
+        "fence": entry.fence,
+    }
+    row = connection.execute(_FENCED, parameters).fetchone()
     if row is None:
         return Lost(entry.run_id)
     head, control = row

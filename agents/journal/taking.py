@@ -48,7 +48,8 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
 
 # Only constants of ours are put into these statements; values are parameters.
 _TAKE = (
-    f"UPDATE {sql.RUN} SET state = 'running', fence = fence + 1, worker_id = %(worker)s,"
+    f"UPDATE {sql.RUN} SET state = 'running', reason = '', fence = fence + 1,"
+    " worker_id = %(worker)s,"
     " lease_until = %(until)s, started_at = COALESCE(started_at, %(now)s), updated_at = %(now)s,"
     " head_sequence = head_sequence + 1"
     f" WHERE id IN (SELECT id FROM {sql.RUN} WHERE state = 'queued' AND available_at <= %(now)s"
