@@ -79,7 +79,7 @@ class MemberInput(RolesInput):
 
 class TokenSerializer(serializers.ModelSerializer[ApiToken]):
     username = serializers.CharField(source="user.username", read_only=True)
-    workspace: Any = serializers.SlugRelatedField("name", read_only=True)
+    workspace: Any = serializers.SlugRelatedField("name", read_only=True, allow_null=True)
     scopes = serializers.ListField(child=serializers.CharField(), allow_null=True, read_only=True)
 
     class Meta:
@@ -137,20 +137,32 @@ class UserChange(StrictSerializer):
     is_staff = serializers.BooleanField(required=False)
 
 
+class MeUserSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    username = serializers.CharField()
+    is_superuser = serializers.BooleanField()
+
+
+class MeTokenSerializer(TokenSerializer):
+    """What a token's bearer may know of it; null scopes or workspace: not narrowed."""
+
+    class Meta(TokenSerializer.Meta):
+        fields: Any = ("id", "name", "prefix", "scopes", "workspace", "expires_at")
+        read_only_fields = fields
+
+
 class GrantSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     name = serializers.CharField()
+    title = serializers.CharField()
     permissions = serializers.ListField(child=serializers.ChoiceField(choices=PERMS))
 
 
 class MeSerializer(serializers.Serializer[Any]):
     """Who is asking, and what may be done where with the credential in use."""
 
-    id = serializers.UUIDField()
-    username = serializers.CharField()
-    is_superuser = serializers.BooleanField()
-    token_id = serializers.UUIDField(allow_null=True)
-    scopes = serializers.ListField(child=serializers.CharField(), allow_null=True)
+    user = MeUserSerializer()
+    token = MeTokenSerializer(allow_null=True, help_text="Null for a signed-in browser.")
     workspaces = GrantSerializer(many=True)
 
 

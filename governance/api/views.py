@@ -22,7 +22,7 @@ from governance.guard.viewsets import (
 )
 from governance.models import ApiToken, Membership, Role, User, Workspace
 from governance.selectors.activity import activity_list
-from governance.selectors.tokens import token_list
+from governance.selectors.tokens import token_in_use, token_list
 from governance.selectors.workspaces import (
     member_list,
     role_list,
@@ -47,17 +47,23 @@ class MeViewSet(GuardedViewSet):
     def retrieve(self, request: Request) -> Response:
         actor = self.actor
         held = access.permissions_by_workspace(actor)
-        workspaces = [
-            {"id": row.pk, "name": row.name, "permissions": sorted(held[row.pk])}
-            for row in Workspace.objects.filter(pk__in=held)
-        ]
+        rows = Workspace.objects.filter(pk__in=held).order_by("name")
         document = {
-            "id": actor.user_id,
-            "username": actor.username,
-            "is_superuser": actor.is_superuser,
-            "token_id": actor.token_id,
-            "scopes": None if actor.scopes is None else sorted(actor.scopes),
-            "workspaces": workspaces,
+            "user": {
+                "id": actor.user_id,
+                "username": actor.username,
+                "is_superuser": actor.is_superuser,
+            },
+            "token": token_in_use(actor),
+            "workspaces": [
+                {
+                    "id": row.pk,
+                    "name": row.name,
+                    "title": row.title,
+                    "permissions": sorted(held[row.pk]),
+                }
+                for row in rows
+            ],
         }
         return Response(serializers.MeSerializer(document).data)
 

@@ -20,6 +20,13 @@ def token_list(actor: Actor) -> QuerySet[ApiToken]:
     return ApiToken.objects.filter(visible).select_related("user", "workspace")
 
 
+def token_in_use(actor: Actor) -> ApiToken | None:
+    """Return the token the actor came with; None for a session."""
+    if actor.token_id is None:
+        return None
+    return ApiToken.objects.select_related("user", "workspace").get(pk=actor.token_id)
+
+
 def _own(actor: Actor) -> Q:
     if actor.user_id is None or (
         actor.scopes is not None and Perm.TOKEN_MANAGE not in actor.scopes

@@ -1,7 +1,7 @@
 """The REST resources of governance, over HTTP as the site serves them."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -33,19 +33,38 @@ def _problem(response: Any, status: int, code: str) -> Any:
 def test_me_says_what_may_be_done_where(cast: Cast, call_as: Any) -> None:
     answer = call_as("viewer")("get", "me")
     assert answer.status_code == 200
-    assert answer.json()["username"] == "viewer"
+    assert answer.json()["user"] == {
+        "id": str(cast.users["viewer"].pk), "username": "viewer", "is_superuser": False,
+    }  # fmt: skip
     assert answer.json()["workspaces"] == [
         {
             "id": str(cast.acme.pk),
             "name": "acme",
+            "title": "",
             "permissions": sorted(access.permissions_of(cast.actor("viewer"), cast.acme)),
         }
     ]
     assert call_as("nobody")("get", "me").json()["workspaces"] == []
     narrow = call_as("viewer", scopes=["run.view"])("get", "me").json()
-    assert narrow["scopes"] == ["run.view"]
+    assert narrow["token"]["scopes"] == ["run.view"]
     assert narrow["workspaces"][0]["permissions"] == ["run.view"]
-    assert call_as("root")("get", "me").json()["is_superuser"] is True
+    assert call_as("root")("get", "me").json()["user"]["is_superuser"] is True
+
+
+def test_me_says_which_token_asks_and_shows_no_secret(cast: Cast) -> None:
+    ends_at = clock.now() + timedelta(hours=1)
+    secret = cast.token("viewer", workspace=cast.acme, expires_at=ends_at)
+    stored = cast.stored(secret)
+
+    answer = Caller(secret)("get", "me")
+
+    told = answer.json()["token"]
+    assert datetime.fromisoformat(told.pop("expires_at")) == stored.expires_at
+    assert told == {
+        "id": str(stored.pk), "name": stored.name, "prefix": stored.prefix, "scopes": None,
+        "workspace": "acme",
+    }  # fmt: skip
+    assert secret not in answer.content.decode()
 
 
 def test_every_kind_of_bad_credential_is_told_apart(cast: Cast) -> None:
@@ -70,7 +89,8 @@ def test_every_kind_of_bad_credential_is_told_apart(cast: Cast) -> None:
 def test_a_session_signs_in_and_needs_the_csrf_token_to_change(cast: Cast) -> None:
     client = APIClient(enforce_csrf_checks=True)
     assert client.login(username="admin", password=PASSWORD)
-    assert client.get("/api/v1/me").json()["username"] == "admin"
+    me = client.get("/api/v1/me").json()
+    assert (me["user"]["username"], me["token"]) == ("admin", None)
     answer = client.patch("/api/v1/workspaces/acme", {"title": "x"}, format="json")
     _problem(answer, 403, "permission_denied")
     assert Workspace.objects.get(name="acme").title == ""
