@@ -203,7 +203,7 @@ VARIABLES: tuple[Variable, ...] = (
         "OPENAI_API_KEY,OPENAI_KEY,ANTHROPIC_API_KEY,ANTHROPIC_KEY,GEMINI_API_KEY,GOOGLE_API_KEY",
         (
             "Environment variables a provider may name as the source of its key. Nothing "
-            "else can be read."
+            "else can be read, and such a key is sent to the vendor's own address only."
         ),
     ),
 )

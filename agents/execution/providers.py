@@ -24,7 +24,8 @@ def provider_key(row: Provider) -> str:
     """Return the provider's key in the clear; only for the process that uses it.
 
     Raises:
-        InvalidInputError: It names an environment variable that may not be read, or is not set.
+        InvalidInputError: It names an environment variable that may not be read, is not set, or
+            would be sent to another address than the vendor's own.
     """
     if row.sealed_key is not None:
         return unseal(
@@ -37,6 +38,12 @@ def provider_key(row: Provider) -> str:
             f"The provider {row.name} takes its key from {row.key_env}, which providers may not "
             "read.",
             remedy="Add it to AGENTRY_PROVIDER_ENV, or store the key with the provider.",
+        )
+    if row.base_url:  # saved before this was refused, or written past the services
+        raise InvalidInputError(
+            f"The provider {row.name} would send the site's {row.key_env} to {row.base_url}; such "
+            "a key is sent to the vendor's own address only.",
+            remedy="Store a key with the provider, or leave its base_url empty.",
         )
     key = os.environ.get(row.key_env, "")
     if not key:

@@ -1,7 +1,8 @@
 """Providers: where completions come from, and the keys they are asked with.
 
 A key is sealed for its workspace and provider, or named as an environment variable the site allows;
-no interface ever gives it back.
+no interface ever gives it back. The variable's key is the operator's: it goes to the vendor's own
+address only, because whoever may edit a provider chooses its base_url.
 """
 
 import hmac
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from governance.models import Workspace
 
 MAX_KEY_CHARACTERS = 4_000
+KEY_OF_THE_SITE = (
+    "A key from an environment variable is sent to the vendor's own address only. "
+    "Leave base_url empty, or give this provider a key of its own as api_key."
+)
 
 
 class ProviderSpec(BaseModel):
@@ -157,6 +162,8 @@ def _checked(name: str, spec: ProviderSpec) -> ProviderSpec:
             f"{redact_text(spec.key_env)} may not be read; the site allows "
             f"{', '.join(sorted(settings.PROVIDER_ENV)) or 'none'}.",
         )
+    if spec.key_env and spec.base_url and spec.kind is not ProviderKind.SCRIPTED:
+        raise _wrong("key_env", KEY_OF_THE_SITE)
     if spec.api_key and (not spec.api_key.isascii() or not spec.api_key.isprintable()):
         raise _wrong("api_key", "A key is visible ASCII, without line breaks.")
     if spec.kind is ProviderKind.SCRIPTED:

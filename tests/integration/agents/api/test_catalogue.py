@@ -117,6 +117,23 @@ def test_a_stored_key_is_not_sent_to_another_server(cast: Cast, call_as: CallAs)
     assert Provider.objects.get(name="vendor").base_url == "http://127.0.0.1:9/v1"
 
 
+def test_a_key_of_the_site_goes_to_the_vendor_only(cast: Cast, call_as: CallAs) -> None:
+    admin = call_as("admin")
+    fields = {"name": "vendor", "kind": "openai", "key_env": "OPENAI_API_KEY"}
+    assert admin("post", "providers", fields).status_code == 201
+
+    refused = admin("patch", "providers/vendor", {"base_url": "https://models.example/v1"})
+
+    assert refused.status_code == 400
+    assert "the vendor's own address only" in refused.json()["errors"]["key_env"][0]
+    assert Provider.objects.get(name="vendor").base_url == ""
+    own = {"base_url": "https://models.example/v1", "api_key": "k" * 20}
+    assert admin("patch", "providers/vendor", own).status_code == 200
+    row = Provider.objects.get(name="vendor")
+    assert (row.key_env, row.base_url) == ("", "https://models.example/v1")
+    assert provider_has_key(row, "k" * 20)
+
+
 @pytest.mark.parametrize(
     ("fields", "place"),
     [
@@ -124,6 +141,10 @@ def test_a_stored_key_is_not_sent_to_another_server(cast: Cast, call_as: CallAs)
         ({"kind": "openai", "base_url": "ftp://x"}, "base_url"),
         ({"kind": "openai", "key_env": "AGENTRY_SECRET_KEY"}, "key_env"),
         ({"kind": "openai", "api_key": "a", "key_env": "OPENAI_API_KEY"}, "key_env"),
+        (
+            {"kind": "openai", "base_url": "https://models.example", "key_env": "OPENAI_API_KEY"},
+            "key_env",
+        ),
         ({"kind": "openai", "script": "steps: []"}, "script"),
         ({"kind": "scripted", "api_key": "abc"}, "kind"),
         ({"kind": "other"}, "kind"),
