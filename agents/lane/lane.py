@@ -22,7 +22,7 @@ from agents.execution.database import DatabaseThread
 from agents.journal.journal import Journal
 from agents.journal.records import Birth, EventRow, RunRow
 from agents.lane.pins import Pin, Pins
-from agents.lane.request import InvokeRequest, read
+from agents.lane.request import InvokeRequest, Receive, is_json, read, read_body, repeat_key
 from agents.models import Run
 from agents.representation import accepted_json, accepted_template, run_json
 from agents.services.runs import request_digest, run_start
@@ -34,12 +34,7 @@ from core.api.problems import (
     problem_json,
     problem_of,
 )
-from core.errors import (
-    ConflictError,
-    InvalidInputError,
-    NotAuthenticatedError,
-    PayloadTooLargeError,
-)
+from core.errors import ConflictError, InvalidInputError
 from core.ids import new_id
 from core.redaction import redact_text
 from governance.access import (
@@ -64,12 +59,10 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 Message: TypeAlias = MutableMapping[str, Any]
 Scope: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 _PATH = re.compile(r"/api/v1/workspaces/([^/]+)/agents/([^/]+)/invoke/?")
 _JSON = (b"content-type", b"application/json")
-MAX_KEY_CHARS = 200
 
 
 class InvokeLane:
@@ -86,13 +79,23 @@ class InvokeLane:
 
     @staticmethod
     def takes(scope: Scope) -> bool:
-        """Say whether the lane answers this request; Django answers all others."""
-        return (
+        """Say whether the lane answers this request; Django answers all others.
+
+        Among them those without a token and those whose body is not JSON: one place refuses them.
+        """
+        if not (
             scope["type"] == "http"
             and scope["method"] == "POST"
             and scope["path"].startswith("/api/v1/workspaces/")
             and scope["path"].rstrip("/").endswith("/invoke")
-            and any(name == b"authorization" for name, _ in scope["headers"])
+        ):
+            return False
+        headers = scope["headers"]
+        types = [value for name, value in headers if name == b"content-type"]
+        return (
+            any(name == b"authorization" for name, _ in headers)
+            and bool(types)
+            and all(is_json(value) for value in types)
         )
 
     async def aclose(self) -> None:
@@ -103,7 +106,7 @@ class InvokeLane:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._invoke(scope, receive, send)
-        except Exception as error:  # the boundary of a request: every failure is a problem document
+        except Exception as error:  # noqa: BLE001 - every failure of a request is a problem document
             await _send_problem(send, error, scope["path"])
 
     async def _invoke(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -120,8 +123,8 @@ class InvokeLane:
                 ("pin", workspace, agent), partial(self._pins.load, workspace, agent)
             )
         await self._may_start(actor, pin.workspace_id)
-        request = read(await _body(headers, receive))
-        key = _key(headers)
+        request = read(await read_body(headers, receive))
+        key = repeat_key(headers)
         if request.is_plain and not pin.depends_on_input:
             run_id, answer = await self._bear(actor, pin, request, key)
         else:
@@ -333,48 +336,6 @@ def path_parts(path: str) -> tuple[str, str] | None:
 
 def _location(pin: Pin, run_id: UUID) -> bytes:
     return f"/api/v1/workspaces/{pin.workspace}/runs/{run_id}".encode()
-
-
-def _key(headers: dict[bytes, bytes]) -> str:
-    key = headers.get(b"idempotency-key", b"").decode("latin-1").strip()
-    if len(key) > MAX_KEY_CHARS or not key.isprintable():
-        raise InvalidInputError(
-            f"The Idempotency-Key must be at most {MAX_KEY_CHARS} printable characters.",
-            remedy="Use a UUID.",
-        )
-    return key
-
-
-async def _body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
-    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    declared = headers.get(b"content-length", b"0")
-    if declared.isdigit() and int(declared) > limit:
-        raise _too_large(limit)
-    media_type = headers.get(b"content-type", b"application/json").split(b";")[0].strip().lower()
-    if media_type != b"application/json":
-        raise InvalidInputError(
-            f"The content type {media_type.decode('latin-1')!r} is not accepted.",
-            remedy="Send application/json.",
-        )
-    chunks, size = [], 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise NotAuthenticatedError("The client went away.")
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise _too_large(limit)
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            return b"".join(chunks)
-
-
-def _too_large(limit: int) -> PayloadTooLargeError:
-    return PayloadTooLargeError(
-        f"The body is larger than {limit} bytes.",
-        remedy="Put large material into a file of the run's workspace.",
-    )
 
 
 def _stream_scope(scope: Scope) -> Scope:

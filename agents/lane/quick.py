@@ -11,7 +11,7 @@ from agents.journal.journal import CallbackItem
 from agents.journal.records import Born, Outcome
 from agents.lane.lane import InvokeLane, path_parts
 from agents.lane.pins import Pin
-from agents.lane.request import read
+from agents.lane.request import is_json, read
 from core.errors import DomainError
 from governance.access import peek_actor, permission_cache
 from governance.contracts import Actor, Perm
@@ -74,7 +74,7 @@ class QuickLane:
                     return None
                 secret = value[len(_BEARER) :]
             elif name == b"content-type":
-                if not value.startswith(b"application/json"):
+                if not is_json(value):
                     return None
             elif name in _OTHER_HEADERS:
                 return None

@@ -1,13 +1,18 @@
 """What `invoke` accepts, read strictly and quickly."""
 
-from typing import Annotated, Any
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Annotated, Any, TypeAlias
 from uuid import UUID
 
 import msgspec
+from django.conf import settings
 
-from core.errors import InvalidInputError
+from core.errors import InvalidInputError, NotAuthenticatedError, PayloadTooLargeError
+
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 MAX_WAIT_SECONDS = 60.0
+MAX_KEY_CHARS = 200
 
 
 class InvokeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,3 +63,52 @@ def read(body: bytes) -> InvokeRequest:
             fields={"input": ["may not be empty"]},
         )
     return request
+
+
+def is_json(content_type: bytes) -> bool:
+    """Say whether the value of a content-type header names JSON, whatever its parameters."""
+    if content_type == b"application/json":
+        return True
+    return content_type.split(b";", 1)[0].strip().lower() == b"application/json"
+
+
+def repeat_key(headers: dict[bytes, bytes]) -> str:
+    """Return the Idempotency-Key, empty without one."""
+    key = headers.get(b"idempotency-key", b"").decode("latin-1").strip()
+    if len(key) > MAX_KEY_CHARS or not key.isprintable():
+        raise InvalidInputError(
+            f"The Idempotency-Key must be at most {MAX_KEY_CHARS} printable characters.",
+            remedy="Use a UUID.",
+        )
+    return key
+
+
+async def read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
+    """Receive a body up to the limit of the site.
+
+    Raises:
+        PayloadTooLargeError: it is larger; what is left of it is not read.
+    """
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    declared = headers.get(b"content-length", b"0")
+    if declared.isdigit() and int(declared) > limit:
+        raise _too_large(limit)
+    chunks, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise NotAuthenticatedError("The client went away.")
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def _too_large(limit: int) -> PayloadTooLargeError:
+    return PayloadTooLargeError(
+        f"The body is larger than {limit} bytes.",
+        remedy="Put large material into a file of the run's workspace.",
+    )
