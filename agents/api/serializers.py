@@ -136,8 +136,8 @@ class ProviderChange(StrictSerializer):
         max_length=100,
         allow_blank=True,
         required=False,
-        help_text="Instead of api_key, for the vendor's own address: a variable of the workers that "
-        "the site allows.",
+        help_text="Instead of api_key, for the vendor's own address: a variable of the workers "
+        "that the site allows.",
     )
     script = serializers.CharField(
         max_length=262_144, allow_blank=True, required=False, trim_whitespace=False
