@@ -18,6 +18,7 @@ from agents.services.runs.limits import merged_limits
 from agents.services.runs.rows import insert, new_run
 from agents.transitions import LIVE, run_cancel_one, run_note, run_wake_session
 from core.errors import ConflictError, InvalidInputError, NotFoundError, StaleStateError
+from core.ids import new_id
 from core.redaction import redact_text
 from governance import access
 from governance.contracts import Actor, Perm
@@ -146,6 +147,7 @@ def _enter(run: Run, session: Session | None, actor: Actor) -> Run:
     strategy = SessionStrategy(session.strategy)
     try:
         with transaction.atomic():
+            _line_up(run, session)
             if _line(session).exists():
                 raise IntegrityError("the session is busy")
             insert(run)
@@ -155,6 +157,12 @@ def _enter(run: Run, session: Session | None, actor: Actor) -> Run:
         return _enter_busy(run, session, strategy, actor)
     transaction.on_commit(ring)
     return run
+
+
+def _line_up(run: Run, session: Session) -> None:
+    """Give the run its place: ids are the order of a session, so they are given out one by one."""
+    Session.objects.select_for_update().get(pk=session.pk)
+    run.pk = run.root_id = new_id()
 
 
 def _line(session: Session) -> Any:
@@ -180,6 +188,7 @@ def _enter_busy(run: Run, session: Session, strategy: SessionStrategy, actor: Ac
     run.state, run.wait_kind = RunState.WAITING.value, WaitKind.TURN.value
     run.reason = "Waits for its turn in the session."
     with transaction.atomic():
+        _line_up(run, session)
         insert(run)
     if strategy in {SessionStrategy.INTERRUPT, SessionStrategy.ROLLBACK} and active is not None:
         _interrupt(active, run, strategy, actor)
