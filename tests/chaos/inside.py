@@ -63,7 +63,7 @@ def _call(request: dict[str, Any]) -> dict[str, Any]:
     try:
         function = getattr(importlib.import_module(module), name)
         return {"result": function(**request.get("with", {}))}
-    except Exception:
+    except Exception:  # noqa: BLE001 - whoever called is told
         return {"error": traceback.format_exc()}
 
 
@@ -89,7 +89,7 @@ def _fork(request: dict[str, Any]) -> int:
         status = 0
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 0
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - the child ends here, with the cause in its log
         traceback.print_exc()
     finally:
         os._exit(status)

@@ -5,6 +5,7 @@ Called inside a process that has the project set up (see `inside`).
 
 import threading
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -151,7 +152,7 @@ def order(*, roots: list[str]) -> dict[str, Any]:
     begun = sorted(ended, key=lambda run: run.started_at)
     overlaps = [
         f"{later} began before {earlier} ended"
-        for earlier, later in zip(begun, begun[1:], strict=False)
+        for earlier, later in pairwise(begun)
         if later.started_at < earlier.finished_at
     ]
     return {

@@ -1,7 +1,8 @@
 """Kill -9 at every named point: nothing is lost, nothing happens twice, nothing is hidden.
 
 A wave is many runs at once on two workers, each of which will kill itself at a point of its own;
-whoever dies is replaced, at first by somebody who will do the same. A seed is one such death: which point, and at which visit.
+whoever dies is replaced, at first by somebody who will do the same. A seed is one such death: which
+point, and at which visit.
 """
 
 import random

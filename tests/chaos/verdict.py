@@ -128,9 +128,22 @@ def _effects(runs: Sequence[Run], record: Path, *, is_finished: bool) -> Iterato
     for call in calls.filter(effect__in=["keyed", "irreversible"]):
         times = counted[(str(call.run_id), (call.arguments or {}).get("label", ""))]
         if call.state == CallState.COMMITTED.value and times != 1:
-            yield f"{call.tool} of {call.run_id} is recorded as done; it happened {times} times"
+            yield f"{_told(call)} is recorded as done; it happened {times} times"
         if call.state == CallState.FAILED.value and times and is_finished:
-            yield f"{call.tool} of {call.run_id} is recorded as failed; it happened"
+            yield f"{_told(call)} is recorded as failed; it happened"
+
+
+def _told(call: ToolCall) -> str:
+    events = TraceEvent.objects.filter(run_id=call.run_id, kind__startswith="tool.")
+    story = [
+        f"{event.sequence}:{event.kind}:{event.payload.get('state')}:{event.payload.get('attempt')}"
+        for event in events.order_by("sequence")
+        if event.payload.get("call_id") == str(call.pk)
+    ]
+    return (
+        f"{call.tool} {call.pk} of {call.run_id} with {call.arguments} ({call.result!r}, attempt "
+        f"{call.attempt}, {call.reason!r}, {call.decision}, {story})"
+    )
 
 
 def resolve(*, roots: list[str], record: str, retries: bool) -> dict[str, Any]:
@@ -176,7 +189,7 @@ def _resolve_twice(call: ToolCall, outcome: str) -> list[str]:
 
 
 def size(*, roots: list[str]) -> int:
-    return tree(roots).count()
+    return int(tree(roots).count())
 
 
 def progress(*, roots: list[str]) -> dict[str, int]:
