@@ -75,7 +75,12 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(404, {"detail": "There is nothing here."})
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))) or b"{}")
+        size_bytes = int(self.headers.get("content-length", 0))
+        content = self.rfile.read(size_bytes)
+        if len(content) < size_bytes:  # its sender died in mid-sentence: no request, no effect
+            self.close_connection = True
+            return
+        body = json.loads(content)
         kind = urlsplit(self.path).path.removeprefix("/")
         if kind == "switch":
             self.record.is_probe_on = bool(body["probe"])
