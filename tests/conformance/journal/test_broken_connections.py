@@ -1,11 +1,15 @@
 """A connection that breaks during or after a commit: the batch is written once."""
 
+from typing import Any
+
+import psycopg
 import pytest
 from django.conf import settings
 from django.db import connection
 
 from agents.engine_process import make_journal
 from agents.journal.journal import Journal
+from agents.journal.postgres import PostgresWriter
 from agents.journal.records import Committed
 from core import pausepoints
 from core.errors import UnavailableError
@@ -57,18 +61,16 @@ def test_a_commit_whose_answer_was_lost_is_found_by_its_id(workspace: Workspace)
     """The statement is executed and committed; only then the connection breaks."""
     run, other = running(workspace), running(workspace, fence=2)
     journal = make_journal()
-    writer = journal._writer
+    writer: Any = journal._writer
     try:
         journal.submit(entry(run)).result()
         real = writer._write_entries
         lost: list[int] = []
 
-        def commit_and_break(link, entries, commit_id):  # type: ignore[no-untyped-def]
+        def commit_and_break(link: Any, entries: Any, commit_id: Any) -> Any:
             outcome = real(link, entries, commit_id)
             if not lost:
                 lost.append(1)
-                import psycopg
-
                 raise psycopg.OperationalError("the answer was lost")
             return outcome
 
@@ -107,8 +109,6 @@ def test_a_birth_is_repeated_without_a_second_run(journal: Journal, workspace: W
 
 
 def test_a_database_that_stays_away_fails_everybody_at_once(workspace: Workspace) -> None:
-    from agents.journal.postgres import PostgresWriter
-
     assert settings.IS_POSTGRES
     runs = [running(workspace) for _ in range(8)]
     writer = PostgresWriter("host=127.0.0.1 port=1 dbname=none", patience_seconds=0.1)

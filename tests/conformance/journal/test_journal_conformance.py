@@ -406,7 +406,7 @@ def test_births_are_once_per_key(journal: Journal, heads: Heads, workspace: Work
     outcomes = [each.result() for each in together(journal, plain, first, same, other)]
     again = journal.submit(first).result()
 
-    older = {"existing_id": first.run.id, "existing_digest": "d1"}
+    older: dict[str, Any] = {"existing_id": first.run.id, "existing_digest": "d1"}
     assert outcomes == [
         Born(plain.run.id),
         Born(first.run.id),

@@ -48,7 +48,7 @@ def _workspaces(engine: Engine, settings: Any) -> None:
     settings.WORKSPACES_DIR = engine.workspaces
 
 
-TASK = (
+TASK: tuple[dict[str, Any], ...] = (
     calls(("ls", {}), ("view", {"path": "calc/add.py"}), text="I look at the code."),
     calls(("edit", {"path": "calc/add.py", "old_string": "a - b", "new_string": "a + b"})),
     calls(("view", {"path": "calc/add.py"}), ("grep", {"pattern": "return"})),
@@ -210,9 +210,9 @@ def test_a_fault_that_stays_ends_in_an_explained_failure(
 def test_a_model_that_calls_wrongly_is_told_so_and_goes_on(
     engine: Engine, workspace: Workspace, tmp_path: Path, kind: str
 ) -> None:
-    broken = {"name": "view", "raw_arguments": '{"path": '}
+    broken: dict[str, Any] = {"name": "view", "raw_arguments": '{"path": '}
     if kind == "gemini":  # its arguments are an object on the wire; the next wrong thing
-        broken = {"name": "view", "arguments": {"path": 7}}
+        broken: dict[str, Any] = {"name": "view", "arguments": {"path": 7}}
     wrong = {
         "tool_calls": [
             broken,

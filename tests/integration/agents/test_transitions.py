@@ -56,7 +56,7 @@ def a_run(workspace: Workspace, state: RunState = S.QUEUED, **fields: Any) -> Ru
 
 def snapshot(run: Run) -> tuple[dict[str, Any], int]:
     row = Run.objects.filter(pk=run.pk).values().get()
-    return row, TraceEvent.objects.filter(run_id=run.pk).count()
+    return dict(row), TraceEvent.objects.filter(run_id=run.pk).count()
 
 
 def last_event(run: Run) -> tuple[int, str, dict[str, Any]]:

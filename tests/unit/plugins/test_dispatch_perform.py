@@ -142,7 +142,7 @@ async def test_an_error_result_is_shown_and_failed() -> None:
 async def test_silence_and_defects_are_failures_only_where_a_repeat_is_harmless(
     act: Any, sentence: str
 ) -> None:
-    options = {"timeout_seconds": 0.01}
+    options: dict[str, Any] = {"timeout_seconds": 0.01}
     read = await perform(ActingTool(EffectClass.READ, act, **options), MemoryLog())
     final = await perform(ActingTool(EffectClass.IRREVERSIBLE, act, **options), MemoryLog())
 
