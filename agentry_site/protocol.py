@@ -34,7 +34,8 @@ class LeanProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def _may_be_quick(self, cycle: RequestResponseCycle) -> bool:
-        if self.lane is None or not InvokeLane.takes(cycle.scope):
+        scope: Any = cycle.scope
+        if self.lane is None or not InvokeLane.takes(scope):
             return False
         if cycle.waiting_for_100_continue:
             return False

@@ -3,11 +3,9 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from agentry_site import api
-
 urlpatterns = [
     path("admin/", admin.site.urls),
-    path("", include(api.urlpatterns)),
+    path("", include("agentry_site.api")),
 ]
 handler400 = "core.api.problems.handler400"
 handler403 = "core.api.problems.handler403"

@@ -5,8 +5,12 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import django
+
+if TYPE_CHECKING:
+    from core.errors import DomainError
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("core", "governance", "observability", "plugins", "agents", "agentry_site")
@@ -83,7 +87,7 @@ def problems() -> dict[str, tuple[int, str, str]]:
     return found
 
 
-def _error_classes() -> Iterator[type]:
+def _error_classes() -> Iterator[type["DomainError"]]:
     import agentry_site.urls  # noqa: F401 - brings in every module that raises something
     from core.errors import DomainError
 

@@ -103,7 +103,7 @@ def _turns() -> int:
     """Wake the next run of every session that has waiting runs and no active one."""
     sessions = (
         Run.objects.filter(state=RunState.WAITING.value, wait_kind=WaitKind.TURN.value)
-        .exclude(session_id=None)
+        .filter(session_id__isnull=False)
         .values_list("session_id", flat=True)
         .distinct()[:BATCH]
     )
