@@ -8,9 +8,13 @@ every step committed under the fence with its trace event, and ended. The model 
 
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from tests.bench import durable_steps
 from tests.bench.durable_steps import BenchError, Plan, cpu_seconds
+
+if TYPE_CHECKING:
+    from governance.models import Workspace
 
 
 def _script(steps: int) -> str:
@@ -33,7 +37,7 @@ def main() -> None:
     durable_steps.emit(_measure(plan, workspace, agent))
 
 
-def _measure(plan: Plan, workspace: object, agent: str) -> dict[str, float]:
+def _measure(plan: Plan, workspace: "Workspace", agent: str) -> dict[str, float]:
     from agents.engine_process import make_journal
     from agents.models import Checkpoint
     from core.process import tune_garbage_collection
