@@ -17,7 +17,7 @@ django.setup()
 from django.conf import settings
 from django.core.management import call_command
 
-from agents.engine_process import make_journal as make_journal
+from agents.engine_process import make_journal
 from agents.execution.host import EngineHost, HostSettings
 from agents.execution.pinning import agent_pinnable, pin
 from agents.journal.records import Birth, Entry, EventRow, RunRow
@@ -26,6 +26,8 @@ from agents.spec import spec_parse
 from core import clock
 from core.ids import new_id
 from governance.models import Workspace
+
+__all__ = ["Countdown", "WatchedHost", "births", "make_journal", "prepare"]
 
 
 def prepare(script: str, spec: dict[str, object]) -> tuple[Workspace, str]:
