@@ -212,7 +212,7 @@ def test_a_model_that_calls_wrongly_is_told_so_and_goes_on(
 ) -> None:
     broken: dict[str, Any] = {"name": "view", "raw_arguments": '{"path": '}
     if kind == "gemini":  # its arguments are an object on the wire; the next wrong thing
-        broken: dict[str, Any] = {"name": "view", "arguments": {"path": 7}}
+        broken = {"name": "view", "arguments": {"path": 7}}
     wrong = {
         "tool_calls": [
             broken,
