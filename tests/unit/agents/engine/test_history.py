@@ -18,7 +18,13 @@ from agents.contracts import (
     ToolResponsePart,
     user_message,
 )
-from agents.engine.history import MAX_LABEL_CHARS, UNANSWERED, redacted, repaired
+from agents.engine.history import (
+    MAX_ARGUMENTS_DEPTH,
+    MAX_LABEL_CHARS,
+    UNANSWERED,
+    redacted,
+    repaired,
+)
 from agents.providers.build import build_provider
 from tests.conformance.provider.subjects import KEY, VENDORS
 from tests.wire.vendor_server import serving
@@ -32,6 +38,13 @@ def assistant(*parts: Any) -> Message:
 
 def result(call_id: str, text: str = "ok", *, is_error: bool = False) -> Message:
     return Message(role=Role.TOOL, parts=(ToolResponsePart(call_id, text, is_error),))
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
 
 
 def call(call_id: str) -> ToolCallPart:
@@ -184,3 +197,20 @@ def test_redacting_is_idempotent_and_leaves_only_storable_text(parts: list[Any])
     assert redacted(once) == once
     repr(once).encode()
     assert "\\x00" not in repr(once).replace("\\\\", "")
+
+
+@pytest.mark.parametrize(
+    ("value", "trouble"),
+    [
+        ({"n": [float("inf")]}, "(a number that is out of range)"),
+        ({"n": float("nan")}, "(a number that is out of range)"),
+        ({"n": nested(MAX_ARGUMENTS_DEPTH)}, "(nested deeper than"),
+    ],
+)
+def test_arguments_that_cannot_be_worked_with_are_told_instead(value: Any, trouble: str) -> None:
+    part = ToolCallPart(id="a", name="b", arguments=value, raw_arguments="x")
+
+    (call,) = redacted(assistant(part)).tool_calls
+
+    assert call.arguments is None
+    assert call.raw_arguments.startswith(trouble)
