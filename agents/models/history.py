@@ -7,8 +7,8 @@ class Message(models.Model):
     """One entry of a run's history, append-only; `parts` in the GenAI JSON shape, redacted.
 
     Named by run and position; the surrogate key is the database's own, because a key made here
-    would cost more than the rest of the insert. Positions count over the whole history a model sees: a fork's own messages begin where its
-    prefix ends.
+    would cost more than the rest of the insert. Positions count over the whole history a model
+    sees: a fork's own messages begin where its prefix ends.
     """
 
     id = models.BigAutoField(primary_key=True)
