@@ -44,5 +44,11 @@ class DatabaseThread:
                 delay = min(delay * 2, 1.0)
 
     def close(self) -> None:
-        self._executor.submit(connection.close)
+        self._executor.submit(_close_own)
         self._executor.shutdown(wait=True)
+
+
+def _close_own() -> None:
+    """Close the connection of the thread this runs in; `connection.close` read elsewhere would
+    be another thread's."""
+    connection.close()
