@@ -7,12 +7,15 @@ from agents.contracts import RunKind
 from agents.execution.context import RunContext
 from agents.execution.pinning import agent_pinnable, pin
 from agents.journal.records import RunRow
+from agents.models import Run
 from core import clock
 from core.errors import DomainError
 from core.ids import new_id
 from plugins.errors import ToolError
 
 MAX_DEPTH = 8
+# Depth alone bounds nothing: a model may ask for a hundred children in each of its turns.
+MAX_RUNS_BELOW = 1_000
 
 
 def child_row(context: RunContext, wish: dict[str, Any], call_id: UUID) -> RunRow:
@@ -30,6 +33,11 @@ def child_row(context: RunContext, wish: dict[str, Any], call_id: UUID) -> RunRo
         )
     if context.depth + 1 > MAX_DEPTH:
         raise ToolError(f"Delegation is {MAX_DEPTH} levels deep already; do this part yourself.")
+    if Run.objects.filter(root_id=context.root_id, depth__gt=0).count() >= MAX_RUNS_BELOW:
+        raise ToolError(
+            f"This task has been delegated {MAX_RUNS_BELOW} times already, over all its agents; "
+            "do this part yourself."
+        )
     text = str(wish.get("input", ""))
     try:
         agent, version = agent_pinnable(context.workspace_id, name)

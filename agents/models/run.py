@@ -172,6 +172,8 @@ class Run(models.Model):
             models.Index(
                 fields=["wait_kind", "wake_at"], name="run_waiting", condition=Q(state="waiting")
             ),
+            # Bounding: how many runs a run has brought about. Roots have no entry.
+            models.Index(fields=["root_id"], name="run_below", condition=Q(depth__gt=0)),
             # Lists: newest first in a workspace, by state.
             models.Index(fields=["workspace", "-id"], name="run_newest"),
             models.Index(fields=["workspace", "state", "-id"], name="run_by_state"),
