@@ -29,13 +29,20 @@ class Site:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
-            await self._sockets(scope, receive, send)
+            await self._socket(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif self.lane.takes(scope):
             await self.lane(scope, receive, send)
         else:
             await self._django(scope, receive, send)
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"].removeprefix("/")
+        if any(route.pattern.match(path) for route in websocket_urlpatterns):
+            await self._sockets(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 4404})
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

@@ -28,6 +28,8 @@ def server_config(**overrides: Any) -> uvicorn.Config:
             "backlog": 4096,
             "timeout_keep_alive": 75,
             "ws_per_message_deflate": False,
+            # Viewers send pings; what is larger is refused before it is taken in.
+            "ws_max_size": 64 * 1024,
             "server_header": False,
             **overrides,
         },
