@@ -200,14 +200,8 @@ class Draft:
             reason=reason,
             error_code=error_code,
             output=output,
-            message_count=state.message_count,
-            iteration=state.iteration,
-            input_tokens=state.usage.input_tokens,
-            output_tokens=state.usage.output_tokens,
-            cache_read_tokens=state.usage.cache_read_tokens,
-            cost_usd=state.cost_usd,
-            cost_is_partial=state.cost_is_partial,
             finished_at=self._now if is_terminal else None,
+            **_used(state),
         )
         context = self._context
         return Entry(
@@ -225,6 +219,18 @@ class Draft:
             parent_id=context.parent_id if is_terminal else None,
             session_id=context.session_id,
         )
+
+
+def _used(state: EngineState) -> dict[str, Any]:
+    return {
+        "message_count": state.message_count,
+        "iteration": state.iteration,
+        "input_tokens": state.usage.input_tokens,
+        "output_tokens": state.usage.output_tokens,
+        "cache_read_tokens": state.usage.cache_read_tokens,
+        "cost_usd": state.cost_usd,
+        "cost_is_partial": state.cost_is_partial,
+    }
 
 
 def _in(now: datetime, seconds: float | None) -> datetime | None:

@@ -64,6 +64,7 @@ class SqliteWriter:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA busy_timeout=20000")
+            connection.execute("PRAGMA foreign_keys=ON")
             self._connection = connection
         return self._connection
 

@@ -1,15 +1,17 @@
 """The site's own connections and the journal's share one SQLite file under load."""
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Iterator
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from msgspec.structs import replace
 
 from agents.engine_process import make_journal
 from agents.journal.journal import Journal
-from agents.journal.records import Birth, EventRow, RunRow
+from agents.journal.records import Birth, Born, EventRow, RunRow
 from agents.models import Run, Session
 from core import clock
 from core.ids import new_id
@@ -89,6 +91,26 @@ def test_transactions_that_read_before_they_write_and_the_journal_wait_for_each_
     assert run.iteration == WRITERS * EACH
     assert Run.objects.exclude(pk=run.pk).count() == BIRTHS
     assert TraceEvent.objects.exclude(run_id=run.pk).count() == BIRTHS
+
+
+def test_the_journal_refuses_alone_what_refers_to_nothing(journal: Journal) -> None:
+    run = make_run(make_workspace())
+    good, bad, other = _births(run, 3)
+    bad = replace(bad, run=replace(bad.run, version_id=new_id()))
+
+    async def bear() -> list[Born | BaseException]:
+        births = (journal.bear(birth) for birth in (good, bad, other))
+        return await asyncio.gather(*births, return_exceptions=True)
+
+    first, refused, last = asyncio.run(bear())
+
+    assert isinstance(first, Born)
+    assert isinstance(refused, sqlite3.IntegrityError)
+    assert isinstance(last, Born)
+    assert set(Run.objects.exclude(pk=run.pk).values_list("pk", flat=True)) == {
+        good.run.id,
+        other.run.id,
+    }
 
 
 def test_what_a_row_refers_to_must_exist() -> None:
