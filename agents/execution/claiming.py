@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import connection
 
 from agents.contracts import Message as HistoryMessage
+from agents.engine.history import repaired
 from agents.engine.state import EngineState, Limits
 from agents.execution.context import ChildOutcome, LedgerRow, RunContext, message_of
 from agents.execution.recordings import recording_of
@@ -57,7 +58,9 @@ def _loaded(runs: Sequence[Taken]) -> list[RunContext]:
         _load_ledger(contexts, [run.id for run in begun])
     for run in runs:
         if run.session_id is not None:
-            _load_session(contexts[run.id], run.session_id)
+            _load_session(contexts[run.id], run.session_id, before=run.id)
+        elif run.prefix_run_id is not None:
+            _load_session_of_origin(contexts[run.id], run.prefix_run_id)
         if run.replay_of_id is not None:
             contexts[run.id].recorded = recording_of(run.replay_of_id)
     return list(contexts.values())
@@ -163,13 +166,23 @@ def _load_ledger(contexts: dict[UUID, RunContext], run_ids: Sequence[UUID]) -> N
         contexts[run_id].children = {pk: outcomes[pk] for pk in ids if pk in outcomes}
 
 
-def _load_session(context: RunContext, session_id: UUID) -> None:
+def _load_session(context: RunContext, session_id: UUID, *, before: UUID) -> None:
     """Prepend what earlier runs of the session said, as far as it makes a valid history."""
     earlier = Run.objects.filter(
-        session_id=session_id, pk__lt=context.run_id, is_rolled_back=False, state__in=TERMINAL
+        session_id=session_id, pk__lt=before, is_rolled_back=False, state__in=TERMINAL
     ).order_by("pk")
     messages = []
     for row in earlier.only("pk", "message_count"):
         messages += history_of(row.pk, row.message_count)
+    messages = repaired(messages)  # here, so that places in the run's own history stay right
     context.history = [*messages, *context.history]
     context.context_length = len(messages)
+
+
+def _load_session_of_origin(context: RunContext, origin_id: UUID) -> None:
+    """A fork belongs to no session, but it knows what the run it comes from knew."""
+    origin = Run.objects.only("pk", "session_id", "prefix_run_id").get(pk=origin_id)
+    while origin.session_id is None and origin.prefix_run_id is not None:
+        origin = Run.objects.only("pk", "session_id", "prefix_run_id").get(pk=origin.prefix_run_id)
+    if origin.session_id is not None:
+        _load_session(context, origin.session_id, before=origin.pk)

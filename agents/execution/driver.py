@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from agents.contracts import Control, Message, RunState
-from agents.engine.history import redacted, repaired
+from agents.engine.history import redacted
 from agents.engine.loop import (
     AskModel,
     CallTools,
@@ -83,8 +83,7 @@ class RunDriver:
         self._context = context
         self._means = means
         self._state = context.state or EngineState(message_count=context.prefix_length)
-        self._history: list[Message] = repaired(context.history[: context.context_length])
-        self._history += context.history[context.context_length :]
+        self._history: list[Message] = list(context.history)
         self._unwritten: list[tuple[int, Message]] = []
         self._stop = Stop.NONE
         self.task: asyncio.Task[None] | None = None

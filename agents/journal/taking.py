@@ -47,19 +47,23 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # Only constants of ours are put into these statements; values are parameters.
+_DUE = (
+    f"SELECT id FROM {sql.RUN} WHERE state = 'queued' AND available_at <= %(now)s"
+    " AND crashes >= %(least)s AND crashes < %(most)s"
+    " ORDER BY priority DESC, available_at LIMIT %(count)s"
+)
 _TAKE = (
     f"UPDATE {sql.RUN} SET state = 'running', reason = '', fence = fence + 1,"
-    " worker_id = %(worker)s,"
-    " lease_until = %(until)s, started_at = COALESCE(started_at, %(now)s), updated_at = %(now)s,"
+    " worker_id = %(worker)s, lease_until = %(until)s,"
+    " started_at = COALESCE(started_at, %(now)s), updated_at = %(now)s,"
     " head_sequence = head_sequence + 1"
-    f" WHERE id IN (SELECT id FROM {sql.RUN} WHERE state = 'queued' AND available_at <= %(now)s"
-    " AND crashes >= %(least)s AND crashes < %(most)s"
-    " ORDER BY priority DESC, available_at LIMIT %(count)s{locking}) AND state = 'queued'"
-    f" RETURNING {', '.join(COLUMNS)}"
+    f" WHERE id IN ({{due}}) AND state = 'queued' RETURNING {', '.join(COLUMNS)}"
 )
+_TAKE_SQLITE = _TAKE.format(due=_DUE)
+# Materialised: a planner that asked the inner question again would lock more runs than it takes.
 _TAKE_POSTGRES = (
-    "WITH taken AS ("
-    + _TAKE.format(locking=" FOR UPDATE SKIP LOCKED")
+    f"WITH due AS MATERIALIZED ({_DUE} FOR UPDATE SKIP LOCKED), taken AS ("
+    + _TAKE.format(due="SELECT id FROM due")
     + f"), events AS (INSERT INTO {sql.EVENT}"
     " (workspace_id, run_id, sequence, txid, kind, at, payload)"
     " SELECT workspace_id, id, head_sequence, pg_current_xact_id()::text::bigint, 'run.claimed',"
@@ -121,7 +125,7 @@ def _take(
     stored = _sqlite_time(now)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
-            _TAKE.format(locking=""),
+            _TAKE_SQLITE,
             {
                 "worker": worker_id.hex,
                 "until": _sqlite_time(until),

@@ -4,9 +4,11 @@ import pytest
 
 from agents.contracts import RunState, SessionStrategy
 from agents.errors import SessionBusyError
+from agents.execution.claiming import claim
 from agents.models import Checkpoint, Run
 from agents.services.runs import run_cancel, run_fork
 from core.errors import InvalidInputError
+from core.ids import new_id
 from governance.models import Workspace
 from plugins.models import ToolCall
 from tests.factories.agents import make_model, make_provider, make_session
@@ -181,3 +183,22 @@ def test_a_session_remembers(engine: Engine, workspace: Workspace) -> None:
     assert second.output == "heard two"
     assert told(second) == ["user two", "assistant heard two"]
     check_invariants(second.pk)
+
+
+def test_a_fork_knows_what_the_session_of_its_origin_knew(
+    engine: Engine, workspace: Workspace
+) -> None:
+    script_agent(workspace, 'steps: [{text: "heard ${input}"}]')
+    session = make_session(workspace)
+    engine.play(begin(workspace, "one", session=session.pk))
+    second = engine.play(begin(workspace, "two", session=session.pk))
+    engine.stop()
+    fork = run_fork(actor=boss(), run_id=second.pk, message="three")
+
+    (context,) = claim(worker_id=new_id(), count=5, lease_seconds=5)
+
+    assert context.run_id == fork.pk
+    assert [message.text for message in context.history] == [
+        "one", "heard one", "two", "heard two", "three",
+    ]  # fmt: skip
+    assert context.context_length == 2
