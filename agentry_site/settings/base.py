@@ -20,7 +20,7 @@ DEBUG = False
 DATA_DIR = Path(ENV.text("AGENTRY_DATA_DIR"))
 if not DATA_DIR.is_absolute():
     DATA_DIR = BASE_DIR / DATA_DIR
-DATA_DIR.mkdir(parents=True, exist_ok=True)
+DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)  # inputs, results and sealed keys lie there
 
 EMBEDDED_SECRET = "embedded-development-secret-never-used-in-production"  # noqa: S105 - refused there
 SECRET_KEY = ENV.text("AGENTRY_SECRET_KEY") or EMBEDDED_SECRET
@@ -144,6 +144,7 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 ANONYMOUS_USER_NAME = None  # guardian: nobody is nobody
 GUARDIAN_RAISE_403 = True
 
