@@ -11,7 +11,7 @@ from django.db import connection
 
 from agents.contracts import RunKind
 from agents.engine_process import make_journal
-from agents.journal.journal import Writer
+from agents.journal.journal import Journal, Writer
 from agents.journal.records import (
     Birth,
     CallMove,
@@ -221,3 +221,9 @@ class WatchedWriter:
 
 def replaced(item: Entry, **fields: Any) -> Entry:
     return msgspec.structs.replace(item, **fields)
+
+
+def together(journal: Journal, *contributions: Any) -> list[Any]:
+    """Hand over so that all of them are in one batch."""
+    with journal._wake:
+        return [journal.submit(each) for each in contributions]
