@@ -36,6 +36,7 @@ log = structlog.get_logger(__name__)
 
 RECHECK_SECONDS = 2.5  # answers may be two seconds old: a change holds within five
 GRACE_SECONDS = 20.0  # how long a view goes on while rights cannot be asked for
+MAX_VIEWS_PER_USER = 1_000  # a fifth of what a process serves: nobody takes it all
 
 CLOSE_TRY_LATER = 1013
 CLOSE_INTERNAL = 1011
@@ -108,6 +109,7 @@ class Viewer:
                 f"There is no {target.sentence}, or you may not watch it.",
                 remedy="Check the id, or ask for the permission run.view in its workspace.",
             )
+        _refuse_greedy(actor)
         viewer = cls(hub, gate, scope, actor, topic)
         viewer.is_payload_visible = await gate.may(actor, Perm.RUN_PAYLOAD, topic.workspace_id)
         viewer._subscription = await hub.subscribe(topic, _start(topic, after))
@@ -199,6 +201,17 @@ def close_code(error: DomainError) -> int:
         if isinstance(error, kind):
             return code
     return CLOSE_INTERNAL
+
+
+def _refuse_greedy(actor: Actor) -> None:
+    with _open_lock:
+        count = sum(viewer.actor.user_id == actor.user_id for viewer in _open)
+    if count >= MAX_VIEWS_PER_USER:
+        raise LimitExceededError(
+            f"You have {MAX_VIEWS_PER_USER} live views open on this server already.",
+            remedy="Close some, or follow a workspace instead of each of its runs.",
+            retry_after_seconds=5,
+        )
 
 
 def _start(topic: Topic, after: str | None) -> Position | None:
