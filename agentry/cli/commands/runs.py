@@ -1,6 +1,7 @@
 """`agentry runs …`: look at runs and steer them."""
 
 import sys
+from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
@@ -25,14 +26,18 @@ LimitOption = Annotated[
 ]
 
 
+_BEING_CANCELLED = "is being cancelled; it ends at its next step, after its children."
+
+
 def state_of(row: Row) -> str:
     waits = row.get("wait_kind")
     return f"{row.get('state')} ({waits})" if waits else str(row.get("state"))
 
 
 def cost_of(row: Row) -> str:
-    cost = str(row.get("cost_usd") or "0")
-    return ("≥ $" if row.get("cost_is_partial") else "$") + cost
+    """Dollars and cents; the digits beyond them only where they say something."""
+    dollars, _, cents = f"{Decimal(row.get('cost_usd') or 0).normalize():f}".partition(".")
+    return ("≥ $" if row.get("cost_is_partial") else "$") + f"{dollars}.{cents:0<2}"
 
 
 def tokens_of(row: Row) -> object:
@@ -193,7 +198,9 @@ def _register_control(app: typer.Typer) -> None:
         conflict: Conflict | None = None
         for each in run:
             try:
-                _told(inv, inv.fetch(runs.cancel(each, reason=reason)), "is {state}.")
+                run_now = inv.fetch(runs.cancel(each, reason=reason))
+                is_over = run_now.get("state") == "cancelled"
+                _told(inv, run_now, "is cancelled." if is_over else _BEING_CANCELLED)
             except Conflict as error:
                 inv.say(f"{each}: {error}")
                 conflict = error

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import agentry
+from agentry.cli.commands.runs import cost_of
 from agentry.cli.documents.places import read_yaml
 from agentry.cli.live.lines import told
 from agentry.cli.live.story import Story
@@ -281,3 +282,20 @@ def test_a_viewer_without_sight_of_payloads_still_sees_the_end() -> None:
     assert [line.text for line in story.end(Run(id="r", state="succeeded"))] == [
         "succeeded (0 steps)"
     ]
+
+
+@pytest.mark.parametrize(
+    ("cost", "shown"),
+    [
+        ("0.00000000", "$0.00"),
+        ("1.5", "$1.50"),
+        ("100.00", "$100.00"),
+        ("0.01230000", "$0.0123"),
+        (None, "$0.00"),
+    ],
+)
+def test_a_cost_has_cents_and_what_is_smaller_only_when_there_is_any(
+    cost: str | None, shown: str
+) -> None:
+    assert cost_of({"cost_usd": cost}) == shown
+    assert cost_of({"cost_usd": cost, "cost_is_partial": True}) == f"≥ {shown}"
