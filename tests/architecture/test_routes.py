@@ -8,6 +8,7 @@ from tests.architecture.source import need
 
 # Addresses anybody may ask, each with the reason. A stale entry fails.
 PUBLIC: dict[str, str] = {
+    "/": "leads to the console, which asks who it is",
     "/api/v1/docs": "the API's description as a page; it holds no data",
     "/api/v1/openapi.json": "the API's description; clients are generated from it",
     "/healthz": "a process supervisor has no token, and is told `ok`",
