@@ -1,5 +1,6 @@
 """The specification of an agent: what an author writes and a version keeps."""
 
+import difflib
 import hashlib
 import re
 from decimal import Decimal
@@ -88,13 +89,27 @@ def document_parse(model: type[M], document: Any, what: str) -> M:
         fields: dict[str, list[str]] = {}
         for problem in error.errors(include_url=False, include_context=False, include_input=False):
             place = ".".join(str(part) for part in problem["loc"]) or what
-            fields.setdefault(place, []).append(problem["msg"])
+            is_unknown = problem["type"] == "extra_forbidden"
+            sentence = _unknown(model, problem["loc"]) if is_unknown else problem["msg"]
+            fields.setdefault(place, []).append(sentence)
         raise InvalidInputError(
             f"The {what} has {len(error.errors())} mistake(s): "
             + "; ".join(f"{place}: {texts[0]}" for place, texts in fields.items()),
             remedy="Mend the named places and send it again.",
             fields=fields,
         ) from error
+
+
+def _unknown(model: type[BaseModel], place: tuple[int | str, ...]) -> str:
+    """Say what a field that is not known may have been meant to be."""
+    known: Any = model
+    for part in place[:-1]:
+        known = known.model_fields[part].annotation  # only a plain part refuses what is extra
+    names = sorted(known.model_fields)
+    close = difflib.get_close_matches(str(place[-1]), names, n=1)
+    if close:
+        return f"Unknown field. Did you mean {close[0]!r}?"
+    return f"Unknown field. Known: {', '.join(names)}."
 
 
 def rendered(prompt: str, variables: dict[str, str]) -> str:

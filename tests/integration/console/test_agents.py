@@ -49,7 +49,10 @@ def test_mistakes_in_a_specification_are_named_by_their_place(cast: Cast, browse
     wrong = author.post(add(Agent), {**fields, "spec": "limits: {max_iterations: 0}\ncolour: red"})
     assert errors(wrong)["spec"] == [
         "limits.max_iterations: Input should be greater than or equal to 1",
-        "colour: Extra inputs are not permitted",
+        (
+            "colour: Unknown field. "
+            "Known: delegates, limits, model, options, prompt, session, tools, variables."
+        ),
     ]
     broken = author.post(add(Agent), {**fields, "spec": "prompt: [unclosed"})
     assert errors(broken)["spec"][0].startswith("line 1, column ")
