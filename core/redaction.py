@@ -19,6 +19,7 @@ from urllib.parse import quote
 import structlog
 
 logger = structlog.get_logger(__name__)
+_reporting = threading.local()
 
 JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
 
@@ -255,5 +256,16 @@ def redact_or_withhold(value: object) -> JSON:
     try:
         return redact(value)  # type: ignore[arg-type]  # what is not JSON raises TypeError
     except Exception as error:  # noqa: BLE001 - fail closed: losing the value is the safe side
-        logger.warning("redaction_failed", kind=type(error).__name__)
+        _report(error)
         return WITHHELD
+
+
+def _report(error: Exception) -> None:
+    """Log the failure, unless it is the log's own: lines are redacted too, and would fail again."""
+    if getattr(_reporting, "is_busy", False):
+        return
+    _reporting.is_busy = True
+    try:
+        logger.warning("redaction_failed", kind=type(error).__name__)
+    finally:
+        _reporting.is_busy = False
