@@ -80,7 +80,7 @@ class _Show(threading.Thread):
             if self._server.should_exit:
                 return
             time.sleep(0.05)
-        self._say(f"Agentry Cloud is running at {self._demo.url}")
+        self._say(f"Agentry Cloud is running at {self._demo.url} (process {os.getpid()})")
         if self._unfinished:
             self._say(f"A run was under way when the last demo ended: {self._unfinished}")
             self._say("It goes on from its last commit.\n")
