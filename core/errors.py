@@ -129,6 +129,16 @@ class LimitExceededError(DomainError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class BodyTooSlowError(DomainError):
+    """The body did not arrive in time; nothing was done.
+
+    Send the request again, over a better connection or with less in it.
+    """
+
+    code = "body_too_slow"
+    status = 408
+
+
 class PayloadTooLargeError(DomainError):
     """The body is larger than the site accepts.
 

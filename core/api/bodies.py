@@ -9,21 +9,11 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, TypeAlias
 
 from core.api.parsers import refuse_oversize
-from core.errors import DomainError
+from core.errors import BodyTooSlowError
 
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 BODY_SECONDS = 20.0
-
-
-class BodyTooSlowError(DomainError):
-    """The body did not arrive in time; nothing was done.
-
-    Send the request again, over a better connection or with less in it.
-    """
-
-    code = "body_too_slow"
-    status = 408
 
 
 def refuse_declared(headers: Iterable[tuple[bytes, bytes]], limit_bytes: int) -> None:

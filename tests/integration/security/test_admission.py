@@ -10,6 +10,7 @@ import pytest
 from agentry_site import admission
 from agentry_site.admission import Admission
 from core.api import bodies
+from core.errors import BodyTooSlowError
 
 Message = MutableMapping[str, Any]
 SCOPE: dict[str, Any] = {"type": "http", "path": "/x", "headers": []}
@@ -68,7 +69,7 @@ async def test_bodies_that_never_end_keep_nobody_else_waiting() -> None:
 
 async def test_a_body_that_is_too_slow_is_answered_408() -> None:
     client = Client(b"{", never=True)
-    with pytest.raises(bodies.BodyTooSlowError) as error:
+    with pytest.raises(BodyTooSlowError) as error:
         await bodies.read_body(client.receive, limit_bytes=100, seconds=0.01)
 
     assert error.value.status == 408
