@@ -81,7 +81,10 @@ def run_cancel(*, actor: Actor, run_id: UUID, reason: str = "") -> Run:
         StaleStateError: It has ended, or somebody cancelled it first (the error names who).
     """
     run = controlled(actor, run_id)
-    sentence = redact_text(reason.strip()) or f"Cancelled by {actor.username}."
+    given = redact_text(reason.strip())
+    sentence = (
+        f"Cancelled by {actor.username}: {given}" if given else f"Cancelled by {actor.username}."
+    )
     run_cancel_one(run.pk, actor=actor.username, reason=sentence)
     cancel_below(run.pk, actor=actor.username)
     transaction.on_commit(ring)

@@ -199,7 +199,7 @@ def test_a_run_is_paused_resumed_and_cancelled_once(cli: Command, client: agentr
 
     assert again.exit_code == 5
     assert "operator" in again.stderr
-    assert "enough" in ok(cli("runs", "why", run))
+    assert ok(cli("runs", "why", run)).startswith("Cancelled by operator: enough\n")
 
 
 def test_everything_there_is_can_be_listed(cli: Command) -> None:

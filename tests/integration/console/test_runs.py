@@ -151,7 +151,7 @@ def test_cancel_is_asked_first_and_keeps_the_reason(cast: Cast, browse: Browser)
 
     operator.post(address(run, "cancel"), {"reason": "Not needed any more."})
     assert state(run) == "cancelled"
-    assert run.reason == "Not needed any more."
+    assert run.reason == "Cancelled by operator: Not needed any more."
 
 
 def test_who_comes_second_is_told_who_won(cast: Cast, browse: Browser) -> None:

@@ -168,7 +168,7 @@ def test_a_run_is_steered_and_the_second_is_told_who_was_first(cast: Cast, call_
     assert resumed.json()["state"] == "queued"
     assert resumed.json()["limits"]["max_iterations"] == 50
     assert cancelled.json()["state"] == "cancelled"
-    assert cancelled.json()["reason"] == "enough"
+    assert cancelled.json()["reason"] == "Cancelled by admin: enough"
     assert late.status_code == 409
     assert late.json()["context"]["by"] == "admin"
 
