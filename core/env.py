@@ -5,8 +5,10 @@ docs/reference/env.md are generated from the table, and a test compares them. `N
 file that holds the value, for secrets mounted into a container.
 """
 
+import contextlib
 import difflib
 import os
+import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +43,7 @@ VARIABLES: tuple[Variable, ...] = (
         "AGENTRY_ENV",
         "str",
         "dev",
-        "`dev` or `production`. Production refuses embedded secrets and debug pages.",
+        "`dev` or `production`. Production wants its secret given and refuses debug pages.",
     ),
     _v(
         "Site",
@@ -298,3 +300,20 @@ class Environment:
 
     def items(self, name: str) -> list[str]:
         return [item.strip() for item in self.raw(name).split(",") if item.strip()]
+
+
+def secret_of_folder(folder: Path) -> str:
+    """Return the secret kept in `folder`, making it on first use; only its owner can read it.
+
+    Of several processes that start at once one makes it and all return the same.
+    """
+    path = folder / "secret.key"
+    if not path.exists():
+        temporary = folder / f".secret.{os.getpid()}"
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(50))
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+        temporary.unlink()
+    return path.read_text(encoding="ascii").strip()

@@ -6,7 +6,7 @@ from pathlib import Path
 import environ
 
 from agentry_site.logs import logging_config
-from core.env import ConfigurationError, Environment
+from core.env import ConfigurationError, Environment, secret_of_folder
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 ENV = Environment.of_process()
@@ -22,14 +22,14 @@ if not DATA_DIR.is_absolute():
     DATA_DIR = BASE_DIR / DATA_DIR
 DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)  # inputs, results and sealed keys lie there
 
-EMBEDDED_SECRET = "embedded-development-secret-never-used-in-production"  # noqa: S105 - refused there
-SECRET_KEY = ENV.text("AGENTRY_SECRET_KEY") or EMBEDDED_SECRET
-if IS_PRODUCTION and (SECRET_KEY == EMBEDDED_SECRET or len(SECRET_KEY) < 40):
+SECRET_KEY = ENV.text("AGENTRY_SECRET_KEY")
+if IS_PRODUCTION and len(SECRET_KEY) < 40:
     raise ConfigurationError(
-        "AGENTRY_SECRET_KEY is missing or shorter than 40 characters. Production refuses the "
-        "embedded secret; generate one with: "
+        "AGENTRY_SECRET_KEY is missing or shorter than 40 characters. Generate one with: "
         "python -c 'import secrets; print(secrets.token_urlsafe(50))'"
     )
+# Outside production each data folder makes a secret of its own: none is published with the code.
+SECRET_KEY = SECRET_KEY or secret_of_folder(DATA_DIR)
 ALLOWED_HOSTS = ENV.items("AGENTRY_ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = ENV.items("AGENTRY_TRUSTED_ORIGINS")
 

@@ -20,6 +20,16 @@ def merged_limits(base: Limits, given: Mapping[str, Any] | None) -> Limits:
     return msgspec.convert(limits_parse(document).model_dump(mode="json"), Limits)
 
 
+def is_raised(base: Limits, chosen: Limits) -> bool:
+    """Say whether `chosen` lets a run do more than `base` in any respect."""
+    return any(
+        before is not None and (after is None or after > before)
+        for before, after in (
+            (getattr(base, name), getattr(chosen, name)) for name in Limits.__struct_fields__
+        )
+    )
+
+
 def deadline(created_at: datetime, limits: Limits) -> datetime | None:
     if limits.wall_seconds is None:
         return None

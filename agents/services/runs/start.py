@@ -14,7 +14,7 @@ from agents.errors import SessionBusyError
 from agents.execution.cancelling import cancel_below
 from agents.execution.pinning import agent_pinnable, pin
 from agents.models import Agent, Run, Session
-from agents.services.runs.limits import merged_limits
+from agents.services.runs.limits import is_raised, merged_limits
 from agents.services.runs.rows import insert, new_run
 from agents.transitions import LIVE, run_cancel_one, run_note, run_wake_session
 from core.errors import ConflictError, InvalidInputError, NotFoundError, StaleStateError
@@ -52,6 +52,7 @@ def run_start(
         NotFoundError: No such agent or session here.
         SessionBusyError: The session rejects input while its run is active.
         ConflictError: The key was used for another request, or the agent cannot start.
+        PermissionDeniedError: It may not be started, or not with more than the agent's limits.
     """
     access.require(actor, Perm.RUN_START, workspace)
     _check_input(input)
@@ -66,6 +67,9 @@ def run_start(
         found, version, input_text=input, variables=variables, model=model
     )
     chosen = merged_limits(snapshot.limits, limits)
+    if is_raised(snapshot.limits, chosen):
+        # Who may only start runs stays within what the agent's author allowed.
+        access.require(actor, Perm.RUN_CONTROL, workspace)
     run = new_run(
         actor=actor,
         agent=found,
