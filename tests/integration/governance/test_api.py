@@ -176,7 +176,7 @@ def test_tokens_through_their_whole_life(cast: Cast, call_as: Any) -> None:
     body = issued.json()
     assert (body["workspace"], body["scopes"]) == ("acme", ["run.view"])
     use = Caller(body["secret"])
-    assert use("get", "me").json()["username"] == "viewer"
+    assert use("get", "me").json()["user"]["username"] == "viewer"
     assert "secret" not in viewer("get", f"tokens/{body['id']}").json()
     assert "secret" not in viewer("get", "tokens").json()["items"][0]
 
