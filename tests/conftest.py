@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connection
+from pytest_django import DjangoDbBlocker
 
 from tests.environment import RUN_FOLDER
 from tests.services import PostgresServer, RedisServer, reachable_folder
@@ -144,6 +146,22 @@ def django_db_modify_db_settings(
     if not settings.IS_POSTGRES:
         test = settings.DATABASES["default"].setdefault("TEST", {})
         test["NAME"] = str(RUN_FOLDER / "test.sqlite3")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """End what threads of servers and engines that tests started still hold of the database.
+
+    They give their connections back when they end, which may be a moment after the last test.
+    """
+    yield
+    if connection.vendor != "postgresql":
+        return
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
 
 
 @pytest.fixture(scope="session")
