@@ -90,7 +90,7 @@ def test_pause_resume_and_cancel_from_the_page(page: Page, stage: Stage) -> None
     page.get_by_label("Reason").fill("Enough for today.")
     page.get_by_role("button", name="Cancel the run").click()
     expect(shown_state(page)).to_have_text("cancelled", timeout=20_000)
-    expect(page.locator("#run-why")).to_contain_text("asked to cancel by olga")
+    expect(page.locator("#run-why")).to_contain_text("Cancelled by olga: Enough for today.")
     expect(page.get_by_role("button", name="Pause")).to_have_count(0)
 
 
