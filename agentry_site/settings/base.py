@@ -97,7 +97,15 @@ if IS_POSTGRES:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     DATABASES["default"].setdefault("OPTIONS", {}).update(
         application_name="agentry",
-        pool={"min_size": 1, "max_size": DATABASE_POOL, "timeout": 20, "max_lifetime": 900},
+        pool={
+            "min_size": 1,
+            "max_size": DATABASE_POOL,
+            "timeout": 20,
+            "max_lifetime": 900,
+            # Attempts to reconnect are spaced out further and further up to this. The default of
+            # five minutes would leave a process without a database long after it came back.
+            "reconnect_timeout": 2,
+        },
     )
 else:
     DATABASES["default"]["OPTIONS"] = {
