@@ -7,6 +7,7 @@ When it is ready it writes one JSON line: `port`, `token`, and `lanes`, each wit
 """
 
 import json
+import os
 import socket
 import sys
 import threading
@@ -25,7 +26,8 @@ def main() -> None:
     from governance.services.tokens import token_issue
     from governance.services.users import user_create
 
-    user = user_create(SYSTEM, username="bench", password="a-long-bench-pass-9", is_superuser=True)
+    name = f"bench-{os.getpid()}"  # the site may be started again on the same database
+    user = user_create(SYSTEM, username=name, password="a-long-bench-pass-9", is_superuser=True)
     token = token_issue(actor_of_user(user), name="bench", workspace=workspace).secret
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
@@ -40,11 +42,11 @@ def main() -> None:
         lanes = {
             "lean": {
                 "path": f"{base}/agents/{agent}/invoke",
-                "body": json.dumps({"input": "Say hello."}),
+                "body": {"input": "Say hello."},
             },
             "drf": {
                 "path": f"{base}/runs",
-                "body": json.dumps({"agent": agent, "input": "Say hello."}),
+                "body": {"agent": agent, "input": "Say hello."},
             },
         }
         sys.stdout.write(json.dumps({"port": port, "token": token, "lanes": lanes}) + "\n")

@@ -33,7 +33,8 @@ __all__ = ["Countdown", "WatchedHost", "births", "make_journal", "prepare"]
 def prepare(script: str, spec: dict[str, object]) -> tuple[Workspace, str]:
     """Migrate and publish one agent that a script answers; returns workspace and agent name."""
     call_command("migrate", verbosity=0)
-    workspace = Workspace.objects.create(name="bench")
+    # Of a name of its own: a site may be started again on the same database.
+    workspace = Workspace.objects.create(name=f"bench-{os.getpid()}")
     provider = Provider.objects.create(
         workspace=workspace, name="scripted", kind="scripted", script=script
     )
