@@ -168,7 +168,7 @@ VARIABLES: tuple[Variable, ...] = (
         "AGENTRY_DATABASE_POOL",
         "int",
         "40",
-        "Most PostgreSQL connections of one process.",
+        "Most PostgreSQL connections of one process; 0: no pool, for processes that fork.",
     ),
     _v(
         "Worker",

@@ -95,9 +95,10 @@ if IS_POSTGRES:
     # Under ASGI every request has a thread of its own, so connections are pooled, not per thread.
     DATABASES["default"]["CONN_MAX_AGE"] = 0
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-    DATABASES["default"].setdefault("OPTIONS", {}).update(
-        application_name="agentry",
-        pool={
+    options = DATABASES["default"].setdefault("OPTIONS", {})
+    options["application_name"] = "agentry"
+    if DATABASE_POOL:
+        options["pool"] = {
             "min_size": 1,
             "max_size": DATABASE_POOL,
             "timeout": 20,
@@ -105,8 +106,7 @@ if IS_POSTGRES:
             # Attempts to reconnect are spaced out further and further up to this. The default of
             # five minutes would leave a process without a database long after it came back.
             "reconnect_timeout": 2,
-        },
-    )
+        }
 else:
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",

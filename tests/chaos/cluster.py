@@ -171,6 +171,7 @@ class Cluster:
             "AGENTRY_FETCH_ALLOW": f"127.0.0.1:{server.port}",
             "AGENTRY_LEASE_SECONDS": str(LEASE_SECONDS),
             "AGENTRY_POLL_SECONDS": str(POLL_SECONDS),
+            "AGENTRY_DATABASE_POOL": "0",  # its processes are forked, and a pool's threads are not
             "AGENTRY_LOG_LEVEL": "WARNING",
         }
         nursery = Inside(environment, folder / "nursery.log")
