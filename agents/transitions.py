@@ -5,7 +5,8 @@ moves it here: one conditional UPDATE that names the states it may come from, wi
 in the same transaction. Zero rows changed means somebody else was first.
 """
 
-from collections.abc import Collection, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -164,11 +165,21 @@ def run_expire_lease(run_id: UUID, *, max_crashes: int) -> bool:
     return True
 
 
-def leases_end(worker_id: UUID) -> None:
-    """Let the leases of a worker that is known to be dead run out now; a sweep does the rest."""
-    Run.objects.filter(worker_id=worker_id, state=S.RUNNING.value).update(
-        lease_until=clock.now() - timedelta(seconds=1)
-    )
+def leases_end(worker_id: UUID, *, leases: Iterable[tuple[UUID, int]] | None = None) -> None:
+    """Let leases of a worker run out now; a sweep does the rest.
+
+    All of them, when the worker is known to be dead, or those of the given (run, fence) pairs.
+    """
+    held = Run.objects.filter(worker_id=worker_id, state=S.RUNNING.value)
+    past = clock.now() - timedelta(seconds=1)
+    if leases is None:
+        held.update(lease_until=past)
+        return
+    by_fence: dict[int, list[UUID]] = defaultdict(list)
+    for run_id, fence in leases:
+        by_fence[fence].append(run_id)
+    for fence, run_ids in by_fence.items():
+        held.filter(pk__in=run_ids, fence=fence).update(lease_until=past)
 
 
 def run_cancel_one(run_id: UUID, *, actor: str, reason: str = "") -> bool:

@@ -9,7 +9,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -31,6 +31,7 @@ from agents.execution.sweep import sweep
 from agents.execution.tooling import Toolbox
 from agents.journal.journal import Journal
 from agents.journal.records import Entry
+from agents.transitions import leases_end
 from core import clock
 from core.errors import UnavailableError
 from core.ids import new_id
@@ -63,6 +64,9 @@ class EngineHost:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._doorbell = asyncio.Event()
         self._is_draining = False
+        self._claims_begun = 0
+        self._claims_ended = 0
+        self._unknown: dict[tuple[UUID, int], int] = {}
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run_loop, name="engine", daemon=True)
@@ -210,14 +214,17 @@ class EngineHost:
             count=count,
             lease_seconds=self._settings.lease_seconds,
         )
+        self._claims_begun += 1
         try:
             contexts = await self._database.run(job)
+            for context in contexts:
+                self._begin(context)
         except Exception:
-            # Runs that were claimed and not loaded come back when their lease runs out.
+            # Runs that were taken and are driven by nobody are strays; the next renewal finds them.
             logger.exception("claim_failed")
             return 0
-        for context in contexts:
-            self._begin(context)
+        finally:
+            self._claims_ended += 1
         return len(contexts)
 
     def _begin(self, context: RunContext) -> None:
@@ -250,12 +257,29 @@ class EngineHost:
 
     async def _renew(self) -> None:
         until = clock.now() + timedelta(seconds=self._settings.lease_seconds)
-        leases = {lease.run_id: lease for lease in await self._journal.renew(self.worker_id, until)}
-        for run_id, driver in list(self._drivers.items()):
-            lease = leases.get(run_id)
-            if lease is not None and lease.fence == driver.context.fence:
+        unknown = []
+        for lease in await self._journal.renew(self.worker_id, until):
+            driver = self._drivers.get(lease.run_id)
+            if driver is not None and lease.fence == driver.context.fence:
                 driver.obey(lease.control)
+            else:
+                unknown.append((lease.run_id, lease.fence))
+        await self._let_strays_go(unknown)
         await self._register()
+
+    async def _let_strays_go(self, unknown: Sequence[tuple[UUID, int]]) -> None:
+        """End the leases of runs that are this worker's and that it does not drive.
+
+        The connection broke when the answer to a claim was on its way, or the driver gave up while
+        the database was away: renewed with the others, such a run would belong to nobody for ever.
+        A run is a stray only when every claim has ended that was under way as it was first seen.
+        """
+        self._unknown = {lease: self._unknown.get(lease, self._claims_begun) for lease in unknown}
+        strays = [lease for lease, begun in self._unknown.items() if begun <= self._claims_ended]
+        if strays:
+            logger.warning("stray_runs_let_go", extra={"count": len(strays)})
+            await self._sweeps.run(partial(leases_end, self.worker_id, leases=strays))
+            await self._sweep()
 
     async def _look_at_controls(self) -> None:
         """Notice what people asked of runs that are in a long call and commit nothing."""

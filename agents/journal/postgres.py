@@ -156,14 +156,19 @@ class PostgresWriter:
         statement = _statement(present)
         if not wakes and not moves:
             reach("journal.before_commit")
-            return _heads(connection.execute(statement, parameters).fetchall())
-        with connection.transaction():
-            rows = connection.execute(statement, parameters).fetchall()
-            heads = _heads(rows)
-            if moves:
-                _check_moves(entries, heads, rows[0][4] if rows else 0)
-            _wake(connection, [entry for entry in wakes if entry.run_id in heads])
-            reach("journal.before_commit")
+            heads = _heads(connection.execute(statement, parameters).fetchall())
+        else:
+            with connection.transaction():
+                rows = connection.execute(statement, parameters).fetchall()
+                heads = _heads(rows)
+                if moves:
+                    _check_moves(entries, heads, rows[0][4] if rows else 0)
+                _wake(connection, [entry for entry in wakes if entry.run_id in heads])
+                reach("journal.before_commit")
+        if any(entry.run_id not in heads for entry in entries):
+            # Refused: a stale fence, or this very batch, sent over a connection that broke and
+            # committed by the server only after it was asked whether it had been.
+            heads |= _applied(connection, entries, commit_id) or {}
         return heads
 
 
@@ -264,6 +269,7 @@ def _statement(present: frozenset[str]) -> str:
         " updated_at = clock_timestamp()"
         f" FROM {sql.recordset('r', {**_HEAD, **sql.PROGRESS}, 'runs')}"
         " WHERE t.id = r.id AND t.fence = r.fence AND t.state = 'running'"
+        " AND t.commit_id IS DISTINCT FROM r.commit_id"
         " RETURNING t.id, t.fence, t.workspace_id, t.head_sequence, t.control, r.n)"
     )
     parts = [fenced]

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import connection
 
 from agents.engine_process import make_journal
+from agents.journal import postgres
 from agents.journal.journal import Journal
 from agents.journal.postgres import PostgresWriter
 from agents.journal.records import Committed
@@ -97,6 +98,39 @@ def test_a_commit_whose_answer_was_lost_is_found_by_its_id(workspace: Workspace)
         "step.model",
     ]
     assert is_dense(run.pk)
+
+
+def test_a_commit_that_the_server_makes_after_it_was_asked_is_not_made_twice(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network is cut; the old connection's backend commits when nobody looks any more."""
+    run = running(workspace)
+    journal = make_journal()
+    writer: Any = journal._writer
+    write, applied = writer._write_entries, postgres._applied
+    asked: list[object] = []
+
+    def commit_and_break(link: Any, entries: Any, commit_id: Any) -> Any:
+        outcome = write(link, entries, commit_id)
+        if not asked:
+            raise psycopg.OperationalError("the answer was lost")
+        return outcome
+
+    def asked_too_early(*arguments: Any) -> Any:
+        asked.append(arguments)
+        return None if len(asked) == 1 else applied(*arguments)
+
+    monkeypatch.setattr(writer, "_write_entries", commit_and_break)
+    monkeypatch.setattr(postgres, "_applied", asked_too_early)
+    try:
+        call = call_row(run)
+        outcome = journal.submit(entry(run, "tool.planned", planned=(call,))).result(30)
+        assert outcome == Committed(head_sequence=2, control="")
+    finally:
+        journal.close()
+
+    assert len(asked) == 2
+    assert events(run.pk) == [(1, "run.created"), (2, "tool.planned")]
 
 
 def test_a_birth_is_repeated_without_a_second_run(journal: Journal, workspace: Workspace) -> None:
