@@ -120,10 +120,7 @@ class Door:
 
     def __init__(self, tools: Mapping[str, BoundTool]) -> None:
         self._tools = tools
-
-    @property
-    def specs(self) -> tuple[ToolSpec, ...]:
-        return tuple(bound.spec for bound in self._tools.values())
+        self.specs: tuple[ToolSpec, ...] = tuple(bound.spec for bound in tools.values())
 
     def plan(self, requests: Sequence[CallRequest]) -> list[PlannedCall]:
         """Judge calls before anything is written about them."""

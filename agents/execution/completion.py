@@ -26,6 +26,7 @@ from agents.execution.context import RunContext, is_answer
 from agents.pricing import cost_of
 from agents.providers.replay import ReplayProvider
 from agents.providers.retry import FallbackProvider
+from agents.snapshot import PinnedModel
 from core.errors import DomainError
 from observability.contracts import DeltaChannel
 from plugins.contracts import ToolSpec
@@ -50,7 +51,7 @@ class Asker:
         self,
         *,
         providers: ProviderSource,
-        specs: Callable[[RunContext], Sequence[ToolSpec]],
+        specs: Callable[[RunContext], tuple[ToolSpec, ...]],
         emit: DeltaSink,
     ) -> None:
         self._providers = providers
@@ -65,7 +66,6 @@ class Asker:
         recorded = context.recorded
         if recorded is not None and state.iteration >= len(recorded.answers):
             return Asked(event=recorded.end, model="", duration_seconds=0.0)
-        models = {model.vendor_name: model for model in context.snapshot.models}
         try:
             provider = await self._provider(context, state, history)
             completed = await self._stream(
@@ -88,7 +88,7 @@ class Asker:
                 model=context.snapshot.models[0].name,
                 duration_seconds=time.perf_counter() - started,
             )
-        pinned = models.get(completed.model, context.snapshot.models[0])
+        pinned = _named(completed.model, context.snapshot.models)
         return Asked(
             event=ModelAnswered(
                 message=completed.message,
@@ -108,7 +108,7 @@ class Asker:
             model=first.vendor_name,
             system=context.snapshot.prompt,
             messages=tuple(history),
-            tools=tuple(self._specs(context)),
+            tools=self._specs(context),
             options=_merged(context.snapshot.options, first.options),
             run_id=str(context.run_id),
             step=state.iteration,
@@ -158,6 +158,11 @@ class Asker:
         if completed is None:
             raise ProviderError("The provider ended its answer without completing it.")
         return completed
+
+
+def _named(vendor_name: str, models: Sequence[PinnedModel]) -> PinnedModel:
+    """The model that answered; the first one when the vendor calls it by another name."""
+    return next((model for model in models if model.vendor_name == vendor_name), models[0])
 
 
 def _merged(options: ModelOptions, defaults: Mapping[str, Any]) -> ModelOptions:

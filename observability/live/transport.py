@@ -59,7 +59,8 @@ class RedisPublisher:
         self._news = threading.Condition()
         self._waiting: dict[UUID, Announcement] = {}
         self._deltas: list[Delta] = []
-        self._is_stopping = False
+        self._is_idle = False
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._write, name="live-publisher", daemon=True)
         self._thread.start()
 
@@ -73,12 +74,13 @@ class RedisPublisher:
                     self._waiting[item.run_id] = item
             self._deltas += deltas
             del self._deltas[:-MAX_WAITING_DELTAS]
-            self._news.notify()
+            if self._is_idle:
+                self._news.notify()
 
     def close(self, *, timeout_seconds: float = 5.0) -> None:
         """Send what waits if Redis answers, and end the thread."""
         with self._news:
-            self._is_stopping = True
+            self._stopping.set()
             self._news.notify()
         self._thread.join(timeout_seconds)
         self._client.close()
@@ -87,8 +89,10 @@ class RedisPublisher:
         backoff = 0.0
         while True:
             with self._news:
-                while not (self._waiting or self._deltas or self._is_stopping):
+                while not (self._waiting or self._deltas or self._stopping.is_set()):
+                    self._is_idle = True
                     self._news.wait()
+                self._is_idle = False
                 batch = self._take()
                 if batch is None:
                     return
@@ -101,14 +105,15 @@ class RedisPublisher:
                     log.warning("live.redis_unreachable", role="publisher", error=str(error))
                 backoff = min(max(_BACKOFF_FIRST_SECONDS, backoff * 2), _BACKOFF_LAST_SECONDS)
                 self.publish(batch.announcements)  # the deltas are stale by the next try
-                if self._is_stopping:
+                if self._stopping.is_set():
                     return
-                self._pause(backoff)
+                self._stopping.wait(backoff)
             else:
                 if backoff:
                     log.info("live.redis_back", role="publisher")
                 backoff = 0.0
-                self._pause(_GATHER_SECONDS)
+                # Not woken by what arrives meanwhile: it is what is being waited for.
+                self._stopping.wait(_GATHER_SECONDS)
 
     def _take(self) -> _Batch | None:
         if not self._waiting and not self._deltas:
@@ -117,10 +122,6 @@ class RedisPublisher:
         self._waiting = {}
         self._deltas = []
         return batch
-
-    def _pause(self, seconds: float) -> None:
-        with self._news:
-            self._news.wait_for(lambda: self._is_stopping, timeout=seconds)
 
 
 class RedisReader:

@@ -8,9 +8,9 @@ from django.conf import settings
 from django.db import connection
 
 from agents.engine_process import make_journal
-from agents.journal import postgres
 from agents.journal.journal import Journal
 from agents.journal.postgres import PostgresWriter
+from agents.journal.postgres import writer as postgres
 from agents.journal.records import Committed
 from core import pausepoints
 from core.errors import UnavailableError
