@@ -3,9 +3,6 @@
 The rows travel as one JSON parameter per table. A data-modifying CTE updates the runs whose fence
 is still current, assigns event sequences from the new heads, and joins every insert with the runs
 that passed, so that a stale entry leaves nothing behind and costs its neighbours nothing.
-
-The rows of a large batch are copied instead, after the fences (`copying`): PostgreSQL takes a
-copied row for a third of what it costs to read one out of JSON and join it.
 """
 
 from collections.abc import Sequence
@@ -54,15 +51,8 @@ class _Event(msgspec.Struct, frozen=True):
     payload: Json
 
 
-def copyable(entries: Sequence[Entry]) -> int:
-    """Count the rows that a large batch copies."""
-    return sum(
-        len(entry.events) + len(entry.messages) + len(entry.checkpoints) for entry in entries
-    )
-
-
-def parameters(entries: Sequence[Entry], *, are_copied: bool) -> dict[str, str]:
-    """Return one JSON parameter for each table that has rows, apart from rows that are copied.
+def parameters(entries: Sequence[Entry]) -> dict[str, str]:
+    """Return one JSON parameter for each table that has rows.
 
     The last progress of a run counts, and its events are one sequence.
     """
@@ -71,14 +61,16 @@ def parameters(entries: Sequence[Entry], *, are_copied: bool) -> dict[str, str]:
     for entry in entries:
         known = heads.get(entry.run_id)
         count = known.n if known else 0
-        if not are_copied:
-            events += [
-                _Event(entry.run_id, place, event.kind, event.at, event.payload)
-                for place, event in enumerate(entry.events, count + 1)
-            ]
+        events += [
+            _Event(entry.run_id, place, event.kind, event.at, event.payload)
+            for place, event in enumerate(entry.events, count + 1)
+        ]
         heads[entry.run_id] = _head(entry, known, count + len(entry.events))
     tables: dict[str, list[Any]] = {
         "runs": list(heads.values()),
+        "events": events,
+        "messages": [row for entry in entries for row in entry.messages],
+        "checkpoints": [row for entry in entries for row in entry.checkpoints],
         "calls": [row for entry in entries for row in entry.planned],
         "moves": [row for entry in entries for row in entry.moved],
         "blobs": [
@@ -93,12 +85,6 @@ def parameters(entries: Sequence[Entry], *, are_copied: bool) -> dict[str, str]:
             for row in entry.children
         ],
     }
-    if not are_copied:
-        tables |= {
-            "events": events,
-            "messages": [row for entry in entries for row in entry.messages],
-            "checkpoints": [row for entry in entries for row in entry.checkpoints],
-        }
     return {name: encoded(rows) for name, rows in tables.items() if rows}
 
 
@@ -133,7 +119,7 @@ def _head(entry: Entry, known: _Head | None, count: int) -> _Head:
 def statement(present: frozenset[str]) -> str:
     """Build the one statement for the tables a batch has parameters for.
 
-    It answers with (id, fence, head_sequence, control, n, moved, txid) of each run that passed.
+    It answers with (id, fence, head_sequence, control, moved) of each run that passed.
     """
     progress = ", ".join(
         f'"{name}" = '
@@ -180,8 +166,9 @@ def statement(present: frozenset[str]) -> str:
     parts += _rare_parts(present)
     moved = "(SELECT count(*) FROM moved)" if "moves" in present else "0"
     return (
-        "WITH " + ", ".join(parts) + f" SELECT id, fence, head_sequence, control, n, {moved},"
-        " (SELECT pg_current_xact_id()::text::bigint) FROM fenced"
+        "WITH "
+        + ", ".join(parts)
+        + f" SELECT id, fence, head_sequence, control, {moved} FROM fenced"
     )
 
 

@@ -12,8 +12,7 @@ from psycopg import errors
 
 from agents.journal import sql
 from agents.journal.postgres.births import write_births
-from agents.journal.postgres.copying import copy_rows
-from agents.journal.postgres.entries import copyable, parameters, statement
+from agents.journal.postgres.entries import parameters, statement
 from agents.journal.postgres.waking import wake
 from agents.journal.records import (
     Birth,
@@ -31,8 +30,6 @@ from core.pausepoints import reach
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-# Rows from which copying pays for its round trips: one for the fences and one for each table.
-COPY_FROM_ROWS = 48
 _RETRIED = (errors.DeadlockDetected, errors.SerializationFailure)
 
 
@@ -145,23 +142,20 @@ class PostgresWriter:
     ) -> dict[UUID, Outcome]:
         released = [entry for entry in entries if entry.releases]
         moves = any(entry.moved for entry in entries)
-        is_large = copyable(entries) >= COPY_FROM_ROWS
-        values = parameters(entries, are_copied=is_large)
+        values = parameters(entries)
         text = statement(frozenset(values))
         values["commit_id"] = commit_id.hex
-        if not (released or moves or is_large):
+        if not (released or moves):
             reach("journal.before_commit")
             passed = connection.execute(text, values).fetchall()
         else:
             with connection.transaction():
                 passed = connection.execute(text, values).fetchall()
-                firsts = {row[0]: row[2] - row[4] + 1 for row in passed}
-                if is_large and passed:
-                    copy_rows(connection, entries, firsts, txid=passed[0][6])
+                going = {row[0] for row in passed}
                 if moves:
-                    _check_moves([entry for entry in entries if entry.run_id in firsts], passed)
+                    _check_moves([entry for entry in entries if entry.run_id in going], passed)
                 if released:
-                    wake(connection, [entry for entry in released if entry.run_id in firsts])
+                    wake(connection, [entry for entry in released if entry.run_id in going])
                 reach("journal.before_commit")
         heads = _heads(passed)
         if any(entry.run_id not in heads for entry in entries):
@@ -176,7 +170,7 @@ def _heads(rows: Sequence[tuple[Any, ...]]) -> dict[UUID, Outcome]:
 
 
 def _check_moves(entries: Sequence[Entry], passed: Sequence[tuple[Any, ...]]) -> None:
-    moved = passed[0][5] if passed else 0
+    moved = passed[0][4] if passed else 0
     expected = sum(len(entry.moved) for entry in entries)
     if moved != expected:
         raise StaleStateError(
