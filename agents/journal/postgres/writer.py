@@ -13,6 +13,7 @@ from psycopg import errors
 from agents.journal import sql
 from agents.journal.postgres.births import write_births
 from agents.journal.postgres.entries import parameters, statement
+from agents.journal.postgres.prepared import PreparedStatements
 from agents.journal.postgres.waking import wake
 from agents.journal.records import (
     Birth,
@@ -128,10 +129,16 @@ class PostgresWriter:
                 self._conninfo,
                 autocommit=True,
                 connect_timeout=5,
+                # A peer that vanished without a word is noticed in half a minute.
+                tcp_user_timeout=30_000,
+                keepalives_idle=15,
+                keepalives_interval=5,
+                keepalives_count=3,
                 application_name="agentry-journal",
             )
             connection.prepare_threshold = 2
             self._connection = connection
+            self._prepared = PreparedStatements(connection)
         return self._connection
 
     def _write_entries(
@@ -147,10 +154,10 @@ class PostgresWriter:
         values["commit_id"] = commit_id.hex
         if not (released or moves):
             reach("journal.before_commit")
-            passed = connection.execute(text, values).fetchall()
+            passed = self._prepared.heads(text, values)
         else:
             with connection.transaction():
-                passed = connection.execute(text, values).fetchall()
+                passed = self._prepared.heads(text, values)
                 going = {row[0] for row in passed}
                 if moves:
                     _check_moves([entry for entry in entries if entry.run_id in going], passed)
