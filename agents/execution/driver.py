@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, TypeVar
 
 import msgspec
@@ -23,12 +22,10 @@ from agents.engine.loop import (
     CallTools,
     Command,
     Finish,
-    ModelAnswered,
     ModelFailed,
     RetryLater,
     Started,
     Step,
-    ToolSettled,
     YieldRun,
     advance,
     pending,
@@ -37,33 +34,19 @@ from agents.engine.state import EngineState
 from agents.execution.calls import CallRunner, Finished
 from agents.execution.completion import Asked, Asker
 from agents.execution.context import RunContext
-from agents.execution.entries import PREVIEW_CHARS, Draft
+from agents.execution.entries import Draft, outcome
+from agents.execution.stops import Stop
 from agents.journal.journal import Journal
 from agents.journal.records import Committed, Entry
 from core import clock
 from core.errors import LeaseLostError, UnavailableError
 from core.pausepoints import reach
-from observability.contracts import EventKind, StepModelPayload
+from observability.contracts import EventKind
 from plugins.contracts import CallState, WaitKind
-from plugins.dispatch import PlannedCall, Settlement
+from plugins.dispatch import PlannedCall
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
-
-
-class Stop(StrEnum):
-    """Why a driver is told to stop; the gravest one asked for counts."""
-
-    NONE = ""
-    DRAIN = "drain"  # give the run back at the next step boundary
-    PAUSE = "pause"
-    ABANDON = "abandon"  # give it back now, whatever it is doing
-    DEADLINE = "deadline"
-    CANCEL = "cancel"
-
-
-_GRAVITY = {stop: gravity for gravity, stop in enumerate(Stop)}
-_AT_ONCE = frozenset({Stop.ABANDON, Stop.DEADLINE, Stop.CANCEL})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -100,10 +83,10 @@ class RunDriver:
     def stop(self, stop: Stop) -> None:
         """Ask the run to stop. Grave reasons interrupt what it waits for, others wait for a
         step boundary."""
-        if _GRAVITY[stop] <= _GRAVITY[self._stop]:
+        if stop.gravity <= self._stop.gravity:
             return
         self._stop = stop
-        if stop in _AT_ONCE and self._can_interrupt and self.task is not None:
+        if stop.interrupts() and self._can_interrupt and self.task is not None:
             self._can_interrupt = False
             self.task.cancel()
 
@@ -246,14 +229,14 @@ class RunDriver:
 
     async def _interruptible(self, work: Coroutine[Any, Any, T]) -> T | None:
         """Await `work`, which a grave stop may cancel; None when that happened."""
-        if self._stop in _AT_ONCE:
+        if self._stop.interrupts():
             work.close()
             return None
         self._can_interrupt = True
         try:
             return await work
         except asyncio.CancelledError:
-            if self._stop in _AT_ONCE and not self._can_interrupt:
+            if self._stop.interrupts() and not self._can_interrupt:
                 current = asyncio.current_task()
                 if current is not None:
                     current.uncancel()
@@ -285,7 +268,7 @@ class RunDriver:
         planned = self._means.calls.plan(self._context, answer.message)
         command = self._refusals(planned, command)
         draft = self._draft()
-        draft.event(EventKind.STEP_MODEL, self._step_payload(asked, answer))
+        draft.answer(asked, answer)
         for call in planned:
             draft.plan(asked_at, call)
         draft.checkpoint(self._state)
@@ -312,7 +295,7 @@ class RunDriver:
         for call in planned:
             if call.settlement is not None:
                 command = self._take(
-                    advance(self._state, _outcome(call, call.settlement), self._context.limits)
+                    advance(self._state, outcome(call, call.settlement), self._context.limits)
                 )
         return command
 
@@ -327,29 +310,13 @@ class RunDriver:
             draft=draft,
         )
 
-    def _step_payload(self, asked: Asked, answer: ModelAnswered) -> StepModelPayload:
-        return StepModelPayload(
-            step=self._state.iteration,
-            model=asked.model,
-            finish=answer.finish.value,
-            text=answer.message.text[:PREVIEW_CHARS],
-            tools=tuple(call.name for call in answer.message.tool_calls),
-            usage={
-                "input_tokens": answer.usage.input_tokens,
-                "output_tokens": answer.usage.output_tokens,
-                "cache_read_tokens": answer.usage.cache_read_tokens,
-            },
-            cost_usd=None if answer.cost_usd is None else str(answer.cost_usd),
-            duration_seconds=round(asked.duration_seconds, 6),
-        )
-
     async def _call(self) -> Command | None:
         """Bring open calls forward. None: the run was released."""
         if unplanned := self._means.calls.unplanned(self._context, self._state, self._history):
             await self._plan_again(unplanned)
         batch = self._means.calls.start(self._context, self._state, self)
         try:
-            while batch.is_running and self._stop not in _AT_ONCE:
+            while batch.is_running and not self._stop.interrupts():
                 finished = await self._interruptible(batch.next())
                 if finished is not None:
                     await self._settled(finished)
@@ -394,7 +361,7 @@ class RunDriver:
         """Commit outcomes with the messages that carry them."""
         for item in finished.items:
             if item.settlement.is_final:
-                event = _outcome(item.call, item.settlement)
+                event = outcome(item.call, item.settlement)
                 self._take(advance(self._state, event, self._context.limits))
         draft = self._draft()
         for item in finished.items:
@@ -448,12 +415,3 @@ class RunDriver:
         for call, source, settlement in self._means.calls.abandoned(self._context, cause):
             draft.settle(call, settlement, source=source)
         return draft
-
-
-def _outcome(call: PlannedCall, settlement: Settlement) -> ToolSettled:
-    return ToolSettled(
-        index=call.request.index,
-        call_id=call.request.provider_call_id,
-        text=settlement.text,
-        is_error=settlement.is_error,
-    )

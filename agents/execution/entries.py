@@ -5,8 +5,10 @@ from typing import Any
 
 import msgspec
 
-from agents.contracts import Message, RunState
+from agents.contracts import Message, RunState, Usage
+from agents.engine.loop import ModelAnswered, ToolSettled
 from agents.engine.state import EngineState
+from agents.execution.completion import Asked
 from agents.execution.context import RunContext
 from agents.journal.records import (
     BlobRow,
@@ -22,7 +24,7 @@ from agents.journal.records import (
 from agents.transitions import RUN_TABLE
 from core import clock
 from core.ids import new_id
-from observability.contracts import EventKind, RunStatePayload, ToolPayload
+from observability.contracts import EventKind, RunStatePayload, StepModelPayload, ToolPayload
 from plugins.contracts import CallState, WaitKind
 from plugins.dispatch import PlannedCall, Settlement
 from plugins.ledger import LEDGER
@@ -51,6 +53,22 @@ class Draft:
 
     def event(self, kind: EventKind, payload: Any) -> None:
         self._events.append(EventRow(kind.value, self._now, payload))
+
+    def answer(self, asked: Asked, answer: ModelAnswered) -> None:
+        """Tell what the model said and used; the message itself is a row of its own."""
+        self.event(
+            EventKind.STEP_MODEL,
+            StepModelPayload(
+                step=self._state.iteration,
+                model=asked.model,
+                finish=answer.finish.value,
+                text=answer.message.text[:PREVIEW_CHARS],
+                tools=tuple(call.name for call in answer.message.tool_calls),
+                usage=_usage(answer.usage),
+                cost_usd=None if answer.cost_usd is None else str(answer.cost_usd),
+                duration_seconds=round(asked.duration_seconds, 6),
+            ),
+        )
 
     def message(self, position: int, message: Message) -> None:
         self._messages.append(
@@ -189,7 +207,7 @@ class Draft:
                     reason=reason,
                     error_code=error_code,
                     output=(output or "")[:PREVIEW_CHARS],
-                    usage=_usage(state),
+                    usage=_usage(state.usage),
                     cost_usd=str(state.cost_usd),
                 ),
             )
@@ -221,6 +239,16 @@ class Draft:
         )
 
 
+def outcome(call: PlannedCall, settlement: Settlement) -> ToolSettled:
+    """Say the outcome of a call in the engine's words."""
+    return ToolSettled(
+        index=call.request.index,
+        call_id=call.request.provider_call_id,
+        text=settlement.text,
+        is_error=settlement.is_error,
+    )
+
+
 def _used(state: EngineState) -> dict[str, Any]:
     return {
         "message_count": state.message_count,
@@ -237,11 +265,11 @@ def _in(now: datetime, seconds: float | None) -> datetime | None:
     return None if seconds is None else now + timedelta(seconds=max(seconds, 0.0))
 
 
-def _usage(state: EngineState) -> dict[str, int]:
+def _usage(usage: Usage) -> dict[str, int]:
     return {
-        "input_tokens": state.usage.input_tokens,
-        "output_tokens": state.usage.output_tokens,
-        "cache_read_tokens": state.usage.cache_read_tokens,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cache_read_tokens": usage.cache_read_tokens,
     }
 
 

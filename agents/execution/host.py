@@ -23,10 +23,11 @@ from agents.execution.claiming import claim
 from agents.execution.completion import Asker
 from agents.execution.context import RunContext
 from agents.execution.database import DatabaseThread
-from agents.execution.driver import Means, RunDriver, Stop
+from agents.execution.driver import Means, RunDriver
 from agents.execution.providers import ProviderPool, provider_config
 from agents.execution.registration import worker_gone, worker_seen, workers_bury
 from agents.execution.spawning import child_row
+from agents.execution.stops import Stop
 from agents.execution.sweep import sweep
 from agents.execution.tooling import Toolbox
 from agents.journal.journal import Journal
