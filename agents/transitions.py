@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
-from agents.contracts import Control, RunState, VersionState
+from agents.contracts import Control, RunErrorCode, RunState, VersionState
 from agents.models import AgentVersion, Run
 from core import clock
 from core.errors import StaleStateError
@@ -142,7 +142,7 @@ def run_expire_lease(run_id: UUID, *, max_crashes: int) -> bool:
         ).update(
             state=target.value,
             reason=reason,
-            error_code="poison" if is_poison else "",
+            error_code=RunErrorCode.POISON.value if is_poison else "",
             crashes=crashes,
             worker_id=None,
             lease_until=None,

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from agents.contracts import Control, RunState
+from agents.contracts import Control, RunErrorCode, RunState
 from agents.models import Run, Worker
 from agents.transitions import (
     LIVE,
@@ -133,7 +133,7 @@ def _overdue() -> int:
             target=RunState.FAILED,
             sources={RunState.QUEUED, RunState.WAITING},
             reason="The run's wall time ran out. Start it again with a higher wall_seconds.",
-            fields={"error_code": "deadline_exceeded"},
+            fields={"error_code": RunErrorCode.DEADLINE_EXCEEDED.value},
         )
         return True
 

@@ -185,10 +185,9 @@ def _turn(run: Run) -> Reason:
 
 
 def _paused(run: Run) -> list[Reason]:
-    codes = {"poison": "poison", "blocked": "blocked", "engine_defect": "engine_defect"}
     return [
         Reason(
-            code=codes.get(run.error_code, "paused"),
+            code=run.error_code or "paused",
             sentence=run.reason or "It is paused.",
             remedy="Resume it when it may go on.",
             since=run.updated_at,

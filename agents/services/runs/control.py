@@ -8,7 +8,7 @@ import msgspec
 from django.db import transaction
 from django.db.models import Q
 
-from agents.contracts import Control, RunState
+from agents.contracts import Control, RunErrorCode, RunState
 from agents.doorbell import ring
 from agents.engine.state import Limits
 from agents.execution.cancelling import cancel_below
@@ -95,9 +95,9 @@ def run_cancel(*, actor: Actor, run_id: UUID, reason: str = "") -> Run:
 def _refuse_same_limit(run: Run, limits: Limits) -> None:
     name = run.error_code
     used: dict[str, tuple[Any, Any]] = {
-        "max_iterations": (limits.max_iterations, run.iteration),
-        "max_tokens": (limits.max_tokens, run.input_tokens + run.output_tokens),
-        "max_cost_usd": (limits.max_cost_usd, run.cost_usd),
+        RunErrorCode.MAX_ITERATIONS: (limits.max_iterations, run.iteration),
+        RunErrorCode.MAX_TOKENS: (limits.max_tokens, run.input_tokens + run.output_tokens),
+        RunErrorCode.MAX_COST_USD: (limits.max_cost_usd, run.cost_usd),
     }
     if name not in used:
         return
