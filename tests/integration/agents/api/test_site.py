@@ -34,6 +34,27 @@ def test_readiness_tells_each_part_with_its_reason(db: None) -> None:
     assert second.json()["checks"]["workers"] == {"ok": True, "reason": ""}
 
 
+def test_readiness_does_not_speak_for_a_redis_that_is_not_there(
+    db: None, settings: Any, redis_url: str
+) -> None:
+    def told() -> Any:
+        return Client().get("/readyz").json()["checks"]["redis"]
+
+    settings.REDIS_URL = ""
+    without = told()
+    settings.REDIS_URL = redis_url
+    answering = told()
+    settings.REDIS_URL = "redis://127.0.0.1:1"
+    silent = told()
+
+    assert without == {
+        "ok": True,
+        "reason": "Not configured; a site of one process does without.",
+    }
+    assert answering == {"ok": True, "reason": ""}
+    assert silent == {"ok": False, "reason": "Redis does not answer (ConnectionError)."}
+
+
 def test_readiness_says_that_migrations_are_missing(
     db: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
