@@ -231,7 +231,7 @@ class InvokeLane:
 
     async def _read(self, run_id: UUID, workspace: str, payload: bool) -> bytes:
         def read_run() -> bytes:
-            run = Run.objects.select_related("version").get(pk=run_id)
+            run = Run.objects.select_related("version", "requested_by").get(pk=run_id)
             return run_json(run, workspace=workspace, payload=payload)
 
         return await self._database.run(read_run)
@@ -319,7 +319,8 @@ class InvokeLane:
                 accepted_template(row, workspace=pin.workspace, version=pin.version)
             )
         payload = permission_cache.peek(actor, Perm.RUN_PAYLOAD, pin.workspace_id) or False
-        return accepted_json(pin.template, row, payload=payload), _location(pin, row.id)
+        body = accepted_json(pin.template, row, requested_by_name=actor.username, payload=payload)
+        return body, _location(pin, row.id)
 
     def journal(self) -> Journal:
         """Return this process's journal for births, opening it on first use."""
