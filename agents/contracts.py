@@ -47,10 +47,15 @@ class RunKind(StrEnum):
 
 
 class Control(StrEnum):
-    """What somebody asked of a running run; honoured by its owner at the next step boundary."""
+    """What somebody asked of a run; honoured by its owner at the next step boundary.
+
+    `RESUME` withdraws a pause that was asked for. It stays until the run moves: its owner may have
+    heard of the pause already and park the run, which then has to go on.
+    """
 
     NONE = ""
     PAUSE = "pause"
+    RESUME = "resume"
     CANCEL = "cancel"
 
 

@@ -44,6 +44,8 @@ RUN_TABLE: StateTable[RunState] = StateTable(
 )
 LIVE = frozenset(state.value for state in RUN_TABLE.active)
 TERMINAL = frozenset(state.value for state in RUN_TABLE.terminal)
+# Paused by an owner that had not heard of the pause being withdrawn, and for no other reason.
+GOES_ON = Q(state=S.PAUSED.value, control=Control.RESUME.value, error_code="")
 
 
 def run_move(
@@ -204,16 +206,27 @@ def run_cancel_one(run_id: UUID, *, actor: str, reason: str = "") -> bool:
     raise stale(run_id, "cancel")
 
 
-def run_ask(*, run_id: UUID, control: Control, actor: str, sources: Q, reason: str = "") -> Run:
+def run_ask(
+    *,
+    run_id: UUID,
+    control: Control,
+    actor: str,
+    sources: Q,
+    states: Collection[RunState] = (S.RUNNING,),
+    reason: str = "",
+) -> Run:
     """Ask the owner of a running run for `control`; the first who asks wins.
 
+    `states` adds those in which the run has no owner and what was asked before still stands.
+
     Raises:
-        StaleStateError: It is not running any more, or the same or more was asked already.
+        StaleStateError: It is in none of the states any more, or the same or more was asked
+            already.
     """
     with transaction.atomic():
         reach("control.before_update")
         changed = (
-            Run.objects.filter(pk=run_id, state=S.RUNNING.value)
+            Run.objects.filter(pk=run_id, state__in=[state.value for state in states])
             .filter(sources)
             .update(
                 control=control.value,

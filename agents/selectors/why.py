@@ -52,6 +52,11 @@ def why(run: Run) -> Why:
 
 def _asked(run: Run) -> Reason:
     by = f" by {run.control_by}" if run.control_by else ""
+    if run.control == Control.RESUME.value:
+        return Reason(
+            code="asked_resume",
+            sentence=f"The request to pause it was withdrawn{by}; it goes on.",
+        )
     when = "at once" if run.control == Control.CANCEL.value else "at its next step boundary"
     return Reason(
         code=f"asked_{run.control}",
