@@ -186,6 +186,13 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     _v(
         "Limits",
+        "AGENTRY_INVOKE_WAITS",
+        "int",
+        "200",
+        "Answers of `invoke` one user may have held with `wait` in one process; more get 429.",
+    ),
+    _v(
+        "Limits",
         "AGENTRY_MAX_BODY_BYTES",
         "int",
         "2097152",
