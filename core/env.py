@@ -78,6 +78,16 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     _v(
         "Site",
+        "AGENTRY_SIGN_IN_FAILURES",
+        "int",
+        "10",
+        (
+            "Failed sign-ins of one account from one address in 15 minutes before more are refused;"
+            " ten times as many for an account, for an address and for an address's wrong tokens."
+        ),
+    ),
+    _v(
+        "Site",
         "AGENTRY_DATA_DIR",
         "path",
         ".run/data",

@@ -39,7 +39,6 @@ from core.errors import ConflictError, InvalidInputError
 from core.ids import new_id
 from core.redaction import redact_text
 from governance.access import (
-    actor_from_token,
     denied,
     peek_actor,
     permission_cache,
@@ -48,6 +47,7 @@ from governance.access import (
 )
 from governance.contracts import Actor, Perm
 from governance.guard.authentication import secret_from_header
+from governance.guard.consumers import actor_or_refusal, address_of
 from governance.selectors.workspaces import workspace_by_id, workspace_by_name
 from observability import live
 from observability.cursors import START, Topic
@@ -118,7 +118,7 @@ class InvokeLane:
             raise InvalidInputError("The path does not name a workspace and an agent.")
         workspace, agent = parts
         headers = dict(scope["headers"])
-        actor = await self._actor(headers)
+        actor = await self._actor(headers, address_of(scope))
         pin = self.peek(workspace, agent)
         if pin is None:
             await self._may_see(actor, workspace)
@@ -151,11 +151,13 @@ class InvokeLane:
         ring()
         return accepted
 
-    async def _actor(self, headers: dict[bytes, bytes]) -> Actor:
+    async def _actor(self, headers: dict[bytes, bytes], address: str) -> Actor:
         secret = secret_from_header(headers[b"authorization"].decode("latin-1"))
         actor = peek_actor(secret)
         if actor is None:
-            actor = await self._once(("actor", secret), partial(actor_from_token, secret))
+            actor = await self._once(
+                ("actor", secret, address), partial(actor_or_refusal, secret, address)
+            )
         return actor
 
     async def _once(self, key: tuple[object, ...], job: Callable[[], T]) -> T:

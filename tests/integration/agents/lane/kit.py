@@ -33,6 +33,7 @@ async def invoke(lane: InvokeLane, secret: str, body: Any, *, path: str = PATH) 
         "method": "POST",
         "path": path,
         "query_string": b"",
+        "client": ("203.0.113.7", 4321),
         "headers": [
             (b"authorization", f"Bearer {secret}".encode()),
             (b"content-type", b"application/json"),

@@ -67,3 +67,17 @@ async def test_a_user_holds_a_bounded_number_of_answers(
     assert at_once.status == 202
     assert [answer.status for answer in [*answers, again]] == [202] * 4
     assert await Run.objects.acount() == 5
+
+
+async def test_an_address_that_sends_wrong_tokens_is_told_to_stop(
+    lane: InvokeLane, cast: Cast, settings: Any
+) -> None:
+    settings.SIGN_IN_FAILURES = 1
+    valid = await sync_to_async(cast.token)("operator")
+
+    refused = [await invoke(lane, f"agk_wrong{number}", {"input": "x"}) for number in range(11)]
+    accepted = await invoke(lane, valid, {"input": "x"})
+
+    assert [answer.status for answer in refused] == [401] * 10 + [429]
+    assert int(refused[-1].headers["retry-after"]) <= 900
+    assert accepted.status == 202
