@@ -25,16 +25,37 @@ class RunState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class RunErrorCode(StrEnum):
+    """Codes that only a run carries; it may carry the code of any error class besides."""
+
+    POISON = "poison"
+    BLOCKED = "blocked"
+    ENGINE_DEFECT = "engine_defect"
+    DEADLINE_EXCEEDED = "deadline_exceeded"
+    MAX_ITERATIONS = "max_iterations"
+    MAX_TOKENS = "max_tokens"
+    MAX_COST_USD = "max_cost_usd"
+    CONTENT_FILTER = "content_filter"
+    EMPTY_ANSWER = "empty_answer"
+    OUTPUT_CUT = "output_cut"
+    REPLAY_ENDED = "replay_ended"
+
+
 class RunKind(StrEnum):
     AGENT = "agent"
     FLOW = "flow"
 
 
 class Control(StrEnum):
-    """What somebody asked of a running run; honoured by its owner at the next step boundary."""
+    """What somebody asked of a run; honoured by its owner at the next step boundary.
+
+    `RESUME` withdraws a pause that was asked for. It stays until the run moves: its owner may have
+    heard of the pause already and park the run, which then has to go on.
+    """
 
     NONE = ""
     PAUSE = "pause"
+    RESUME = "resume"
     CANCEL = "cancel"
 
 
@@ -232,6 +253,73 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     output_usd: Decimal
     cache_read_usd: Decimal | None = None
     cache_write_usd: Decimal | None = None
+
+
+class CodeMeaning(msgspec.Struct, frozen=True):
+    """What a run's code says, for the reference; `state` is where it leaves the run."""
+
+    state: RunState
+    meaning: str
+    remedy: str
+
+
+RUN_ERRORS: Mapping[RunErrorCode, CodeMeaning] = {
+    RunErrorCode.POISON: CodeMeaning(
+        RunState.PAUSED,
+        "Its workers died again and again while driving it; it was taken out of their way.",
+        "Look at the last tool call and the workers' logs, then resume or cancel the run.",
+    ),
+    RunErrorCode.BLOCKED: CodeMeaning(
+        RunState.PAUSED,
+        "The worker lacks something the run was started with, such as a tool as it was then.",
+        "Run a worker that has it and resume the run, or fork the run with the tools of today.",
+    ),
+    RunErrorCode.ENGINE_DEFECT: CodeMeaning(
+        RunState.PAUSED,
+        "A defect of the engine; the worker's log has the cause under the run's id.",
+        "Report it; resume the run after an update, or cancel it.",
+    ),
+    RunErrorCode.DEADLINE_EXCEEDED: CodeMeaning(
+        RunState.FAILED,
+        "The wall time given with `wall_seconds` ran out.",
+        "Start the run again with more of it, or fork it from its last checkpoint.",
+    ),
+    RunErrorCode.MAX_ITERATIONS: CodeMeaning(
+        RunState.YIELDED,
+        "It asked the model as often as `max_iterations` allows.",
+        "Resume the run with a higher `max_iterations`, or cancel it.",
+    ),
+    RunErrorCode.MAX_TOKENS: CodeMeaning(
+        RunState.YIELDED,
+        "It used the tokens that `max_tokens` allows.",
+        "Resume the run with a higher `max_tokens`, or cancel it.",
+    ),
+    RunErrorCode.MAX_COST_USD: CodeMeaning(
+        RunState.YIELDED,
+        "It cost what `max_cost_usd` allows, or a model without a known price answered it.",
+        "Resume the run with a higher `max_cost_usd`; give the model prices if it has none.",
+    ),
+    RunErrorCode.CONTENT_FILTER: CodeMeaning(
+        RunState.FAILED,
+        "The vendor's content filter stopped the model's answer.",
+        "Rephrase the request; fork the run to try it with another model.",
+    ),
+    RunErrorCode.EMPTY_ANSWER: CodeMeaning(
+        RunState.FAILED,
+        "The model gave nothing but empty answers, also when it was asked once more.",
+        "Look at the prompt, or fork the run with another model.",
+    ),
+    RunErrorCode.OUTPUT_CUT: CodeMeaning(
+        RunState.SUCCEEDED,
+        "The last answer was cut at the vendor's output limit.",
+        "Raise the model's `max_output_tokens` if the rest is needed.",
+    ),
+    RunErrorCode.REPLAY_ENDED: CodeMeaning(
+        RunState.FAILED,
+        "A replay asked for more than the recorded run had; that one had not come to an end.",
+        "Replay a run that has ended, or fork this one to go on with a live model.",
+    ),
+}
 
 
 RunControlVerb: TypeAlias = Literal["pause", "resume", "cancel"]

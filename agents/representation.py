@@ -38,7 +38,7 @@ def run_document(run: Run, *, workspace: str, payload: bool = True) -> dict[str,
             "cache_read_tokens": run.cache_read_tokens,
             "total_tokens": run.input_tokens + run.output_tokens,
         },
-        "cost_usd": f"{run.cost_usd:f}",
+        "cost_usd": f"{run.cost_usd:.8f}",
         "cost_is_partial": run.cost_is_partial,
         "iteration": run.iteration,
         "message_count": run.message_count,
@@ -51,6 +51,7 @@ def run_document(run: Run, *, workspace: str, payload: bool = True) -> dict[str,
         "replay_of": _text(run.replay_of_id),
         "surface": run.surface,
         "requested_by": _text(run.requested_by_id),
+        "requested_by_name": None if run.requested_by is None else run.requested_by.get_username(),
         "created_at": _time(run.created_at),
         "started_at": _time(run.started_at),
         "finished_at": _time(run.finished_at),
@@ -70,12 +71,15 @@ def accepted_template(row: RunRow, *, workspace: str, version: int) -> dict[str,
     Describing a run costs more than accepting it, so a lane does it once for each agent and then
     fills in what differs with `accepted_json`.
     """
-    fields = {name: getattr(row, name) for name in RunRow.__struct_fields__ if name != "version_id"}
+    left_out = {"version_id", "requested_by_id"}  # to describe them, they would be looked up
+    fields = {name: getattr(row, name) for name in RunRow.__struct_fields__ if name not in left_out}
     document = run_document(Run(**fields, head_sequence=1), workspace=workspace)
     return document | {"version": version}
 
 
-def accepted_json(template: dict[str, Any], row: RunRow, *, payload: bool) -> bytes:
+def accepted_json(
+    template: dict[str, Any], row: RunRow, *, requested_by_name: str, payload: bool
+) -> bytes:
     """Describe a run that was just born, without reading it back; equal to `run_json` of it."""
     run_id, born_at = str(row.id), _time(row.created_at)
     return msgspec.json.encode(
@@ -88,6 +92,7 @@ def accepted_json(template: dict[str, Any], row: RunRow, *, payload: bool) -> by
             "reason": "" if payload else None,
             "payload_hidden": not payload,
             "requested_by": _text(row.requested_by_id),
+            "requested_by_name": requested_by_name,
             "created_at": born_at,
             "updated_at": born_at,
             "url": RUN_URL.format(workspace=template["workspace"], run=run_id),

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
-from agents.contracts import Control, RunState, VersionState
+from agents.contracts import Control, RunErrorCode, RunState, VersionState
 from agents.models import AgentVersion, Run
 from core import clock
 from core.errors import StaleStateError
@@ -45,6 +45,8 @@ RUN_TABLE: StateTable[RunState] = StateTable(
 )
 LIVE = frozenset(state.value for state in RUN_TABLE.active)
 TERMINAL = frozenset(state.value for state in RUN_TABLE.terminal)
+# Paused by an owner that had not heard of the pause being withdrawn, and for no other reason.
+GOES_ON = Q(state=S.PAUSED.value, control=Control.RESUME.value, error_code="")
 
 
 def run_move(
@@ -143,7 +145,7 @@ def run_expire_lease(run_id: UUID, *, max_crashes: int) -> bool:
         ).update(
             state=target.value,
             reason=reason,
-            error_code="poison" if is_poison else "",
+            error_code=RunErrorCode.POISON.value if is_poison else "",
             crashes=crashes,
             worker_id=None,
             lease_until=None,
@@ -215,16 +217,27 @@ def run_cancel_one(run_id: UUID, *, actor: str, reason: str = "") -> bool:
     raise stale(run_id, "cancel")
 
 
-def run_ask(*, run_id: UUID, control: Control, actor: str, sources: Q, reason: str = "") -> Run:
+def run_ask(
+    *,
+    run_id: UUID,
+    control: Control,
+    actor: str,
+    sources: Q,
+    states: Collection[RunState] = (S.RUNNING,),
+    reason: str = "",
+) -> Run:
     """Ask the owner of a running run for `control`; the first who asks wins.
 
+    `states` adds those in which the run has no owner and what was asked before still stands.
+
     Raises:
-        StaleStateError: It is not running any more, or the same or more was asked already.
+        StaleStateError: It is in none of the states any more, or the same or more was asked
+            already.
     """
     with transaction.atomic():
         reach("control.before_update")
         changed = (
-            Run.objects.filter(pk=run_id, state=S.RUNNING.value)
+            Run.objects.filter(pk=run_id, state__in=[state.value for state in states])
             .filter(sources)
             .update(
                 control=control.value,

@@ -78,6 +78,16 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     _v(
         "Site",
+        "AGENTRY_SIGN_IN_FAILURES",
+        "int",
+        "10",
+        (
+            "Failed sign-ins of one account from one address in 15 minutes before more are refused;"
+            " ten times as many for an account, for an address and for an address's wrong tokens."
+        ),
+    ),
+    _v(
+        "Site",
         "AGENTRY_DATA_DIR",
         "path",
         ".run/data",
@@ -183,6 +193,13 @@ VARIABLES: tuple[Variable, ...] = (
         "int",
         "20000",
         "Accepted calls waiting for their commit before `invoke` answers 503.",
+    ),
+    _v(
+        "Limits",
+        "AGENTRY_INVOKE_WAITS",
+        "int",
+        "200",
+        "Answers of `invoke` one user may have held with `wait` in one process; more get 429.",
     ),
     _v(
         "Limits",

@@ -3,100 +3,41 @@
 import inspect
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import django
 
-if TYPE_CHECKING:
-    from core.errors import DomainError
-
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("core", "governance", "observability", "plugins", "agents", "agentry_site")
-
-# What the frameworks below us refuse before our code is asked: code -> status, meaning, remedy.
-FRAMEWORK = {
-    "internal_error": (
-        500,
-        "A defect of the site. What happened is in its log only, under `error_id`.",
-        "Report it with that id; sending the same request again is safe with an Idempotency-Key.",
-    ),
-    "method_not_allowed": (
-        405,
-        "The address does not know this method.",
-        "See the API's description for the methods it knows.",
-    ),
-    "not_acceptable": (
-        406,
-        "The answer does not exist in a form the Accept header allows.",
-        "Accept `application/json`, or `text/event-stream` where there is a stream.",
-    ),
-    "unsupported_media_type": (
-        415,
-        "The body has a form the address does not read.",
-        "Send `application/json`.",
-    ),
-}
-
 _KIND = re.compile(r'^\s+[A-Z_]+ = "(?P<kind>[a-z_.]+)"  # (?P<meaning>.+)$', re.MULTILINE)
 
 
 def problems_page() -> str:
-    """Return the page of problem codes: one heading a code, which problem documents link to."""
+    """Return the page of codes: one heading a code, which problem documents link to."""
+    from agentry_site.problems import problems
+
     lines = [
         "# Problems",
         "",
-        "This page is generated from the error classes by `make env`.",
+        "This page is generated from the error classes and the table of the runs' own codes by",
+        "`make env`.",
         "",
         "Whatever is refused is answered with a problem document (RFC 9457). `code` is stable:",
         "branch on it, never on the sentence. `detail` says what happened and `remedy` what to do;",
-        "`errors` names the places of wrong input. Codes that a call or a run ends with, rather",
-        "than a request, are among them: they stand in the run's `error_code` or in its events.",
+        "`errors` names the places of wrong input. A run that ended, was parked or went on with a",
+        "remark carries its code in `error_code`: one of its own, which say so below, or that of",
+        "the error it met, such as `provider_auth`. Codes that a call ends with stand in its",
+        "events.",
     ]
-    for code, (status, meaning, remedy) in sorted(problems().items()):
+    for problem in problems():
         lines += [
             "",
-            f"## {code}",
+            f"## {problem.code}",
             "",
-            f"Status {status}. {meaning}",
+            f"{problem.where} {problem.meaning}",
             "",
-            f"*What to do:* {remedy}",
+            f"*What to do:* {problem.remedy}",
         ]
     return "\n".join(lines) + "\n"
-
-
-def problems() -> dict[str, tuple[int, str, str]]:
-    """Return status, meaning and remedy by code; the class that introduces a code describes it.
-
-    Raises:
-        ValueError: an error class does not say what it means and, in a second paragraph, what
-            to do.
-    """
-    found = dict(FRAMEWORK)
-    for error in _error_classes():
-        if "code" not in vars(error):
-            continue
-        meaning, _, remedy = inspect.cleandoc(vars(error).get("__doc__") or "").partition("\n\n")
-        if not meaning or not remedy:
-            raise ValueError(
-                f"{error.__module__}.{error.__name__} needs two paragraphs: what it means, and "
-                "what to do."
-            )
-        found.setdefault(error.code, (error.status, _one_line(meaning), _one_line(remedy)))
-    return found
-
-
-def _error_classes() -> Iterator[type["DomainError"]]:
-    import agentry_site.urls  # noqa: F401 - brings in every module that raises something
-    from core.errors import DomainError
-
-    waiting: list[type[DomainError]] = list(DomainError.__subclasses__())
-    while waiting:
-        error = waiting.pop(0)
-        waiting += error.__subclasses__()
-        if error.__module__.split(".")[0] in PACKAGES:
-            yield error
 
 
 def events_page() -> str:
@@ -138,10 +79,6 @@ def events() -> dict[str, str]:
     if silent := [kind.value for kind in EventKind if kind.value not in meanings]:
         raise ValueError(f"Without a meaning in observability/contracts.py: {', '.join(silent)}")
     return {kind.value: meanings[kind.value] for kind in EventKind}
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 FILES = {"docs/reference/problems.md": problems_page, "docs/reference/events.md": events_page}

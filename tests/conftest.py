@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.cache import cache
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
@@ -136,6 +137,12 @@ def _is_address(name: str) -> bool:
 def _fast_passwords() -> None:
     """Hashing is slow on purpose; tests of behaviour need not wait for it."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def _no_grudges() -> None:
+    """Failed attempts to sign in of one test are no business of the next."""
+    cache.clear()
 
 
 @pytest.fixture(scope="session")

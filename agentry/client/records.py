@@ -76,6 +76,7 @@ class Run(Record, frozen=True, kw_only=True):
     replay_of: str | None = None
     surface: str = ""
     requested_by: str | None = None
+    requested_by_name: str | None = None
     created_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None

@@ -7,13 +7,15 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Model
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from agentry_site.console.navigation import groups_for
 from agentry_site.console.overview import overview_of
+from core.api.problems import problem_headers
 from governance.guard.admin import GuardedAdmin
+from governance.guard.signing_in import SignInForm
 
 
 class ConsoleSite(admin.AdminSite):
@@ -22,6 +24,7 @@ class ConsoleSite(admin.AdminSite):
     index_title = "Overview"
     site_url = None
     enable_nav_sidebar = True
+    login_form = SignInForm
 
     def register(
         self,
@@ -40,6 +43,18 @@ class ConsoleSite(admin.AdminSite):
     def has_permission(self, request: HttpRequest) -> bool:
         """Let in people with the staff mark; what each of them sees is decided page by page."""
         return super().has_permission(request) and not getattr(request.user, "is_service", False)
+
+    def login(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The sign-in page; 429 when the attempt was refused unseen."""
+        response = super().login(request, extra_context)
+        form = (getattr(response, "context_data", None) or {}).get("form")
+        if isinstance(form, SignInForm) and form.refusal is not None:
+            response.status_code = form.refusal.status
+            for name, value in problem_headers(form.refusal).items():
+                response[name] = value
+        return response
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         context = super().each_context(request)

@@ -127,11 +127,20 @@ if REDIS_URL:
         }
     }
     CACHES = {
-        "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": REDIS_URL,
+            "OPTIONS": {"socket_timeout": 2, "socket_connect_timeout": 2},
+        }
     }
 else:
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+            "OPTIONS": {"MAX_ENTRIES": 50_000},  # a flood of names must not push counts out
+        }
+    }
 
 AUTH_USER_MODEL = "governance.User"
 AUTHENTICATION_BACKENDS = [
@@ -155,6 +164,7 @@ LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 ANONYMOUS_USER_NAME = None  # guardian: nobody is nobody
 GUARDIAN_RAISE_403 = True
+SIGN_IN_FAILURES = ENV.integer("AGENTRY_SIGN_IN_FAILURES")
 
 _secure = ENV.text("AGENTRY_SECURE_COOKIES")
 SECURE_COOKIES = ENV.boolean("AGENTRY_SECURE_COOKIES") if _secure else IS_PRODUCTION
@@ -240,6 +250,7 @@ POLL_SECONDS = ENV.number("AGENTRY_POLL_SECONDS")
 DRAIN_SECONDS = ENV.number("AGENTRY_DRAIN_SECONDS")
 MAX_CRASHES = ENV.integer("AGENTRY_MAX_CRASHES")
 INVOKE_QUEUE = ENV.integer("AGENTRY_INVOKE_QUEUE")
+INVOKE_WAITS = ENV.integer("AGENTRY_INVOKE_WAITS")
 FETCH_ALLOW = tuple(ENV.items("AGENTRY_FETCH_ALLOW"))
 DEMO_ONCE = ENV.boolean("DEMO_ONCE")
 PROVIDER_ENV = frozenset(ENV.items("AGENTRY_PROVIDER_ENV"))

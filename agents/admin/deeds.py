@@ -17,6 +17,7 @@ from governance.contracts import Actor, Perm
 NAMES: Final = ("pause", "resume", "cancel", "fork", "replay")
 
 _PAUSABLE: Final = {RunState.QUEUED.value, RunState.RUNNING.value, RunState.WAITING.value}
+_MAY_PAUSE: Final = {Control.NONE.value, Control.RESUME.value}
 _RESUMABLE: Final = {RunState.PAUSED.value, RunState.YIELDED.value}
 
 
@@ -43,7 +44,7 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     "resume": Meaning(
         title="Resume",
         explanation="It goes back to the queue and continues where it stopped. A run that stopped "
-        "at a limit needs a higher one.",
+        "at a limit needs a higher one; one that has not paused yet goes on without pausing.",
         done="goes on",
         is_asked=False,
         perms=frozenset({Perm.RUN_CONTROL}),
@@ -122,8 +123,8 @@ def _may_cancel(run: Run) -> bool:
 
 
 _FITS: Final[Mapping[str, Callable[[Run], bool]]] = {
-    "pause": lambda run: run.state in _PAUSABLE and not run.control,
-    "resume": lambda run: run.state in _RESUMABLE,
+    "pause": lambda run: run.state in _PAUSABLE and run.control in _MAY_PAUSE,
+    "resume": lambda run: run.state in _RESUMABLE or run.control == Control.PAUSE.value,
     "cancel": _may_cancel,
     "fork": lambda run: Checkpoint.objects.filter(run=run).exists(),
     "replay": lambda run: run.state in TERMINAL,

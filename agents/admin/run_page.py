@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from agents.admin.conversation import Call, Text, Turn, calls_of, folded, last_text, turns_of
 from agents.admin.deeds import Deed, deeds_for
 from agents.admin.timeline import Moment, moments_of
-from agents.contracts import RunState
+from agents.contracts import Control, RunState
 from agents.models import Run, Worker
 from agents.selectors.history import run_checkpoints, run_messages
 from agents.selectors.why import Why, why
@@ -125,7 +125,8 @@ def _why_title(run: Run) -> str:
 def _state_label(run: Run) -> str:
     if run.wait_kind:
         return f"{run.state} · {run.wait_kind.replace('_', ' ')}"
-    is_asked = run.control and run.state == RunState.RUNNING.value
+    asks = {Control.PAUSE.value, Control.CANCEL.value}
+    is_asked = run.control in asks and run.state == RunState.RUNNING.value
     return f"{run.state} · asked to {run.control}" if is_asked else run.state
 
 

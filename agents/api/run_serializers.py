@@ -63,6 +63,9 @@ class RunSerializer(serializers.Serializer[Run]):
     replay_of = serializers.UUIDField(allow_null=True)
     surface = serializers.CharField(allow_blank=True)
     requested_by = serializers.UUIDField(allow_null=True)
+    requested_by_name = serializers.CharField(
+        allow_null=True, help_text="Username; null for a user who was deleted."
+    )
     created_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)

@@ -51,7 +51,7 @@ _NEW_RUN = {201: shapes.RunSerializer}
 class RunViewMixin(WorkspaceViewSet):
     """How runs are found and shown."""
 
-    queryset = Run.objects.select_related("version")
+    queryset = Run.objects.select_related("version", "requested_by")
     serializer_class = shapes.RunSerializer
 
     def representation(self, row: Run) -> Any:
@@ -77,7 +77,7 @@ class RunViewMixin(WorkspaceViewSet):
             return stream
         has_ended = bool(seconds) and run_wait(run.pk, seconds)
         response = self.answer(
-            Run.objects.select_related("version").get(pk=run.pk),
+            Run.objects.select_related("version", "requested_by").get(pk=run.pk),
             status_code=status.HTTP_200_OK if has_ended else status.HTTP_202_ACCEPTED,
             recheck=False,
         )

@@ -14,6 +14,7 @@ from agents.contracts import (
     FinishReason,
     Message,
     Role,
+    RunErrorCode,
     RunState,
     ToolResponsePart,
     Usage,
@@ -75,7 +76,7 @@ class RetryLater(msgspec.Struct, frozen=True):
 class YieldRun(msgspec.Struct, frozen=True):
     """Stop without an end: a raised limit lets the run go on. `limit` names which."""
 
-    limit: str
+    limit: RunErrorCode
     reason: str
 
 
@@ -124,25 +125,25 @@ def exceeded(state: EngineState, limits: Limits) -> YieldRun | None:
     """Name the limit that forbids the next model call, if one does."""
     if state.iteration >= limits.max_iterations:
         return YieldRun(
-            "max_iterations",
+            RunErrorCode.MAX_ITERATIONS,
             f"The run used its {limits.max_iterations} model calls without finishing. "
             "Resume it with a higher max_iterations to let it go on.",
         )
     if limits.max_tokens is not None and state.usage.total_tokens >= limits.max_tokens:
         return YieldRun(
-            "max_tokens",
+            RunErrorCode.MAX_TOKENS,
             f"The run used {state.usage.total_tokens} of its {limits.max_tokens} tokens. "
             "Resume it with a higher max_tokens to let it go on.",
         )
     if limits.max_cost_usd is not None and state.cost_is_partial:
         return YieldRun(
-            "max_cost_usd",
+            RunErrorCode.MAX_COST_USD,
             "A cost limit is set, but a model that answered has no known price, so the limit "
             "cannot be kept. Give the model prices, or resume without max_cost_usd.",
         )
     if limits.max_cost_usd is not None and state.cost_usd >= limits.max_cost_usd:
         return YieldRun(
-            "max_cost_usd",
+            RunErrorCode.MAX_COST_USD,
             f"The run cost ${state.cost_usd} of its ${limits.max_cost_usd}. "
             "Resume it with a higher max_cost_usd to let it go on.",
         )
@@ -195,7 +196,7 @@ def _answered(state: EngineState, event: ModelAnswered, limits: Limits) -> Step:
             Verdict(
                 state=RunState.FAILED,
                 output=event.message.text,
-                code="content_filter",
+                code=RunErrorCode.CONTENT_FILTER,
                 reason="The vendor's content filter stopped the answer. Rephrase the request.",
             ),
         )
@@ -209,7 +210,7 @@ def _answered(state: EngineState, event: ModelAnswered, limits: Limits) -> Step:
         Verdict(
             state=RunState.SUCCEEDED,
             output=event.message.text,
-            code="output_cut" if cut else "",
+            code=RunErrorCode.OUTPUT_CUT if cut else "",
             reason="The answer was cut at the vendor's output limit. Raise max_output_tokens."
             if cut
             else "",
@@ -224,7 +225,7 @@ def _empty(state: EngineState, limits: Limits) -> Step:
         return _step(state, limits, user_message(NUDGE))
     verdict = Verdict(
         state=RunState.FAILED,
-        code="empty_answer",
+        code=RunErrorCode.EMPTY_ANSWER,
         reason=f"The model gave {state.empties} empty answers in a row. "
         "Look at the prompt, or try another model by forking the run.",
     )

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from agents.contracts import FinishReason, Message, Role, RunState, ToolResponsePart
+from agents.contracts import FinishReason, Message, Role, RunErrorCode, RunState, ToolResponsePart
 from agents.engine.loop import NUDGE, ModelFailed
 from agents.execution.context import LedgerRow, Recorded, is_answer, message_of
 from agents.models import Checkpoint, Run
@@ -60,9 +60,9 @@ def _answers(run: Run, messages: Sequence[Message]) -> Iterator[RecordedAnswer]:
         elif message.role is Role.USER and message.text == NUDGE:
             yield RecordedAnswer(message=NOTHING)
     is_said = last is not None and is_answer(last) and not last.tool_calls
-    if run.error_code == "empty_answer":
+    if run.error_code == RunErrorCode.EMPTY_ANSWER:
         yield RecordedAnswer(message=NOTHING)
-    elif run.error_code == "content_filter" and not is_said:
+    elif run.error_code == RunErrorCode.CONTENT_FILTER and not is_said:
         yield RecordedAnswer(message=NOTHING, finish=FinishReason.CONTENT_FILTER)
 
 
@@ -73,8 +73,10 @@ def _finish(run: Run, message: Message, is_last: bool) -> FinishReason:
     if not is_last:
         return FinishReason.CONTINUE  # words alone are followed by nothing else
     if run.state == RunState.SUCCEEDED.value:
-        return FinishReason.LENGTH if run.error_code == "output_cut" else FinishReason.STOP
-    if run.error_code == "content_filter":
+        return (
+            FinishReason.LENGTH if run.error_code == RunErrorCode.OUTPUT_CUT else FinishReason.STOP
+        )
+    if run.error_code == RunErrorCode.CONTENT_FILTER:
         return FinishReason.CONTENT_FILTER
     return FinishReason.CONTINUE
 
@@ -84,7 +86,7 @@ def _end(run: Run) -> ModelFailed:
     if run.state == RunState.FAILED.value:
         return ModelFailed(code=run.error_code, sentence=run.reason, is_retryable=False)
     return ModelFailed(
-        code="replay_ended",
+        code=RunErrorCode.REPLAY_ENDED,
         sentence=f"The recorded run {run.state} at this place; its record ends here.",
         is_retryable=False,
     )

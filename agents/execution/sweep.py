@@ -10,9 +10,10 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from agents.contracts import Control, RunState
+from agents.contracts import Control, RunErrorCode, RunState
 from agents.models import Run, Worker
 from agents.transitions import (
+    GOES_ON,
     LIVE,
     run_cancel_one,
     run_expire_lease,
@@ -133,7 +134,7 @@ def _overdue() -> int:
             target=RunState.FAILED,
             sources={RunState.QUEUED, RunState.WAITING},
             reason="The run's wall time ran out. Start it again with a higher wall_seconds.",
-            fields={"error_code": "deadline_exceeded"},
+            fields={"error_code": RunErrorCode.DEADLINE_EXCEEDED.value},
         )
         return True
 
@@ -159,10 +160,18 @@ def _unheeded() -> int:
         return run_cancel_one(run_id, actor=by or "somebody")
 
     def pause(run_id: UUID) -> bool:
-        run_move(run_id=run_id, target=RunState.PAUSED, sources={RunState.WAITING})
+        asked = Q(control=Control.PAUSE.value)
+        run_move(run_id=run_id, target=RunState.PAUSED, sources={RunState.WAITING}, where=asked)
+        return True
+
+    def go_on(run_id: UUID) -> bool:
+        by = Run.objects.values_list("control_by", flat=True).get(pk=run_id)
+        run_move(run_id=run_id, target=RunState.QUEUED, where=GOES_ON, payload={"by": by})
         return True
 
     waiting = parked.filter(state=RunState.WAITING.value)
-    return _each(parked.filter(control=Control.CANCEL.value), cancel) + _each(
-        waiting.filter(control=Control.PAUSE.value), pause
+    return (
+        _each(parked.filter(control=Control.CANCEL.value), cancel)
+        + _each(waiting.filter(control=Control.PAUSE.value), pause)
+        + _each(parked.filter(GOES_ON), go_on)
     )

@@ -23,6 +23,7 @@ from agents.journal.journal import Journal
 from agents.journal.records import Birth, EventRow, RunRow
 from agents.lane.pins import Pin, Pins
 from agents.lane.request import InvokeRequest, Receive, is_json, read, read_body, repeat_key
+from agents.lane.seats import Seats
 from agents.models import Run
 from agents.representation import accepted_json, accepted_template, run_json
 from agents.services.runs import request_digest, run_start
@@ -38,7 +39,6 @@ from core.errors import ConflictError, InvalidInputError
 from core.ids import new_id
 from core.redaction import redact_text
 from governance.access import (
-    actor_from_token,
     denied,
     peek_actor,
     permission_cache,
@@ -47,6 +47,7 @@ from governance.access import (
 )
 from governance.contracts import Actor, Perm
 from governance.guard.authentication import secret_from_header
+from governance.guard.consumers import actor_or_refusal, address_of
 from governance.selectors.workspaces import workspace_by_id, workspace_by_name
 from observability import live
 from observability.cursors import START, Topic
@@ -68,7 +69,8 @@ _JSON = (b"content-type", b"application/json")
 class InvokeLane:
     """An ASGI application for the routes it `takes`. One per process; bound to its event loop.
 
-    Bounded: at most `settings.INVOKE_QUEUE` births wait for their commit, then 503.
+    Bounded: at most `settings.INVOKE_QUEUE` births wait for their commit, then 503; a user holds at
+    most `settings.INVOKE_WAITS` answers, then 429.
     """
 
     def __init__(self) -> None:
@@ -76,6 +78,7 @@ class InvokeLane:
         self._journal: Journal | None = None
         self._database = DatabaseThread(patience_seconds=10.0)
         self._asked: dict[tuple[object, ...], asyncio.Future[Any]] = {}
+        self._seats = Seats()
 
     @staticmethod
     def takes(scope: Scope) -> bool:
@@ -115,7 +118,7 @@ class InvokeLane:
             raise InvalidInputError("The path does not name a workspace and an agent.")
         workspace, agent = parts
         headers = dict(scope["headers"])
-        actor = await self._actor(headers)
+        actor = await self._actor(headers, address_of(scope))
         pin = self.peek(workspace, agent)
         if pin is None:
             await self._may_see(actor, workspace)
@@ -125,24 +128,36 @@ class InvokeLane:
         await self._may_start(actor, pin.workspace_id)
         request = read(await read_body(headers, receive))
         key = repeat_key(headers)
-        if request.is_plain and not pin.depends_on_input:
-            run_id, answer = await self._bear(actor, pin, request, key)
-        else:
-            run_id, answer = await self._start(actor, pin, request, key)
-        ring()
+        if request.wait and not request.stream:
+            with self._seats.taken(actor.user_id):
+                run_id, _ = await self._accept(actor, pin, request, key)
+                await self._answer_after(actor, pin, run_id, request.wait, send)
+            return
+        run_id, answer = await self._accept(actor, pin, request, key)
         if request.stream:
             target = Target(run_id=run_id)
             await sse.serve(_stream_scope(scope), receive, send, target=target)
-        elif request.wait:
-            await self._answer_after(actor, pin, run_id, request.wait, send)
         else:
             await _send(send, 202, answer, run_id, pin)
 
-    async def _actor(self, headers: dict[bytes, bytes]) -> Actor:
+    async def _accept(
+        self, actor: Actor, pin: Pin, request: InvokeRequest, key: str
+    ) -> tuple[UUID, bytes]:
+        """Make the call durable; return the run's id and its description."""
+        if request.is_plain and not pin.depends_on_input:
+            accepted = await self._bear(actor, pin, request, key)
+        else:
+            accepted = await self._start(actor, pin, request, key)
+        ring()
+        return accepted
+
+    async def _actor(self, headers: dict[bytes, bytes], address: str) -> Actor:
         secret = secret_from_header(headers[b"authorization"].decode("latin-1"))
         actor = peek_actor(secret)
         if actor is None:
-            actor = await self._once(("actor", secret), partial(actor_from_token, secret))
+            actor = await self._once(
+                ("actor", secret, address), partial(actor_or_refusal, secret, address)
+            )
         return actor
 
     async def _once(self, key: tuple[object, ...], job: Callable[[], T]) -> T:
@@ -231,7 +246,7 @@ class InvokeLane:
 
     async def _read(self, run_id: UUID, workspace: str, payload: bool) -> bytes:
         def read_run() -> bytes:
-            run = Run.objects.select_related("version").get(pk=run_id)
+            run = Run.objects.select_related("version", "requested_by").get(pk=run_id)
             return run_json(run, workspace=workspace, payload=payload)
 
         return await self._database.run(read_run)
@@ -240,7 +255,13 @@ class InvokeLane:
         self, actor: Actor, pin: Pin, run_id: UUID, seconds: float, send: Send
     ) -> None:
         """Answer when the run has ended or parked for good, or with what it is when time is up."""
-        topic = Topic(pin.workspace_id, run_id)
+        has_ended = await self._until_end(Topic(pin.workspace_id, run_id), seconds)
+        payload = await self._may_read(actor, pin.workspace_id)
+        answer = await self._read(run_id, pin.workspace, payload)
+        await _send(send, 200 if has_ended else 202, answer, run_id, pin)
+
+    async def _until_end(self, topic: Topic, seconds: float) -> bool:
+        """Follow a run until it ends, at most so long; say whether it has."""
         subscription = await live.hub().subscribe(topic, START)
         has_ended = False
         try:
@@ -255,9 +276,7 @@ class InvokeLane:
             has_ended = False
         finally:
             subscription.close(1000, "answered")
-        payload = await self._may_read(actor, pin.workspace_id)
-        answer = await self._read(run_id, pin.workspace, payload)
-        await _send(send, 200 if has_ended else 202, answer, run_id, pin)
+        return has_ended
 
     def peek(self, workspace: str, agent: str) -> Pin | None:
         """Return what is remembered of an agent; has it read again when that is due."""
@@ -319,7 +338,8 @@ class InvokeLane:
                 accepted_template(row, workspace=pin.workspace, version=pin.version)
             )
         payload = permission_cache.peek(actor, Perm.RUN_PAYLOAD, pin.workspace_id) or False
-        return accepted_json(pin.template, row, payload=payload), _location(pin, row.id)
+        body = accepted_json(pin.template, row, requested_by_name=actor.username, payload=payload)
+        return body, _location(pin, row.id)
 
     def journal(self) -> Journal:
         """Return this process's journal for births, opening it on first use."""

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from django.conf import settings
 
+from core.api.parsers import decode_json
 from core.errors import InvalidInputError, NotAuthenticatedError, PayloadTooLargeError
 
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -32,15 +33,22 @@ class InvokeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return not (self.variables or self.session or self.limits or self.model)
 
 
+# What repeats no name, nests nothing and escapes no character decodes the same way everywhere.
+_NAME_ENDS, _ESCAPE = b":", b"\\u"
 _decoder = msgspec.json.Decoder(InvokeRequest)
 
 
 def read(body: bytes) -> InvokeRequest:
-    """Decode a body.
+    """Decode a body, as strictly as every other address does.
+
+    Its decoder would take the last of two members with one name, and text that no database stores;
+    whatever could hold either is looked at by the strict decoder first.
 
     Raises:
         InvalidInputError: Names what is wrong and where.
     """
+    if body.count(_NAME_ENDS) > 1 or _ESCAPE in body:
+        decode_json(body)
     try:
         request = _decoder.decode(body)
     except msgspec.ValidationError as error:

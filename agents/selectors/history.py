@@ -30,4 +30,4 @@ def run_checkpoints(run: Run) -> QuerySet[Checkpoint]:
 
 
 def run_children(run: Run) -> QuerySet[Run]:
-    return Run.objects.filter(parent=run).select_related("version")
+    return Run.objects.filter(parent=run).select_related("version", "requested_by")

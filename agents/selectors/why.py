@@ -52,6 +52,11 @@ def why(run: Run) -> Why:
 
 def _asked(run: Run) -> Reason:
     by = f" by {run.control_by}" if run.control_by else ""
+    if run.control == Control.RESUME.value:
+        return Reason(
+            code="asked_resume",
+            sentence=f"The request to pause it was withdrawn{by}; it goes on.",
+        )
     when = "at once" if run.control == Control.CANCEL.value else "at its next step boundary"
     return Reason(
         code=f"asked_{run.control}",
@@ -185,10 +190,9 @@ def _turn(run: Run) -> Reason:
 
 
 def _paused(run: Run) -> list[Reason]:
-    codes = {"poison": "poison", "blocked": "blocked", "engine_defect": "engine_defect"}
     return [
         Reason(
-            code=codes.get(run.error_code, "paused"),
+            code=run.error_code or "paused",
             sentence=run.reason or "It is paused.",
             remedy="Resume it when it may go on.",
             since=run.updated_at,

@@ -2,7 +2,8 @@
 
 Refused with a place: a body over the limit (413), invalid UTF-8, NaN and Infinity, numbers out of
 range, a name twice in one object, nesting deeper than the limit, and text no database stores (NUL,
-lone surrogates). The lean lane uses `decode_json` directly, so both doors accept the same.
+lone surrogates). The lean lane asks `decode_json` too, where a body could break one of these rules,
+so both doors accept the same.
 """
 
 import json

@@ -1,8 +1,9 @@
 """Problem documents (RFC 9457): the one place where errors become HTTP answers.
 
-Members: `type` (a path in the documentation), `title`, `status`, `detail`, `code` (stable; clients
-branch on it), `instance`, and where they apply `remedy`, `errors` (sentences by field), `context`
-(facts, such as who won a race) and `error_id` (names an unexpected failure in the server's log).
+Members: `type` (a path of the site, where the code is explained), `title`, `status`, `detail`,
+`code` (stable; clients branch on it), `instance`, and where they apply `remedy`, `errors`
+(sentences by field), `context` (facts, such as who won a race) and `error_id` (names an unexpected
+failure in the server's log).
 """
 
 import http

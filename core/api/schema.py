@@ -60,7 +60,7 @@ class ProblemSchema(AutoSchema):
         return inputs[action] if action in inputs else super().get_request_serializer()
 
     def _problem_statuses(self) -> list[str]:
-        statuses = ["400", "401", "403", "404", "406"]
+        statuses = ["400", "401", "403", "404", "406", "429"]
         if self.method.upper() not in {"GET", "HEAD"}:
             statuses += ["409", "412", "413", "415"]
         extra = getattr(self.view, "problem_statuses", {})

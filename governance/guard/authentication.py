@@ -12,6 +12,7 @@ from core.errors import NotAuthenticatedError, PermissionDeniedError
 from governance.access import actor_from_token, actor_of_user
 from governance.contracts import Actor
 from governance.errors import TokenInvalidError
+from governance.guard.throttle import token_refused
 from governance.models import User
 
 SCHEME = "bearer"
@@ -55,7 +56,10 @@ class TokenAuthentication(authentication.BaseAuthentication):
         header = request.headers.get("Authorization")
         if header is None:
             return None
-        actor = actor_from_token(secret_from_header(header))
+        try:
+            actor = actor_from_token(secret_from_header(header))
+        except NotAuthenticatedError as error:
+            raise token_refused(error, request.META.get("REMOTE_ADDR", "")) from None
         _attach(request, actor)
         return SimpleLazyObject(lambda: _user_of(actor)), actor
 

@@ -28,6 +28,7 @@ from core.errors import (
 from governance.access import actor_from_token, actor_of_user, peek_actor, permission_cache
 from governance.contracts import Actor, Perm
 from governance.guard.authentication import SIGN_IN, secret_from_header
+from governance.guard.throttle import token_refused
 from governance.models import User, Workspace
 
 SUBPROTOCOL: Final = "agentry"
@@ -44,6 +45,7 @@ async def actor_from_scope(scope: Scope) -> Actor:
 
     Raises:
         NotAuthenticatedError: no credential, or not a valid one.
+        LimitExceededError: not a valid one, after too many others.
         InvalidInputError: a token in the address.
         PermissionDeniedError: a session cookie from a page of another site.
         UnavailableError: the database does not answer.
@@ -56,7 +58,7 @@ async def actor_from_scope(scope: Scope) -> Actor:
             return actor
     try:
         if secret is not None:
-            found: Actor = await database_sync_to_async(actor_from_token)(secret)
+            found: Actor = await database_sync_to_async(actor_or_refusal)(secret, address_of(scope))
             return found
         key = _session_key(scope)
         if key is None:
@@ -66,6 +68,25 @@ async def actor_from_scope(scope: Scope) -> Actor:
     except DatabaseError as error:
         raise _unavailable() from error
     return signed_in
+
+
+def actor_or_refusal(secret: str, address: str) -> Actor:
+    """Return the actor of a token; for a thread that may ask the database.
+
+    Raises:
+        NotAuthenticatedError: it is not valid.
+        LimitExceededError: nor were many others from this address.
+    """
+    try:
+        return actor_from_token(secret)
+    except NotAuthenticatedError as error:
+        raise token_refused(error, address) from None
+
+
+def address_of(scope: Scope) -> str:
+    """Return where an ASGI request comes from, as the server knows it."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 def secret_of(scope: Scope) -> str | None:

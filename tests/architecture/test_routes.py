@@ -11,6 +11,7 @@ PUBLIC: dict[str, str] = {
     "/": "leads to the console, which asks who it is",
     "/api/v1/docs": "the API's description as a page; it holds no data",
     "/api/v1/openapi.json": "the API's description; clients are generated from it",
+    "/docs/reference/problems": "what the codes mean; whoever is refused may read it",
     "/healthz": "a process supervisor has no token, and is told `ok`",
     "/readyz": "a load balancer has no token, and is told which part does not answer",
     "/version": "clients ask it before they sign in",

@@ -68,7 +68,7 @@ def print_run(run: Row) -> None:
         ("Parent", run.get("parent")),
         ("Forked from", (run.get("forked_from") or {}).get("run")),
         ("Replay of", run.get("replay_of")),
-        ("Requested by", run.get("requested_by")),
+        ("Requested by", run.get("requested_by_name") or run.get("requested_by")),
         ("Created", run.get("created_at")),
         ("Started", run.get("started_at")),
         ("Finished", run.get("finished_at")),

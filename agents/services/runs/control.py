@@ -8,18 +8,21 @@ import msgspec
 from django.db import transaction
 from django.db.models import Q
 
-from agents.contracts import Control, RunState
+from agents.contracts import Control, RunErrorCode, RunState
 from agents.doorbell import ring
 from agents.engine.state import Limits
 from agents.execution.cancelling import cancel_below
 from agents.models import Run
 from agents.services.runs.limits import deadline, limits_of_run, merged_limits
 from agents.services.runs.rows import controlled
-from agents.transitions import run_ask, run_cancel_one, run_move
-from core.errors import InvalidInputError
+from agents.transitions import GOES_ON, run_ask, run_cancel_one, run_move
+from core.errors import InvalidInputError, StaleStateError
 from core.redaction import redact_text
 from governance.contracts import Actor
 from plugins.contracts import WaitKind
+
+# States in which a request to pause may stand; where the run has no owner, until the sweep sees it.
+_ABOUT_TO_PAUSE = (RunState.QUEUED.value, RunState.RUNNING.value, RunState.WAITING.value)
 
 
 def run_pause(*, actor: Actor, run_id: UUID) -> Run:
@@ -34,7 +37,7 @@ def run_pause(*, actor: Actor, run_id: UUID) -> Run:
             run_id=run.pk,
             control=Control.PAUSE,
             actor=actor.username,
-            sources=Q(control=Control.NONE.value),
+            sources=Q(control__in=[Control.NONE.value, Control.RESUME.value]),
         )
     return run_move(
         run_id=run.pk,
@@ -49,11 +52,18 @@ def run_pause(*, actor: Actor, run_id: UUID) -> Run:
 def run_resume(*, actor: Actor, run_id: UUID, limits: Mapping[str, Any] | None = None) -> Run:
     """Let a paused or yielded run go on, with other limits when given.
 
+    A run that was asked to pause and has not done so yet goes on without pausing. Should its
+    worker park it at this very moment, the sweep lets it go on.
+
     Raises:
         InvalidInputError: It yielded at a limit that was not raised.
-        StaleStateError: It is neither paused nor yielded, or somebody was first.
+        StaleStateError: It is neither paused nor yielded nor about to pause, or somebody was first.
     """
     run = controlled(actor, run_id)
+    if run.control == Control.PAUSE.value and run.state in _ABOUT_TO_PAUSE:
+        withdrawn = _withdraw_pause(run, actor, limits)
+        if withdrawn is not None:
+            return withdrawn
     fields: dict[str, Any] = {"control_by": actor.username, "error_code": "", "crashes": 0}
     now_limits = limits_of_run(run)
     chosen = merged_limits(now_limits, limits)
@@ -67,11 +77,35 @@ def run_resume(*, actor: Actor, run_id: UUID, limits: Mapping[str, Any] | None =
         run_id=run.pk,
         target=RunState.QUEUED,
         sources={RunState.PAUSED, RunState.YIELDED},
+        where=~GOES_ON,
         payload={"by": actor.username, **({"limits": dict(limits)} if limits else {})},
         fields=fields,
     )
     transaction.on_commit(ring)
     return moved
+
+
+def _withdraw_pause(run: Run, actor: Actor, limits: Mapping[str, Any] | None) -> Run | None:
+    """Take the request to pause back; None when the run paused first, and can be resumed."""
+    if limits:
+        raise StaleStateError(
+            f"The run is {run.state} and has not paused yet; its limits cannot change now.",
+            remedy="Resume it without limits, or give them once it is paused.",
+            detail={"state": run.state, "control": run.control, "by": run.control_by},
+        )
+    try:
+        return run_ask(
+            run_id=run.pk,
+            control=Control.RESUME,
+            actor=actor.username,
+            sources=Q(control=Control.PAUSE.value),
+            states=[RunState(state) for state in _ABOUT_TO_PAUSE],
+        )
+    except StaleStateError:
+        run.refresh_from_db()
+        if run.state != RunState.PAUSED.value:
+            raise
+        return None
 
 
 def run_cancel(*, actor: Actor, run_id: UUID, reason: str = "") -> Run:
@@ -95,9 +129,9 @@ def run_cancel(*, actor: Actor, run_id: UUID, reason: str = "") -> Run:
 def _refuse_same_limit(run: Run, limits: Limits) -> None:
     name = run.error_code
     used: dict[str, tuple[Any, Any]] = {
-        "max_iterations": (limits.max_iterations, run.iteration),
-        "max_tokens": (limits.max_tokens, run.input_tokens + run.output_tokens),
-        "max_cost_usd": (limits.max_cost_usd, run.cost_usd),
+        RunErrorCode.MAX_ITERATIONS: (limits.max_iterations, run.iteration),
+        RunErrorCode.MAX_TOKENS: (limits.max_tokens, run.input_tokens + run.output_tokens),
+        RunErrorCode.MAX_COST_USD: (limits.max_cost_usd, run.cost_usd),
     }
     if name not in used:
         return

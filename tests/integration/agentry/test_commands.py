@@ -423,7 +423,10 @@ def test_one_run_that_was_decided_does_not_keep_the_others(server: ContractServe
 
 
 def test_details_are_shown_for_people(server: ContractServer) -> None:
-    server.runs[RUN] = run_object(forked_from={"run": CHILD, "sequence": 3}, reason="Done.")
+    asked = {"requested_by": "u-1", "requested_by_name": "ann"}
+    server.runs[RUN] = run_object(
+        forked_from={"run": CHILD, "sequence": 3}, reason="Done.", **asked
+    )
     call = {"id": CHILD, "tool": "pay", "state": "in_doubt", "arguments": {"usd": 3}}
     spec = {"prompt": "Write.", "tools": ["ls"]}
     server.always(f"GET {BASE}/tool-calls/{CHILD}", call)
@@ -447,7 +450,8 @@ def test_details_are_shown_for_people(server: ContractServer) -> None:
     }  # fmt: skip
 
     assert {words: result.exit_code for words, result in shown.items()} == dict.fromkeys(shown, 0)
-    assert f"Forked from: {CHILD}" in shown["runs", "show", RUN].stdout
+    of_run = " ".join(shown["runs", "show", RUN].stdout.split())
+    assert f"Forked from: {CHILD} Requested by: ann " in of_run
     assert "arguments:" in shown["calls", "show", CHILD].stdout
     assert "keyed" in shown["tools", "show", "pay"].stdout
     assert "tools:" in shown["agents", "show", "w"].stdout

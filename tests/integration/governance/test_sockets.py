@@ -12,6 +12,7 @@ from core import clock
 from core.errors import (
     DomainError,
     InvalidInputError,
+    LimitExceededError,
     NotAuthenticatedError,
     PermissionDeniedError,
 )
@@ -56,6 +57,19 @@ def test_a_token_comes_by_header_or_subprotocol() -> None:
     assert accepted_subprotocol(_scope(subprotocols=[f"bearer.{secret}"])) is None
     with clock.shifted(timedelta(days=1)):
         assert _sign_in(by_header).username == "viewer"
+
+
+def test_an_address_that_sends_wrong_tokens_is_told_to_stop(settings: Any) -> None:
+    settings.SIGN_IN_FAILURES = 1
+    valid = make_cast().token("viewer")
+    here: Any = {"client": ("203.0.113.7", 4321)}
+    for number in range(10):
+        with pytest.raises(TokenInvalidError):
+            _sign_in(_scope(subprotocols=[f"bearer.agk_wrong{number}"], **here))
+
+    with pytest.raises(LimitExceededError, match="too many wrong tokens from your address"):
+        _sign_in(_scope(subprotocols=["bearer.agk_wrong"], **here))
+    assert _sign_in(_scope(subprotocols=[f"bearer.{valid}"], **here)).username == "viewer"
 
 
 @pytest.mark.parametrize(

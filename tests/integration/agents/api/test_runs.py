@@ -5,6 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from agents.models import Run
 from core import clock
@@ -40,6 +42,25 @@ def test_a_run_is_accepted_and_shown(cast: Cast, call_as: CallAs) -> None:
     assert shown.json() == run
     assert shown["ETag"] == accepted["ETag"]
     assert [row["id"] for row in operator("get", "runs").json()["items"]] == [run["id"]]
+
+
+def test_a_run_names_who_asked_for_it(cast: Cast, call_as: CallAs) -> None:
+    make_agent(cast.acme)
+    operator = call_as("operator")
+    for _ in range(2):
+        operator("post", "agents/helper/invoke", {"input": "do it"})
+    with CaptureQueriesContext(connection) as of_two:
+        listed = operator("get", "runs").json()["items"]
+    operator("post", "agents/helper/invoke", {"input": "do it"})
+    with CaptureQueriesContext(connection) as of_three:
+        operator("get", "runs")
+
+    assert {(row["requested_by"], row["requested_by_name"]) for row in listed} == {
+        (str(cast.users["operator"].pk), "operator")
+    }
+    assert len(of_three) == len(of_two), "the name must not cost a query for each run"
+    Run.objects.update(requested_by=None)
+    assert operator("get", listed[0]["url"]).json()["requested_by_name"] is None
 
 
 def test_the_same_key_starts_one_run(cast: Cast, call_as: CallAs) -> None:

@@ -34,6 +34,27 @@ def test_readiness_tells_each_part_with_its_reason(db: None) -> None:
     assert second.json()["checks"]["workers"] == {"ok": True, "reason": ""}
 
 
+def test_readiness_does_not_speak_for_a_redis_that_is_not_there(
+    db: None, settings: Any, redis_url: str
+) -> None:
+    def told() -> Any:
+        return Client().get("/readyz").json()["checks"]["redis"]
+
+    settings.REDIS_URL = ""
+    without = told()
+    settings.REDIS_URL = redis_url
+    answering = told()
+    settings.REDIS_URL = "redis://127.0.0.1:1"
+    silent = told()
+
+    assert without == {
+        "ok": True,
+        "reason": "Not configured; a site of one process does without.",
+    }
+    assert answering == {"ok": True, "reason": ""}
+    assert silent == {"ok": False, "reason": "Redis does not answer (ConnectionError)."}
+
+
 def test_readiness_says_that_migrations_are_missing(
     db: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -65,6 +86,32 @@ def test_an_unknown_address_is_a_problem(db: None) -> None:
 
     assert answer.status_code == 404
     assert answer["Content-Type"] == "application/problem+json"
+
+
+def test_the_type_of_a_problem_leads_to_its_explanation(db: None) -> None:
+    problem = Client().get("/api/v1/nothing").json()
+    address, _, code = problem["type"].partition("#")
+
+    page = Client().get(address, headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    listed = Client().get(address, headers={"Accept": "application/json"})
+    told = {entry["code"]: entry for entry in listed.json()["problems"]}
+
+    assert page.status_code == listed.status_code == 200
+    assert page["Content-Type"] == "text/html; charset=utf-8"
+    assert f'<h2 id="{code}">' in page.content.decode()
+    assert "Accept" in page["Vary"]
+    assert b"<style" not in page.content
+    assert told["not_found"] == {
+        "type": "/docs/reference/problems#not_found",
+        "code": "not_found",
+        "status": 404,
+        "meaning": "There is no such thing, or this actor may not see it.",
+        "remedy": "Check the name and the workspace; list what there is.",
+    }
+    assert told["poison"]["run_state"] == "paused"
+    assert "status" not in told["poison"]
+    assert "`" not in page.content.decode()
+    assert Client().post(address).status_code == 405
 
 
 def test_an_agent_is_spawned_listed_and_killed_as_before(cast: Cast, call_as: CallAs) -> None:

@@ -11,6 +11,7 @@ from agents.contracts import (
     Part,
     ReasoningPart,
     Role,
+    RunErrorCode,
     RunState,
     TextPart,
     ToolCallPart,
@@ -308,8 +309,8 @@ def test_an_answer_ends_the_row_of_failures() -> None:
 def test_a_limit_that_is_reached_stops_the_next_model_call(
     state: EngineState, limits: Limits, limit: str, sentence: str
 ) -> None:
-    assert exceeded(state, limits) == YieldRun(limit, sentence)
-    assert pending(state, limits) == YieldRun(limit, sentence)
+    assert exceeded(state, limits) == YieldRun(RunErrorCode(limit), sentence)
+    assert pending(state, limits) == YieldRun(RunErrorCode(limit), sentence)
 
 
 def test_just_below_every_limit_the_model_is_asked() -> None:
