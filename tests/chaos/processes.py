@@ -8,7 +8,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.chaos.cluster import ROOT, Cluster, wait_for
+from tests.chaos.cluster import ROOT, Cluster
+from tests.waiting import wait_for
 
 # What says where things are. The rest of a chaos environment only hastens them.
 ADDRESSES = ("DATABASE_URL", "REDIS_URL", "AGENTRY_DATA_DIR", "AGENTRY_FETCH_ALLOW")

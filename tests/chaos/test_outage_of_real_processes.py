@@ -14,9 +14,10 @@ import httpx2
 import pytest
 
 from core.ids import new_id
-from tests.chaos.cluster import Cluster, wait_for
+from tests.chaos.cluster import Cluster
 from tests.chaos.processes import Operated, operated_environment
 from tests.services import PostgresServer, free_port
+from tests.waiting import wait_for
 
 WORKSPACE = "/api/v1/workspaces/chaos"
 RUNS = 5  # of each agent
