@@ -2,8 +2,10 @@
 
 Django works on each request in a thread of its own, with a database connection of its own. Without
 a bound a burst of a thousand requests is a thousand threads that want a thousand connections, and
-nobody is served. And nobody may keep one of the few by being slow: the body is here before a
-request is let in, and an answer that is complete is sent after its place was given on.
+nobody is served. Waiting is bounded in number and in time: when each request waits for a database
+that is away, a long queue would be a long silence. And nobody may keep one of the few by being
+slow: the body is here before a request is let in, and an answer that is complete is sent after its
+place was given on.
 """
 
 import asyncio
@@ -22,6 +24,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_WAITING = 2_000
+WAITING_SECONDS = 30.0
 MAX_HELD_BYTES = 64 * 1024 * 1024
 SEND_SECONDS = 30.0
 _EVENTS = b"text/event-stream"
@@ -63,7 +66,10 @@ class Admission:
             raise _full()
         self._waiting += 1
         try:
-            await self._slots.acquire()
+            async with asyncio.timeout(WAITING_SECONDS):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise _full() from None
         finally:
             self._waiting -= 1
         answer = _Answer(send, self._slots.release)
@@ -145,7 +151,5 @@ async def _refuse(scope: Scope, send: Send, error: DomainError) -> None:
         (b"content-type", b"application/problem+json"),
         (b"content-length", str(len(body)).encode()),
     ]
-    if isinstance(error, UnavailableError):
-        headers.append((b"retry-after", b"2"))
     await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -19,6 +19,7 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 from agents.selectors.workers import workers_alive
 
 _CHECK_SECONDS = 2.0
+UNKNOWN = "Not looked at: that takes a database that answers and is up to date."
 
 
 @lru_cache(maxsize=1)
@@ -56,10 +57,9 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
     """Whether this process can do its work, with a reason for each part that cannot."""
-    checks = {"database": _database(), "migrations": "", "redis": _redis(), "workers": ""}
-    if not checks["database"]:
-        checks["migrations"] = _migrations()
-        checks["workers"] = "" if checks["migrations"] else _workers()
+    checks = {"database": _database(), "redis": _redis()}
+    checks["migrations"] = UNKNOWN if checks["database"] else _migrations()
+    checks["workers"] = UNKNOWN if checks["migrations"] else _workers()
     failed = {name: reason for name, reason in checks.items() if reason}
     # Without a worker runs wait and nothing is lost: it is said, and traffic still comes.
     is_ready = not set(failed) - {"workers"}

@@ -17,6 +17,9 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+PROBES = frozenset({"/healthz", "/readyz", "/version"})
+PROBE_SLOTS = 4
+
 
 class Site:
     """The site in one process. What its lifespan starts it also stops, in reverse order."""
@@ -26,6 +29,8 @@ class Site:
         self.lane = InvokeLane()
         self._embedded = Embedded()
         self._django = Admission(django, slots=settings.REQUEST_SLOTS)
+        # Whether the process is well is asked most when every other slot is taken.
+        self._probes = Admission(django, slots=PROBE_SLOTS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -34,6 +39,8 @@ class Site:
             await self._lifespan(receive, send)
         elif self.lane.takes(scope):
             await self.lane(scope, receive, send)
+        elif scope["path"] in PROBES:
+            await self._probes(scope, receive, send)
         else:
             await self._django(scope, receive, send)
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from agents.lane.lane import InvokeLane
+from agents.lane.lane import InvokeLane, refusal
 from agents.lane.quick import QuickLane
+from core.errors import UnavailableError
 
 # uvicorn stops reading a body here until the application asks for more.
 MAX_QUICK_BODY_BYTES = 60_000
@@ -58,9 +59,14 @@ class LeanProtocol(HttpToolsProtocol):
                 return
             super(LeanProtocol, self)._start_asgi_task(cycle, app)
 
+        def fail(error: UnavailableError) -> None:
+            refusing: Any = refusal(error)
+            if not self.transport.is_closing():
+                super(LeanProtocol, self)._start_asgi_task(cycle, refusing)
+
         assert self.lane is not None
         if not self.lane.accept(
-            cycle.scope["path"], cycle.scope["headers"], bytes(cycle.body), answer, decline
+            cycle.scope["path"], cycle.scope["headers"], bytes(cycle.body), answer, decline, fail
         ):
             decline()
 

@@ -23,12 +23,15 @@ _host: EngineHost | None = None
 _journal: Journal | None = None
 
 
-def make_journal(*, max_queued: int = 100_000) -> Journal:
-    """Open a journal on the default database, announcing its commits to viewers."""
-    return Journal(_writer(), on_commit=_announce, max_queued=max_queued)
+def make_journal(*, max_queued: int = 100_000, patience_seconds: float = 60.0) -> Journal:
+    """Open a journal on the default database, announcing its commits to viewers.
+
+    `patience_seconds`: how long a write waits for a PostgreSQL that is away.
+    """
+    return Journal(_writer(patience_seconds), on_commit=_announce, max_queued=max_queued)
 
 
-def _writer() -> Writer:
+def _writer(patience_seconds: float) -> Writer:
     parameters = connection.get_connection_params()
     if connection.vendor == "sqlite":
         return SqliteWriter(str(parameters["database"]))
@@ -39,7 +42,7 @@ def _writer() -> Writer:
     }
     from psycopg.conninfo import make_conninfo
 
-    return PostgresWriter(make_conninfo(**known))
+    return PostgresWriter(make_conninfo(**known), patience_seconds=patience_seconds)
 
 
 def _announce(heads: Sequence[tuple[UUID, UUID, int]]) -> None:

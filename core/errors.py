@@ -157,3 +157,4 @@ class UnavailableError(DomainError):
 
     code = "unavailable"
     status = 503
+    retry_after_seconds = 2.0

@@ -101,7 +101,9 @@ if IS_POSTGRES:
         options["pool"] = {
             "min_size": 1,
             "max_size": DATABASE_POOL,
-            "timeout": 20,
+            # How long a request waits for a connection: a restart of the database is waited for,
+            # of a longer outage the caller is told.
+            "timeout": 5,
             "max_lifetime": 900,
             # Attempts to reconnect are spaced out further and further up to this. The default of
             # five minutes would leave a process without a database long after it came back.

@@ -27,7 +27,7 @@ from agents.pricing import cost_of
 from agents.providers.replay import ReplayProvider
 from agents.providers.retry import FallbackProvider
 from agents.snapshot import PinnedModel
-from core.errors import DomainError
+from core.errors import DomainError, UnavailableError
 from observability.contracts import DeltaChannel
 from plugins.contracts import ToolSpec
 
@@ -61,7 +61,11 @@ class Asker:
     async def ask(
         self, context: RunContext, state: EngineState, history: Sequence[Message]
     ) -> Asked:
-        """Ask the run's model once. A failure is an answer too; only cancelling passes."""
+        """Ask the run's model once. A failure of the model is an answer too.
+
+        Raises:
+            UnavailableError: Our own database is away; that is not the model's failure.
+        """
         started = time.perf_counter()
         recorded = context.recorded
         if recorded is not None and state.iteration >= len(recorded.answers):
@@ -71,6 +75,8 @@ class Asker:
             completed = await self._stream(
                 provider, self._request(context, state, history), context
             )
+        except UnavailableError:
+            raise
         except ProviderError as error:
             return Asked(
                 event=ModelFailed(
@@ -129,6 +135,8 @@ class Asker:
         for model in models:
             try:
                 chain.append((await self._providers(model.provider_id), model.vendor_name))
+            except UnavailableError:
+                raise
             except DomainError as error:
                 # One that was deleted or switched off since the run began is passed over.
                 troubles.append(error)

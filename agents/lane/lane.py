@@ -64,6 +64,8 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 _PATH = re.compile(r"/api/v1/workspaces/([^/]+)/agents/([^/]+)/invoke/?")
 _JSON = (b"content-type", b"application/json")
+# A restart of the database is waited for; of a longer outage the caller is told.
+PATIENCE_SECONDS = 5.0
 
 
 class InvokeLane:
@@ -76,7 +78,7 @@ class InvokeLane:
     def __init__(self) -> None:
         self._pins = Pins()
         self._journal: Journal | None = None
-        self._database = DatabaseThread(patience_seconds=10.0)
+        self._database = DatabaseThread(patience_seconds=PATIENCE_SECONDS)
         self._asked: dict[tuple[object, ...], asyncio.Future[Any]] = {}
         self._seats = Seats()
 
@@ -344,7 +346,9 @@ class InvokeLane:
     def journal(self) -> Journal:
         """Return this process's journal for births, opening it on first use."""
         if self._journal is None:
-            self._journal = make_journal(max_queued=settings.INVOKE_QUEUE)
+            self._journal = make_journal(
+                max_queued=settings.INVOKE_QUEUE, patience_seconds=PATIENCE_SECONDS
+            )
         return self._journal
 
 
@@ -376,6 +380,15 @@ async def _send(send: Send, status: int, body: bytes, run_id: UUID, pin: Pin) ->
         }
     )
     await send({"type": "http.response.body", "body": body})
+
+
+def refusal(error: Exception) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    """Return an ASGI application that answers with this failure."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await _send_problem(send, error, scope["path"])
+
+    return application
 
 
 async def _send_problem(send: Send, error: Exception, path: str) -> None:

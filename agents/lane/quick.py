@@ -12,12 +12,13 @@ from agents.journal.records import Born, Outcome
 from agents.lane.lane import InvokeLane, path_parts
 from agents.lane.pins import Pin
 from agents.lane.request import is_json, read
-from core.errors import DomainError
+from core.errors import DomainError, UnavailableError
 from governance.access import peek_actor, permission_cache
 from governance.contracts import Actor, Perm
 
 Answer = Callable[[bytes, bytes], None]
 Decline = Callable[[], None]
+Fail = Callable[[UnavailableError], None]
 _BEARER = b"Bearer "
 _OTHER_HEADERS = frozenset({b"idempotency-key", b"transfer-encoding", b"content-encoding"})
 
@@ -35,11 +36,12 @@ class QuickLane:
         body: bytes,
         answer: Answer,
         decline: Decline,
+        fail: Fail,
     ) -> bool:
         """Take the call if that needs no waiting but for its commit.
 
-        After True exactly one of `answer` (with body and location, after the commit) and
-        `decline` is called, on this loop.
+        After True exactly one of `answer` (with body and location, after the commit), `decline`
+        and `fail` is called, on this loop.
         """
         known = self._known(path, headers)
         if known is None:
@@ -54,6 +56,10 @@ class QuickLane:
         birth = self._lane.birth(actor, pin, request, "")
 
         def resolved(outcome: Outcome | Exception) -> None:
+            if isinstance(outcome, UnavailableError):
+                # The row may be there: the connection was lost. Another one would be a second run.
+                fail(outcome)
+                return
             if not isinstance(outcome, Born) or outcome.existing_id is not None:
                 decline()
                 return

@@ -8,6 +8,7 @@ failure in the server's log).
 
 import http
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -210,8 +211,6 @@ class BadRequestError(DomainError):
 class StorageUnavailableError(UnavailableError):
     """The database did not answer, or not in time; what it said is in the log only."""
 
-    retry_after_seconds = 2.0
-
     def __init__(self) -> None:
         super().__init__("The database does not answer right now.", remedy="Try again in a moment.")
 
@@ -343,7 +342,13 @@ def handler404(request: HttpRequest, exception: Exception | None = None) -> Http
 
 
 def handler500(request: HttpRequest) -> HttpResponse:
-    """Answer a failure Django has already logged with its traceback."""
+    """Answer a failure Django has already logged with its traceback; it is still being handled."""
+    known = as_domain_error(failure) if (failure := sys.exc_info()[1]) is not None else None
+    if isinstance(known, UnavailableError):
+        answer = _answer(request, problem_of(known, instance=request.path))
+        for name, value in problem_headers(known).items():
+            answer[name] = value
+        return answer
     error_id = new_id()
     logger.error("unexpected_error", error_id=str(error_id), path=request.path)
     return _answer(

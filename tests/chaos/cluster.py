@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,28 +12,16 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 from tests.services import free_port
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 90.0
 # Short enough to see take-overs quickly, long enough not to lose a lease to a busy machine.
 LEASE_SECONDS = 2.0
 POLL_SECONDS = 0.2
 
 
 class ChaosError(AssertionError):
-    """Something did not come about in time; the sentence says what was seen instead."""
-
-
-def wait_for(
-    is_true: Callable[[], object], what: Callable[[], object], *, seconds: float = PATIENCE_SECONDS
-) -> float:
-    """Look until `is_true`; return how long that took. A dead line is no pass: it raises."""
-    begun = time.monotonic()
-    while not is_true():
-        if time.monotonic() - begun > seconds:
-            raise ChaosError(f"not after {seconds:.0f} s: {what()}")
-        time.sleep(0.05)
-    return time.monotonic() - begun
+    """A process of ours failed; the sentence has its words."""
 
 
 def is_alive(pid: int) -> bool:

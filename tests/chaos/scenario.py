@@ -17,6 +17,7 @@ from agents.services.versions import version_publish
 from governance.access import actor_of_user
 from governance.contracts import SYSTEM, Actor
 from governance.models import User, Workspace
+from governance.services.tokens import token_issue
 from governance.services.workspaces import workspace_create
 from plugins.services.tools import tool_create
 from tests.factories.governance import join
@@ -147,6 +148,17 @@ def start(*, agent: str, count: int, text: str) -> list[str]:
         str(run_start(actor=actor, workspace=workspace, agent=agent, input=f"{text} {n}").pk)
         for n in range(count)
     ]
+
+
+def token() -> str:
+    """Issue a token with which the operator speaks REST; return its secret."""
+    return token_issue(person(), name="chaos", workspace=Workspace.objects.get(name="chaos")).secret
+
+
+def started(*, since: str) -> list[str]:
+    """Return the ids of the runs somebody has started from this one on."""
+    rows = Run.objects.filter(pk__gte=UUID(since), parent=None).values_list("pk", flat=True)
+    return [str(pk) for pk in rows]
 
 
 def states(*, roots: list[str]) -> dict[str, int]:

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.chaos.cluster import Cluster, Worker, wait_for
+from tests.chaos.cluster import Cluster, Worker
+from tests.waiting import wait_for
 
 CROWD = 100
 pytestmark = pytest.mark.timeout(240)

@@ -5,8 +5,9 @@ import time
 
 import pytest
 
-from tests.chaos.cluster import LEASE_SECONDS, Cluster, Worker, wait_for
+from tests.chaos.cluster import LEASE_SECONDS, Cluster, Worker
 from tests.services import PostgresServer, RedisServer
+from tests.waiting import wait_for
 
 RUNS = 10
 WORKERS = {"AGENTRY_WORKER_CAPACITY": str(RUNS)}

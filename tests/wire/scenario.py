@@ -8,8 +8,12 @@
        "finish": "stop|tool_calls|length|content_filter|continue",
        "usage": {"input": 10, "output": 5, "cached": 2, "written": 0, "reasoning": 0},
        "chunk_chars": 8, "chunk_ms": 0,
+       "is_held": false,
        "style": ["whole_arguments", "omit_ids", …],
        "faults": [{"kind": "status", "status": 429, "retry_after": "1", "times": 1}, …]}]}
+
+An answer that is held is asked for, noted in the log, and given once the server is told to
+(`VendorServer.release`; SIGUSR1 for a process).
 
 The first answer whose `when` holds is given; answers without `when` are given by turn, the number
 of assistant messages since the last user text. Faults come in their order, each `times` often
@@ -60,6 +64,7 @@ class Answer:
     usage: Mapping[str, int] = field(default_factory=dict)
     chunk_chars: int = 8
     chunk_ms: float = 0.0
+    is_held: bool = False
     style: frozenset[str] = frozenset()
     faults: tuple[Fault, ...] = ()
 

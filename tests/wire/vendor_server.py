@@ -68,6 +68,7 @@ class VendorServer:
         self._http = HttpServer(self._handle)
         self.requests: list[Recorded] = []
         self.client_left = asyncio.Event()  # set when a client goes away in mid-answer
+        self._released = asyncio.Event()
 
     @property
     def port(self) -> int:
@@ -82,6 +83,10 @@ class VendorServer:
 
     async def close(self) -> None:
         await self._http.close()
+
+    def release(self) -> None:
+        """Give the answers that are held, from now on."""
+        self._released.set()
 
     async def _handle(self, exchange: Exchange) -> None:
         request = exchange.request
@@ -103,6 +108,8 @@ class VendorServer:
             return
         is_refused = fault is not None and fault.kind in ("status", "echo_key")
         self._record(request, body, fault.status if fault and is_refused else 200)
+        if answer.is_held:
+            await self._released.wait()
         try:
             await self._answer(exchange, answer, ask, fault)
         except ConnectionError:
@@ -228,6 +235,7 @@ async def _serve(server: VendorServer, host: str, port: int) -> None:
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, server.release)
     await server.start(host, port)
     sys.stdout.write(f"{server.port}\n")
     sys.stdout.flush()

@@ -117,8 +117,8 @@ class PostgresWriter:
                 if time.monotonic() > give_up_at:
                     raise UnavailableError(
                         "The database did not come back in time.",
-                        remedy="Check that PostgreSQL runs. Nothing was lost: its runs are taken "
-                        "up again.",
+                        remedy="Check that PostgreSQL runs. Runs under way are taken up again; "
+                        "send a request again with the same Idempotency-Key.",
                     ) from error
                 time.sleep(delay)
                 delay = min(delay * 2, 1.0)

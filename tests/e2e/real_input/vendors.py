@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -9,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.waiting import wait_for
 
 KEY = "sk-real-input-0123456789abcdef"
 PATHS = {"openai": "/v1", "anthropic": "", "gemini": "/v1beta"}
@@ -20,15 +23,25 @@ class VendorProcess:
     kind: str
     url: str
     log: Path
+    pid: int
 
     def statuses(self) -> list[int]:
         """The answers it gave, in order; a request it refuses as malformed shows as 400."""
         return [line["status"] for line in self.requests()]
 
+    def until_asked(self, times: int) -> None:
+        """Wait until so many requests have come."""
+        wait_for(lambda: len(self.requests()) >= times, lambda: f"asked: {self.statuses()}")
+
+    def release(self) -> None:
+        """Let it give the answers that are held."""
+        os.kill(self.pid, signal.SIGUSR1)
+
     def requests(self) -> list[dict[str, Any]]:
         if not self.log.exists():
             return []
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        text = self.log.read_text()
+        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
 
 @contextmanager
@@ -49,7 +62,8 @@ def vendor_process(kind: str, folder: Path, *answers: Mapping[str, Any]) -> Iter
     try:
         assert process.stdout is not None
         port = int(process.stdout.readline())
-        yield VendorProcess(kind=kind, url=f"http://127.0.0.1:{port}{PATHS[kind]}", log=log)
+        url = f"http://127.0.0.1:{port}{PATHS[kind]}"
+        yield VendorProcess(kind=kind, url=url, log=log, pid=process.pid)
     finally:
         process.terminate()
         process.wait(20)

@@ -9,6 +9,7 @@ import pytest
 
 from agentry_site import admission
 from agentry_site.admission import Admission
+from agentry_site.process import Site
 from core.api import bodies
 from core.errors import BodyTooSlowError
 
@@ -109,6 +110,57 @@ async def test_bodies_that_are_held_are_bounded_together(monkeypatch: pytest.Mon
     third = Client(b"x" * 90)
     await site(SCOPE, third.receive, third.send)
     assert third.status == 200
+
+
+class Blocked:
+    """An application whose answers wait for `free`, but those of one path."""
+
+    def __init__(self, *, open_path: str = "") -> None:
+        self.free = asyncio.Event()
+        self._open_path = open_path
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] != self._open_path:
+            await self.free.wait()
+        await echo(scope, receive, send)
+
+
+async def test_nobody_waits_for_a_place_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "WAITING_SECONDS", 0.01)
+    django = Blocked()
+    site = Admission(django, slots=1)
+    first, second, third = Client(), Client(), Client()
+    task = asyncio.create_task(site(SCOPE, first.receive, first.send))
+    await asyncio.sleep(0)
+    await site(SCOPE, second.receive, second.send)
+    assert second.status == 503
+    assert (b"retry-after", b"2") in second.answer[0]["headers"]
+
+    django.free.set()
+    await task
+    await site(SCOPE, third.receive, third.send)
+    assert (first.status, third.status) == (200, 200)
+
+
+@pytest.mark.parametrize("probe", ["/healthz", "/readyz"])
+async def test_health_is_told_while_every_place_is_taken(probe: str, settings: Any) -> None:
+    settings.REQUEST_SLOTS = 1
+    django = Blocked(open_path=probe)
+    site = Site(django)
+    busy = {**SCOPE, "method": "GET"}
+    clients = [Client(), Client()]
+    tasks = [asyncio.create_task(site(busy, each.receive, each.send)) for each in clients]
+    await asyncio.sleep(0)
+
+    asker = Client()
+    async with asyncio.timeout(5):
+        await site({**busy, "path": probe}, asker.receive, asker.send)
+
+    assert asker.status == 200
+    assert not any(each.answer for each in clients)
+    django.free.set()
+    await asyncio.gather(*tasks)
+    await site.lane.aclose()
 
 
 async def test_an_answer_nobody_takes_holds_no_place() -> None:

@@ -98,6 +98,7 @@ def test_headers_tell_when_and_how_to_come_back() -> None:
     assert problems.problem_headers(NotAuthenticatedError("No.")) == {
         "WWW-Authenticate": 'Bearer realm="agentry"'
     }
+    assert problems.problem_headers(UnavailableError("No.")) == {"Retry-After": "2"}
     throttled = problems.exception_handler(drf.Throttled(wait=3), CONTEXT)
     assert throttled["Retry-After"] == "3"
 
@@ -143,6 +144,20 @@ def test_a_failure_is_told_by_its_id_only() -> None:
     assert problems.handler500(rf.get("/x")).status_code == 500
     too_big = problems.handler400(rf.get("/api/x"), RequestDataTooBig())
     assert json.loads(too_big.content)["code"] == "payload_too_large"
+
+
+def test_a_page_without_its_database_says_to_come_back() -> None:
+    rf = RequestFactory()
+    try:
+        raise OperationalError("secret host")
+    except OperationalError:  # as Django calls it: the failure is being handled
+        page = problems.handler500(rf.get("/admin/"))
+        document = problems.handler500(rf.get("/api/v1/x"))
+
+    assert (page.status_code, page["Retry-After"]) == (503, "2")
+    assert page.content.startswith(b"<!doctype html>")
+    assert b"secret" not in page.content + document.content
+    assert json.loads(document.content)["code"] == "unavailable"
 
 
 @given(st.sampled_from(["-pk", "position"]), st.text(max_size=60).filter(lambda t: "\x00" not in t))

@@ -66,6 +66,18 @@ def test_readiness_says_that_migrations_are_missing(
     assert answer.json()["checks"]["migrations"]["reason"] == "3 migration(s) are missing."
 
 
+def test_readiness_claims_nothing_it_could_not_look_at(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agentry_site.api._database", lambda: "The database does not answer.")
+
+    answer = Client().get("/readyz")
+
+    assert answer.status_code == 503
+    told = {name: check["ok"] for name, check in answer.json()["checks"].items()}
+    assert told == {"database": False, "migrations": False, "redis": True, "workers": False}
+
+
 def test_the_description_is_a_page_under_a_policy_of_its_own(db: None) -> None:
     page = Client().get("/api/v1/docs")
     script = Client().get("/api/v1/docs?script=")
