@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from core.ids import new_id
 from plugins.contracts import (
     CallState,
@@ -15,13 +17,15 @@ from plugins.contracts import (
     ToolResult,
     ToolSpec,
 )
-from plugins.dispatch import BoundTool, CallRequest, Door, PlannedCall
+from plugins.dispatch import BoundTool, CallRequest, Door, PlannedCall, Settlement
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"n": {"type": "number"}, "note": {"type": "string"}},
     "additionalProperties": False,
 }
+CLAIMING = [EffectClass.KEYED, EffectClass.IRREVERSIBLE]
+DONE = Settlement(state=CallState.COMMITTED, text="done")
 Act = Callable[[Mapping[str, Any], ToolContext], Awaitable[ToolResult | Park]]
 
 
@@ -124,3 +128,16 @@ def planned(tool: ActingTool, arguments: dict[str, Any] | None = None) -> Planne
     (call,) = door(tool).plan([request(tool.spec.name, arguments)])
     assert call.settlement is None
     return call
+
+
+async def perform(tool: ActingTool, log: MemoryLog, **fields: Any) -> Settlement:
+    call = msgspec.structs.replace(planned(tool), **fields)
+    return await door(tool).perform(call, context(), log)
+
+
+async def recover(
+    tool: ActingTool, log: MemoryLog, arguments: dict[str, Any] | None = None, **fields: Any
+) -> Settlement:
+    call = planned(tool, arguments)
+    fields = {"state": CallState.DISPATCHED, "attempt": 1, **fields}
+    return await door(tool).recover(msgspec.structs.replace(call, **fields), context(), log)
