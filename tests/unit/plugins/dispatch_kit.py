@@ -1,12 +1,10 @@
 """A door with tools that do as they are told, and a log that remembers what was made durable."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from core.ids import new_id
 from plugins.contracts import (
     CallState,
     EffectClass,
@@ -18,6 +16,7 @@ from plugins.contracts import (
     ToolSpec,
 )
 from plugins.dispatch import BoundTool, CallRequest, Door, PlannedCall, Settlement
+from tests.factories.tools import make_context
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -113,14 +112,7 @@ def request(
 
 
 def context() -> ToolContext:
-    return ToolContext(
-        run_id=new_id(),
-        workspace_id=new_id(),
-        call_id=new_id(),
-        idempotency_key="key-1",
-        attempt=0,
-        workspace_path=Path("/nonexistent"),
-    )
+    return make_context(attempt=0)
 
 
 def planned(tool: ActingTool, arguments: dict[str, Any] | None = None) -> PlannedCall:
