@@ -78,13 +78,10 @@ def run_move(
             query = query.filter(state=before)
         if not query.filter(where or Q()).update(**changes):
             raise stale(run_id, target.value)
-        run = Run.objects.get(pk=run_id)
-        event_append(
-            workspace_id=run.workspace_id,
-            run_id=run.pk,
-            sequence=run.head_sequence,
-            kind=EventKind.RUN_STATE,
-            payload={
+        run = _told(
+            run_id,
+            EventKind.RUN_STATE,
+            {
                 "before": before or "",
                 "state": target.value,
                 "is_terminal": target in RUN_TABLE.terminal,
@@ -96,6 +93,19 @@ def run_move(
             if run.message_count:
                 calls_close(run.pk, cause=f"The run {target.value} while no worker had it")
             wake_after(run)
+    return run
+
+
+def _told(run_id: UUID, kind: EventKind, payload: Mapping[str, Any]) -> Run:
+    """Append the event of an UPDATE that has just raised the run's head; return the run."""
+    run = Run.objects.get(pk=run_id)
+    event_append(
+        workspace_id=run.workspace_id,
+        run_id=run.pk,
+        sequence=run.head_sequence,
+        kind=kind,
+        payload=payload,
+    )
     return run
 
 
@@ -155,15 +165,16 @@ def run_expire_lease(run_id: UUID, *, max_crashes: int) -> bool:
         )
         if not changed:
             raise stale(run_id, "expire")
-        run = Run.objects.get(pk=run_id)
-        event_append(
-            workspace_id=run.workspace_id,
-            run_id=run.pk,
-            sequence=run.head_sequence,
-            kind=EventKind.RUN_RELEASED,
-            payload={"before": S.RUNNING.value, "state": target.value, "crashes": crashes,
-                     "reason": reason or "The worker stopped renewing its lease."},
-        )  # fmt: skip
+        _told(
+            run_id,
+            EventKind.RUN_RELEASED,
+            {
+                "before": S.RUNNING.value,
+                "state": target.value,
+                "crashes": crashes,
+                "reason": reason or "The worker stopped renewing its lease.",
+            },
+        )
     return True
 
 
@@ -249,19 +260,15 @@ def run_ask(
         )
         if not changed:
             raise stale(run_id, control.value)
-        run = Run.objects.get(pk=run_id)
-        event_append(
-            workspace_id=run.workspace_id,
-            run_id=run.pk,
-            sequence=run.head_sequence,
-            kind=EventKind.RUN_CONTROL,
-            payload={
+        return _told(
+            run_id,
+            EventKind.RUN_CONTROL,
+            {
                 "control": control.value,
                 "by": actor,
                 **({"reason": reason} if reason else {}),
             },
         )
-    return run
 
 
 def run_note(*, run: Run, kind: EventKind, payload: Mapping[str, Any]) -> None:

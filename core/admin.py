@@ -1,20 +1,25 @@
-"""What pages of the console are made of: pills, moments, amounts and readable JSON, as safe HTML.
+"""What pages of the console are made of: pills, moments, links, amounts, JSON, as safe HTML.
 
 How a state looks is in the style sheet and the icon sprite, by its word (`is-running`,
 `#state-running`); the word is always shown, so that colour is never the only signal.
 """
 
 import json
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
+from django.contrib.admin import display
 from django.templatetags.static import static
+from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from core import clock
+
+Column: TypeAlias = Callable[[Any, Any], SafeString | str]
 
 NOTHING: Final = "–"
 WITHHELD: Final = "Hidden: seeing it takes the permission run.payload."
@@ -49,6 +54,31 @@ def moment(at: datetime | None) -> SafeString | str:
     return format_html(
         '<time datetime="{}" title="{}" data-moment>{}</time>', at.isoformat(), exact, relative(at)
     )
+
+
+def moment_column(field: str, title: str) -> Column:
+    """Make the column of an admin class that shows this time of its rows."""
+
+    @display(description=title, ordering=field)
+    def shown(page: Any, row: Any) -> SafeString | str:
+        return moment(getattr(row, field))
+
+    return shown
+
+
+def switch_column() -> Column:
+    """Make the column of an admin class that shows whether its rows are switched on."""
+
+    @display(description="State", ordering="is_enabled")
+    def shown(page: Any, row: Any) -> SafeString | str:
+        return pill("on" if row.is_enabled else "off")
+
+    return shown
+
+
+def row_link(page: str, key: object, label: object) -> SafeString:
+    """Return a link to a row's own page; `page` names its app and model, such as agents_run."""
+    return format_html('<a href="{}">{}</a>', reverse(f"admin:{page}_change", args=[key]), label)
 
 
 def relative(at: datetime) -> str:

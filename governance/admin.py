@@ -97,6 +97,7 @@ class MembershipAdmin(GuardedAdmin):
     edit_perm = Perm.WORKSPACE_MANAGE
     can_add = True
     can_delete = True
+    fixed_fields = ("workspace", "user")
     list_display = ("user", "workspace", "role_names", "created_at")
     list_filter = ("workspace",)
     search_fields = ("user__username",)
@@ -109,9 +110,6 @@ class MembershipAdmin(GuardedAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = super().get_queryset(request)
         return rows.select_related("user", "workspace").prefetch_related("roles")
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> tuple[str, ...]:
-        return () if obj is None else ("workspace", "user")
 
     def save_row(
         self, actor: Actor, row: Membership, form: "forms.ModelForm[Any]", *, is_new: bool
@@ -144,6 +142,7 @@ class RoleAdmin(GuardedAdmin):
     can_add = True
     can_delete = True
     form = RoleForm
+    fixed_fields = ("workspace",)
     list_display = ("name", "workspace", "permission_count")
     search_fields = ("name",)
 
@@ -165,9 +164,6 @@ class RoleAdmin(GuardedAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
         return not _is_built_in(obj) and super().has_delete_permission(request, obj)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> tuple[str, ...]:
-        return () if obj is None else ("workspace",)
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         field = super().formfield_for_foreignkey(db_field, request, **kwargs)

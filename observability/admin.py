@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
+from core.admin import WITHHELD
 from governance import access
 from governance.contracts import Perm
 from governance.guard.admin import GuardedAdmin
@@ -39,7 +40,7 @@ class TraceEventAdmin(GuardedAdmin):
 
     @admin.display(description="Payload")
     def hidden(self, event: TraceEvent) -> str:
-        return "Hidden: seeing it takes the permission run.payload."
+        return WITHHELD
 
 
 @admin.register(Blob)

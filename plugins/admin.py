@@ -18,9 +18,11 @@ from core.admin import (
     WITHHELD,
     duration,
     json_block,
-    moment,
+    moment_column,
     pill,
+    row_link,
     short_id,
+    switch_column,
     text_block,
 )
 from core.errors import DomainError
@@ -107,8 +109,7 @@ class ToolCallAdmin(GuardedAdmin):
 
     @admin.display(description="Run")
     def run_shown(self, call: ToolCall) -> SafeString:
-        url = reverse("admin:agents_run_change", args=[call.run_id])
-        return format_html('<a href="{}">{}</a>', url, short_id(call.run_id))
+        return row_link("agents_run", call.run_id, short_id(call.run_id))
 
     @admin.display(description="Took")
     def took(self, call: ToolCall) -> str:
@@ -116,17 +117,11 @@ class ToolCallAdmin(GuardedAdmin):
             return NOTHING
         return duration((call.settled_at - call.dispatched_at).total_seconds())
 
-    @admin.display(description="Planned", ordering="planned_at")
-    def planned(self, call: ToolCall) -> SafeString | str:
-        return moment(call.planned_at)
+    planned = moment_column("planned_at", "Planned")
 
-    @admin.display(description="Dispatched")
-    def dispatched(self, call: ToolCall) -> SafeString | str:
-        return moment(call.dispatched_at)
+    dispatched = moment_column("dispatched_at", "Dispatched")
 
-    @admin.display(description="Settled")
-    def settled(self, call: ToolCall) -> SafeString | str:
-        return moment(call.settled_at)
+    settled = moment_column("settled_at", "Settled")
 
     @admin.display(description="Idempotency key")
     def key_shown(self, call: ToolCall) -> SafeString:
@@ -175,21 +170,16 @@ class ToolCallAdmin(GuardedAdmin):
             *super().get_urls(),
         ]
 
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> Any:
-        extra = dict(extra_context or {})
-        call = self.get_object(request, object_id) if object_id else None
-        if call is not None:
-            extra["state"] = pill(call.state)
-            extra["is_in_doubt"] = call.state == CallState.IN_DOUBT.value
-            extra["may_resolve"] = self._may_resolve(request, call)
-            extra["resolve_url"] = reverse("admin:plugins_toolcall_resolve", args=[call.pk])
-        return super().changeform_view(request, object_id, form_url, extra)
+    def beside_form(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
+        call = self.get_object(request, object_id)
+        if call is None:
+            return {}
+        return {
+            "state": pill(call.state),
+            "is_in_doubt": call.state == CallState.IN_DOUBT.value,
+            "may_resolve": self._may_resolve(request, call),
+            "resolve_url": reverse("admin:plugins_toolcall_resolve", args=[call.pk]),
+        }
 
     def resolve_view(self, request: HttpRequest, call_id: UUID) -> HttpResponse:
         """Explain the consequences (GET), then say what happened (POST)."""
@@ -269,6 +259,7 @@ class ToolDefinitionAdmin(ServiceAdmin):
     formfield_overrides: ClassVar = {URLField: {"assume_scheme": "https"}}
     explanation = "HTTP endpoints that agents of a workspace may call, beside the built-in tools."
     lesson = "console/lessons/tools.html"
+    fixed_fields = ("workspace", "name")
     list_display = ("name", "effect", "method", "url", "state_shown", "workspace", "updated")
     list_filter = ("effect", "is_enabled", "workspace")
     list_select_related = ("workspace",)
@@ -289,16 +280,9 @@ class ToolDefinitionAdmin(ServiceAdmin):
     )
     actions = ()
 
-    @admin.display(description="State", ordering="is_enabled")
-    def state_shown(self, tool: ToolDefinition) -> SafeString:
-        return pill("on" if tool.is_enabled else "off")
+    state_shown = switch_column()
 
-    @admin.display(description="Changed", ordering="updated_at")
-    def updated(self, tool: ToolDefinition) -> SafeString | str:
-        return moment(tool.updated_at)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> tuple[str, ...]:
-        return () if obj is None else ("workspace", "name")
+    updated = moment_column("updated_at", "Changed")
 
     def save_row(
         self, actor: Actor, row: ToolDefinition, form: "forms.ModelForm[Any]", *, is_new: bool

@@ -88,8 +88,13 @@ def _style(cell: str) -> str:
     return _STATE_STYLES.get(cell.split(" ", maxsplit=1)[0], "")
 
 
-def print_fields(record: Row, fields: Sequence[tuple[str, object]]) -> None:
-    """A record as `title: value` lines."""
+def print_record(record: Row) -> None:
+    """All of a record as `name: value` lines."""
+    print_fields(list(record.items()))
+
+
+def print_fields(fields: Sequence[tuple[str, object]]) -> None:
+    """Titles and values as `title: value` lines."""
     width = max(len(title) for title, _ in fields) + 1
     for title, value in fields:
         text = plain(shown(value))

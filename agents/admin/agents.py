@@ -7,7 +7,6 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from agents.admin.forms import AgentForm
@@ -15,7 +14,7 @@ from agents.contracts import VersionState
 from agents.models import Agent
 from agents.selectors.agents import version_list, with_versions
 from agents.services.agents import agent_create, agent_delete, agent_update
-from core.admin import NOTHING, moment, pill
+from core.admin import NOTHING, moment, moment_column, pill, row_link, switch_column
 from governance.contracts import Actor, Perm
 from governance.guard.saving import ServiceAdmin
 
@@ -30,15 +29,14 @@ class AgentAdmin(ServiceAdmin):
     explanation = "A name people start runs by. What it does is in its versions."
     lesson = "console/lessons/agents.html"
     change_form_template = "admin/agents/agent/change_form.html"
+    fixed_fields = ("name", "workspace")
     list_display = ("name", "state_shown", "published_shown", "draft_shown", "workspace", "updated")
     list_filter = ("is_enabled", "workspace")
     search_fields = ("name", "description")
     places = {"*": "spec"}
     actions = ()
 
-    @admin.display(description="State", ordering="is_enabled")
-    def state_shown(self, agent: Agent) -> SafeString:
-        return pill("on" if agent.is_enabled else "off")
+    state_shown = switch_column()
 
     @admin.display(description="Published")
     def published_shown(self, agent: Agent) -> SafeString | str:
@@ -48,9 +46,7 @@ class AgentAdmin(ServiceAdmin):
     def draft_shown(self, agent: Any) -> SafeString | str:
         return _version_link(agent.drafts[0]) if agent.drafts else NOTHING
 
-    @admin.display(description="Changed", ordering="updated_at")
-    def updated(self, agent: Agent) -> SafeString | str:
-        return moment(agent.updated_at)
+    updated = moment_column("updated_at", "Changed")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return with_versions(super().get_queryset(request).select_related("workspace"))
@@ -60,9 +56,6 @@ class AgentAdmin(ServiceAdmin):
             return ("workspace", "name", "description", "spec")
         return ("name", "workspace", "description", "is_enabled")
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> tuple[str, ...]:
-        return () if obj is None else ("name", "workspace")
-
     def get_form(
         self, request: HttpRequest, obj: Any | None = None, change: bool = False, **kwargs: Any
     ) -> Any:
@@ -71,26 +64,19 @@ class AgentAdmin(ServiceAdmin):
             made.base_fields.pop("spec", None)
         return made
 
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> Any:
-        extra = dict(extra_context or {})
-        agent = self.get_object(request, object_id) if object_id else None
-        if agent is not None:
-            rows = version_list(actor=self.actor(request), agent=agent)[:50]
-            versions = [(row, pill(row.state), _at(row), _is_current(agent, row)) for row in rows]
-            extra["versions"] = versions
-            extra["draft"] = next((row for row, *_ in versions if _is_draft(row)), None)
-            extra["may_edit"] = self.has_change_permission(request, agent)
-            extra["runs_url"] = (
-                reverse("admin:agents_run_changelist") + f"?agent__id__exact={agent.pk}"
-            )
-            extra["new_draft_url"] = reverse("admin:agents_agentversion_draft", args=[agent.pk])
-        return super().changeform_view(request, object_id, form_url, extra)
+    def beside_form(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
+        agent = self.get_object(request, object_id)
+        if agent is None:
+            return {}
+        rows = version_list(actor=self.actor(request), agent=agent)[:50]
+        versions = [(row, pill(row.state), _at(row), _is_current(agent, row)) for row in rows]
+        return {
+            "versions": versions,
+            "draft": next((row for row, *_ in versions if _is_draft(row)), None),
+            "may_edit": self.has_change_permission(request, agent),
+            "runs_url": reverse("admin:agents_run_changelist") + f"?agent__id__exact={agent.pk}",
+            "new_draft_url": reverse("admin:agents_agentversion_draft", args=[agent.pk]),
+        }
 
     def save_row(
         self, actor: Actor, row: Agent, form: "forms.ModelForm[Any]", *, is_new: bool
@@ -121,8 +107,7 @@ class AgentAdmin(ServiceAdmin):
 
 
 def _version_link(version: Any) -> SafeString:
-    url = reverse("admin:agents_agentversion_change", args=[version.pk])
-    return format_html('<a href="{}">v{}</a>', url, version.number)
+    return row_link("agents_agentversion", version.pk, f"v{version.number}")
 
 
 def _is_draft(version: Any) -> bool:

@@ -14,7 +14,7 @@ from agents.models import Model, ModelRoute, Provider
 from agents.services.models import model_create, model_delete, model_update
 from agents.services.providers import provider_create, provider_delete, provider_update
 from agents.services.routes import route_create, route_delete, route_update
-from core.admin import NOTHING, moment, pill
+from core.admin import NOTHING, moment_column, switch_column
 from governance.contracts import Actor, Perm
 from governance.guard.saving import ServiceAdmin
 
@@ -32,6 +32,7 @@ class ProviderAdmin(ServiceAdmin):
     form = ProviderForm
     explanation = "Where completions come from: a vendor, a server of your own, or a script."
     lesson = "console/lessons/providers.html"
+    fixed_fields = ("workspace", "name", "kind")
     list_display = ("name", "kind", "address", "key_shown", "state_shown", "workspace", "updated")
     list_filter = ("kind", "is_enabled", "workspace")
     search_fields = ("name", "base_url")
@@ -56,19 +57,12 @@ class ProviderAdmin(ServiceAdmin):
             return f"from {provider.key_env}"
         return "sealed" if provider.sealed_key else NOTHING
 
-    @admin.display(description="State", ordering="is_enabled")
-    def state_shown(self, provider: Provider) -> SafeString:
-        return pill("on" if provider.is_enabled else "off")
+    state_shown = switch_column()
 
-    @admin.display(description="Changed", ordering="updated_at")
-    def updated(self, provider: Provider) -> SafeString | str:
-        return moment(provider.updated_at)
+    updated = moment_column("updated_at", "Changed")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).select_related("workspace")
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> tuple[str, ...]:
-        return () if obj is None else ("workspace", "name", "kind")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any | None = None) -> Any:
         if self.has_change_permission(request, obj):
@@ -103,6 +97,7 @@ class ModelAdmin(ServiceAdmin):
     can_delete = True
     form = ModelForm
     explanation = "Names agents use for the models of a provider, with the prices to count by."
+    fixed_fields = ("workspace", "name")
     list_display = (
         "name", "provider", "vendor_name", "price_shown", "fallback", "state_shown", "workspace",
     )  # fmt: skip
@@ -132,12 +127,7 @@ class ModelAdmin(ServiceAdmin):
             "${} / ${}", f"{model.input_price_usd:.2f}", f"{model.output_price_usd:.2f}"
         )
 
-    @admin.display(description="State", ordering="is_enabled")
-    def state_shown(self, model: Model) -> SafeString:
-        return pill("on" if model.is_enabled else "off")
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> tuple[str, ...]:
-        return () if obj is None else ("workspace", "name")
+    state_shown = switch_column()
 
     def save_row(
         self, actor: Actor, row: Model, form: "forms.ModelForm[Any]", *, is_new: bool
@@ -163,6 +153,7 @@ class ModelRouteAdmin(ServiceAdmin):
     can_delete = True
     form = RouteForm
     explanation = "Which model answers when the agent names none: the first route whose words fit."
+    fixed_fields = ("workspace",)
     list_display = ("priority", "words", "model", "workspace")
     list_filter = ("workspace",)
     list_select_related = ("model", "workspace")
@@ -171,9 +162,6 @@ class ModelRouteAdmin(ServiceAdmin):
     @admin.display(description="If the input contains")
     def words(self, route: ModelRoute) -> str:
         return ", ".join(word or "anything" for word in route.if_contains)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> tuple[str, ...]:
-        return () if obj is None else ("workspace",)
 
     def save_row(
         self, actor: Actor, row: ModelRoute, form: "forms.ModelForm[Any]", *, is_new: bool

@@ -11,14 +11,13 @@ from django.utils.safestring import SafeString
 
 from agents.models import Checkpoint, Message, RunSnapshot, Session, Worker
 from agents.selectors.workers import worker_is_alive
-from core.admin import NOTHING, json_block, moment, pill, short_id
+from core.admin import NOTHING, json_block, moment_column, pill, row_link, short_id
 from governance.contracts import Perm
 from governance.guard.admin import SITE_ADMIN, GuardedAdmin
 
 
 def _run_link(run_id: object) -> SafeString:
-    url = reverse("admin:agents_run_change", args=[run_id])
-    return format_html('<a href="{}">{}</a>', url, short_id(run_id))
+    return row_link("agents_run", run_id, short_id(run_id))
 
 
 @admin.register(Session)
@@ -51,9 +50,7 @@ class SessionAdmin(GuardedAdmin):
         url = reverse("admin:agents_run_changelist") + f"?session__id__exact={session.pk}"
         return format_html('<a href="{}">{} runs</a>', url, session.run_count)
 
-    @admin.display(description="Created", ordering="created_at")
-    def created(self, session: Session) -> SafeString | str:
-        return moment(session.created_at)
+    created = moment_column("created_at", "Created")
 
 
 @admin.register(Message)
@@ -86,9 +83,7 @@ class MessageAdmin(GuardedAdmin):
     def parts_shown(self, message: Message) -> SafeString:
         return json_block(message.parts)
 
-    @admin.display(description="Written", ordering="created_at")
-    def created(self, message: Message) -> SafeString | str:
-        return moment(message.created_at)
+    created = moment_column("created_at", "Written")
 
 
 @admin.register(Checkpoint)
@@ -116,9 +111,7 @@ class CheckpointAdmin(GuardedAdmin):
     def state_shown(self, checkpoint: Checkpoint) -> SafeString:
         return json_block(checkpoint.state)
 
-    @admin.display(description="Written", ordering="created_at")
-    def created(self, checkpoint: Checkpoint) -> SafeString | str:
-        return moment(checkpoint.created_at)
+    created = moment_column("created_at", "Written")
 
 
 @admin.register(RunSnapshot)
@@ -152,9 +145,7 @@ class RunSnapshotAdmin(GuardedAdmin):
     def content_shown(self, snapshot: RunSnapshot) -> SafeString:
         return json_block(snapshot.content)
 
-    @admin.display(description="First used", ordering="created_at")
-    def created(self, snapshot: RunSnapshot) -> SafeString | str:
-        return moment(snapshot.created_at)
+    created = moment_column("created_at", "First used")
 
 
 @admin.register(Worker)
@@ -185,10 +176,6 @@ class WorkerAdmin(GuardedAdmin):
             worker.capacity, worker.running, worker.running, worker.capacity,
         )  # fmt: skip
 
-    @admin.display(description="Started", ordering="started_at")
-    def started(self, worker: Worker) -> SafeString | str:
-        return moment(worker.started_at)
+    started = moment_column("started_at", "Started")
 
-    @admin.display(description="Heard of", ordering="seen_at")
-    def seen(self, worker: Worker) -> SafeString | str:
-        return moment(worker.seen_at)
+    seen = moment_column("seen_at", "Heard of")

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from uuid import UUID
 
 from django.urls import reverse
 from django.utils.html import format_html
@@ -18,7 +17,7 @@ from agents.selectors.history import run_checkpoints, run_messages
 from agents.selectors.why import Why, why
 from agents.transitions import LIVE
 from core import clock
-from core.admin import NOTHING, count, duration, moment, money, pill
+from core.admin import NOTHING, count, duration, moment, money, pill, row_link
 from governance import access
 from governance.contracts import Actor, Perm
 from plugins.selectors import calls_of_runs
@@ -165,19 +164,12 @@ def _origins(run: Run) -> list[tuple[str, SafeString | str]]:
     found: list[tuple[str, SafeString | str]] = []
     if run.prefix_run_id is not None:
         label = f"checkpoint {run.forked_from_sequence}"
-        found.append(("Forked from", _link(run.prefix_run_id, label)))
+        found.append(("Forked from", row_link("agents_run", run.prefix_run_id, label)))
     if run.replay_of_id is not None:
-        found.append(("Replay of", _link(run.replay_of_id, "the recorded run")))
+        found.append(("Replay of", row_link("agents_run", run.replay_of_id, "the recorded run")))
     if run.session_id is not None:
-        url = reverse("admin:agents_session_change", args=[run.session_id])
-        found.append(("Session", format_html('<a href="{}">{}</a>', url, run.session or "open")))
+        found.append(("Session", row_link("agents_session", run.session_id, run.session or "open")))
     return found
-
-
-def _link(run_id: UUID, label: str) -> SafeString:
-    return format_html(
-        '<a href="{}">{}</a>', reverse("admin:agents_run_change", args=[run_id]), label
-    )
 
 
 def _agent(run: Run) -> SafeString | str:

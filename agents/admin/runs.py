@@ -25,7 +25,7 @@ from agents.admin.run_forms import FORMS
 from agents.admin.run_page import run_page
 from agents.contracts import RunState
 from agents.models import Run
-from core.admin import count, moment, money, pill
+from core.admin import count, moment, moment_column, money, pill
 from core.errors import DomainError
 from governance import access
 from governance.contracts import Perm
@@ -143,9 +143,7 @@ class RunAdmin(GuardedAdmin):
     def cost(self, run: Run) -> SafeString | str:
         return money(run.cost_usd, is_partial=run.cost_is_partial)
 
-    @admin.display(description="Created", ordering="created_at")
-    def age(self, run: Run) -> SafeString | str:
-        return moment(run.created_at)
+    age = moment_column("created_at", "Created")
 
     def has_control_permission(self, request: HttpRequest) -> bool:
         return self._may(request, Perm.RUN_CONTROL, None)

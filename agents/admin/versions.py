@@ -17,7 +17,7 @@ from agents.admin.forms import VersionForm, spec_text
 from agents.contracts import VersionState
 from agents.models import Agent, AgentVersion
 from agents.services.versions import version_draft_save, version_publish
-from core.admin import moment, pill, short_id, text_block
+from core.admin import moment, moment_column, pill, short_id, text_block
 from core.errors import DomainError
 from governance import access
 from governance.contracts import Actor, Perm
@@ -61,9 +61,7 @@ class AgentVersionAdmin(ServiceAdmin):
     def digest_shown(self, version: AgentVersion) -> SafeString:
         return short_id(version.digest)
 
-    @admin.display(description="Written", ordering="created_at")
-    def created(self, version: AgentVersion) -> SafeString | str:
-        return moment(version.created_at)
+    created = moment_column("created_at", "Written")
 
     @admin.display(description="Specification")
     def spec_shown(self, version: AgentVersion) -> SafeString:
@@ -97,29 +95,22 @@ class AgentVersionAdmin(ServiceAdmin):
             *super().get_urls(),
         ]
 
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> Any:
-        extra = dict(extra_context or {})
-        version = self.get_object(request, object_id) if object_id else None
-        if version is not None:
-            before = _before(version)
-            extra |= {
-                "state": pill(version.state),
-                "before": before,
-                "difference": _difference(before, version) if before else (),
-                "may_publish": self._may_publish(request, version),
-                "publish_url": reverse("admin:agents_agentversion_publish", args=[version.pk]),
-                "agent_url": reverse("admin:agents_agent_change", args=[version.agent_id]),
-                "is_draft": version.state == VersionState.DRAFT.value,
-                "digest": version.digest,
-                "published": moment(version.published_at),
-            }
-        return super().changeform_view(request, object_id, form_url, extra)
+    def beside_form(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
+        version = self.get_object(request, object_id)
+        if version is None:
+            return {}
+        before = _before(version)
+        return {
+            "state": pill(version.state),
+            "before": before,
+            "difference": _difference(before, version) if before else (),
+            "may_publish": self._may_publish(request, version),
+            "publish_url": reverse("admin:agents_agentversion_publish", args=[version.pk]),
+            "agent_url": reverse("admin:agents_agent_change", args=[version.agent_id]),
+            "is_draft": version.state == VersionState.DRAFT.value,
+            "digest": version.digest,
+            "published": moment(version.published_at),
+        }
 
     def publish_view(self, request: HttpRequest, version_id: UUID) -> HttpResponse:
         """Publish a draft; the row is made immutable by the service."""

@@ -186,24 +186,18 @@ class InvokeLane:
             raise workspace_missing()
 
     async def _may_start(self, actor: Actor, workspace_id: UUID) -> None:
-        allowed = permission_cache.peek(actor, Perm.RUN_START, workspace_id)
-        if allowed is None:
-            allowed = await self._once(
-                ("start", actor, workspace_id),
-                partial(permission_cache.can, actor, Perm.RUN_START, workspace_id),
-            )
-        if allowed:
+        if await self._may(actor, Perm.RUN_START, workspace_id):
             return
         if not await self._database.run(partial(sees, actor, workspace_id)):
             raise workspace_missing()
         raise await self._database.run(partial(denied, actor, Perm.RUN_START, workspace_id))
 
-    async def _may_read(self, actor: Actor, workspace_id: UUID) -> bool:
-        known = permission_cache.peek(actor, Perm.RUN_PAYLOAD, workspace_id)
+    async def _may(self, actor: Actor, perm: Perm, workspace_id: UUID) -> bool:
+        known = permission_cache.peek(actor, perm, workspace_id)
         if known is None:
             known = await self._once(
-                ("read", actor, workspace_id),
-                partial(permission_cache.can, actor, Perm.RUN_PAYLOAD, workspace_id),
+                (perm, actor, workspace_id),
+                partial(permission_cache.can, actor, perm, workspace_id),
             )
         return known
 
@@ -214,7 +208,7 @@ class InvokeLane:
         birth = self.birth(actor, pin, request, key)
         row = birth.run
         born = await self.journal().bear(birth)
-        payload = await self._may_read(actor, pin.workspace_id)
+        payload = await self._may(actor, Perm.RUN_PAYLOAD, pin.workspace_id)
         if born.existing_id is None:
             return row.id, self.accepted(actor, pin, row)[0]
         if born.existing_digest != row.request_digest:
@@ -228,7 +222,7 @@ class InvokeLane:
     async def _start(
         self, actor: Actor, pin: Pin, request: InvokeRequest, key: str
     ) -> tuple[UUID, bytes]:
-        payload = await self._may_read(actor, pin.workspace_id)
+        payload = await self._may(actor, Perm.RUN_PAYLOAD, pin.workspace_id)
 
         def start() -> tuple[UUID, bytes]:
             run = run_start(
@@ -258,7 +252,7 @@ class InvokeLane:
     ) -> None:
         """Answer when the run has ended or parked for good, or with what it is when time is up."""
         has_ended = await self._until_end(Topic(pin.workspace_id, run_id), seconds)
-        payload = await self._may_read(actor, pin.workspace_id)
+        payload = await self._may(actor, Perm.RUN_PAYLOAD, pin.workspace_id)
         answer = await self._read(run_id, pin.workspace, payload)
         await _send(send, 200 if has_ended else 202, answer, run_id, pin)
 

@@ -27,10 +27,9 @@ from agents.contracts import (
     ToolCallDelta,
     Usage,
 )
-from agents.errors import ProviderConnectionError, ProviderTimeoutError
 from agents.providers.anthropic_history import OPAQUE, wire_messages, wire_system
 from agents.providers.history import MAX_TOOL_CALLS, CallIds, ToolNames, tool_call, with_extra
-from agents.providers.wire import VendorConnection
+from agents.providers.wire import OddAnswerError, VendorConnection
 
 DEFAULT_BASE_URL = "https://api.anthropic.com"
 DEFAULT_MAX_TOKENS = 8192  # the API demands a number; every current model allows this one
@@ -85,7 +84,7 @@ class AnthropicProvider:
         events = self._connection.events(
             self._path, self._body(request, names), model=request.model
         )
-        try:
+        with self._connection.reading(lambda: bool(answer.stop_reason)):
             async with aclosing(events):
                 async for data in events:
                     event = self._event(data, request.model)
@@ -94,12 +93,6 @@ class AnthropicProvider:
                         break
                     for delta in answer.take(event):
                         yield delta
-        except _OddAnswerError as error:
-            raise failures.protocol(str(error)) from None
-        except (ProviderConnectionError, ProviderTimeoutError):
-            if not answer.stop_reason:
-                raise
-            # The whole answer is here; only the farewell is missing.
         if not answer.stop_reason:
             raise failures.cut()
         yield answer.completed()
@@ -108,15 +101,11 @@ class AnthropicProvider:
         await self._connection.aclose()
 
     def _event(self, data: bytes, model: str) -> _Event:
-        failures = self._connection.failures
-        try:
-            event = _decode_event(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise failures.protocol("sent an event that is not valid", data) from None
-        if event.error:
-            raise failures.from_error_object(event.error, model=model)
+        event = self._connection.decoded(data, _decode_event, noun="an event", model=model)
         if event.type == "message":
-            raise failures.protocol("answered with a document where a stream was asked for", data)
+            raise self._connection.failures.protocol(
+                "answered with a document where a stream was asked for", data
+            )
         return event
 
     def _body(self, request: CompletionRequest, names: ToolNames) -> dict[str, Any]:
@@ -145,10 +134,6 @@ class AnthropicProvider:
         }
         body |= {key: value for key, value in tuning.items() if value is not None}
         return with_extra(body, request, provider=self._name)
-
-
-class _OddAnswerError(ValueError):
-    """The event is valid JSON, and yet not something the protocol allows."""
 
 
 class _Block:
@@ -211,12 +196,12 @@ class _Answer:
 
     def _begin(self, index: int, start: dict[str, Any]) -> tuple[Delta, ...]:
         if index in self._blocks:
-            raise _OddAnswerError(f"began content block {index} twice")
+            raise OddAnswerError(f"began content block {index} twice")
         block = self._blocks[index] = _Block(start)
         if block.kind == "tool_use":
             self._calls += 1
             if self._calls > MAX_TOOL_CALLS:
-                raise _OddAnswerError(f"asked for more than {MAX_TOOL_CALLS} tool calls at once")
+                raise OddAnswerError(f"asked for more than {MAX_TOOL_CALLS} tool calls at once")
             name = self._names.from_wire(str(start.get("name") or ""))
             return (ToolCallDelta(index=self._calls - 1, id=str(start.get("id") or ""), name=name),)
         text = start.get("text") if block.kind == "text" else start.get("thinking")
@@ -228,7 +213,7 @@ class _Answer:
     def _grow(self, index: int, delta: dict[str, Any]) -> tuple[Delta, ...]:
         block = self._blocks.get(index)
         if block is None:
-            raise _OddAnswerError(f"sent a part of content block {index}, which never began")
+            raise OddAnswerError(f"sent a part of content block {index}, which never began")
         kind = delta.get("type")
         if kind == "text_delta":
             piece = _text(delta, "text")
@@ -281,5 +266,5 @@ def _text(delta: dict[str, Any], key: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise _OddAnswerError(f"sent a delta whose `{key}` is not text")
+        raise OddAnswerError(f"sent a delta whose `{key}` is not text")
     return value

@@ -30,10 +30,9 @@ from agents.contracts import (
     ToolResponsePart,
     Usage,
 )
-from agents.errors import ProviderConnectionError, ProviderTimeoutError
 from agents.providers.gemini_schema import cleaned_schema
 from agents.providers.history import MAX_TOOL_CALLS, CallIds, ToolNames, sent_arguments, with_extra
-from agents.providers.wire import VendorConnection
+from agents.providers.wire import OddAnswerError, VendorConnection
 
 DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com/v1beta"
 
@@ -114,17 +113,11 @@ class GeminiProvider:
         model = request.model if "/" in request.model else f"models/{request.model}"
         path = f"{self._prefix}/{quote(model, safe='/')}:streamGenerateContent?alt=sse"
         events = self._connection.events(path, self._body(request, names), model=request.model)
-        try:
+        with self._connection.reading(lambda: bool(answer.finish)):
             async with aclosing(events):
                 async for data in events:
                     for delta in answer.take(self._chunk(data, request.model)):
                         yield delta
-        except _OddAnswerError as error:
-            raise failures.protocol(str(error)) from None
-        except (ProviderConnectionError, ProviderTimeoutError):
-            if not answer.finish:
-                raise
-            # The whole answer is here; only the end of the stream is missing.
         if not answer.finish:
             raise failures.cut()
         if answer.finish in _BROKEN_CALL:
@@ -135,14 +128,7 @@ class GeminiProvider:
         await self._connection.aclose()
 
     def _chunk(self, data: bytes, model: str) -> _Chunk:
-        failures = self._connection.failures
-        try:
-            chunk = _decode_chunk(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise failures.protocol("sent a chunk that is not valid", data) from None
-        if chunk.error:
-            raise failures.from_error_object(chunk.error, model=model)
-        return chunk
+        return self._connection.decoded(data, _decode_chunk, noun="a chunk", model=model)
 
     def _body(self, request: CompletionRequest, names: ToolNames) -> dict[str, Any]:
         options = request.options
@@ -180,10 +166,6 @@ def _declaration(name: str, description: str, schema: dict[str, Any]) -> dict[st
     if (parameters := cleaned_schema(schema)) is not None:
         declared["parameters"] = parameters
     return declared
-
-
-class _OddAnswerError(ValueError):
-    """The chunk is valid JSON, and yet not something the protocol allows."""
 
 
 class _Answer:
@@ -238,9 +220,9 @@ class _Answer:
         if part.functionCall is not None:
             call = part.functionCall
             if not call.name:
-                raise _OddAnswerError("sent a function call without a name")
+                raise OddAnswerError("sent a function call without a name")
             if self._calls == MAX_TOOL_CALLS:
-                raise _OddAnswerError(f"asked for more than {MAX_TOOL_CALLS} tool calls at once")
+                raise OddAnswerError(f"asked for more than {MAX_TOOL_CALLS} tool calls at once")
             made = ToolCallPart(
                 id=self._ids.claim(call.id or ""),
                 name=self._names.from_wire(call.name),

@@ -27,10 +27,10 @@ from agents.contracts import (
     ToolCallDelta,
     Usage,
 )
-from agents.errors import ProviderConnectionError, ProviderRequestError, ProviderTimeoutError
+from agents.errors import ProviderRequestError
 from agents.providers.history import MAX_TOOL_CALLS, CallIds, ToolNames, tool_call, with_extra
 from agents.providers.openai_history import wire_messages
-from agents.providers.wire import VendorConnection
+from agents.providers.wire import OddAnswerError, VendorConnection
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
@@ -151,7 +151,7 @@ class OpenAIProvider:
         failures = self._connection.failures
         answer = _Answer(request, names)
         events = self._connection.events("/chat/completions", body, model=request.model)
-        try:
+        with self._connection.reading(lambda: answer.finish is not None):
             async with aclosing(events):
                 async for data in events:
                     if data == b"[DONE]":
@@ -159,12 +159,6 @@ class OpenAIProvider:
                         break
                     for delta in answer.take(self._chunk(data, request.model)):
                         yield delta
-        except _OddAnswerError as error:
-            raise failures.protocol(str(error)) from None
-        except (ProviderConnectionError, ProviderTimeoutError):
-            if answer.finish is None:
-                raise
-            # The whole answer is here; only the farewell, and perhaps the usage, is missing.
         if answer.finish is None and not answer.is_done:
             raise failures.cut()
         if answer.is_empty:
@@ -172,18 +166,7 @@ class OpenAIProvider:
         yield answer.completed()
 
     def _chunk(self, data: bytes, model: str) -> _Chunk:
-        failures = self._connection.failures
-        try:
-            chunk = _decode_chunk(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise failures.protocol("sent a chunk that is not valid", data) from None
-        if chunk.error:
-            raise failures.from_error_object(chunk.error, model=model)
-        return chunk
-
-
-class _OddAnswerError(ValueError):
-    """The chunk is valid JSON, and yet not something the protocol allows."""
+        return self._connection.decoded(data, _decode_chunk, noun="a chunk", model=model)
 
 
 class _Call:
@@ -306,13 +289,13 @@ class _Answer:
             arguments = msgspec.json.encode(arguments).decode()
         index = piece.get("index")
         if not isinstance(index, int | str | None):
-            raise _OddAnswerError("sent a part of a tool call whose index is no number")
+            raise OddAnswerError("sent a part of a tool call whose index is no number")
         call = self._by_index.get(index) if index is not None else self._last_call()
         if call is None or _begins_another(call, index, call_id, name, arguments):
             if not name:
-                raise _OddAnswerError("sent a part of a tool call without a name")
+                raise OddAnswerError("sent a part of a tool call without a name")
             if len(self._calls) == MAX_TOOL_CALLS:
-                raise _OddAnswerError(f"asked for more than {MAX_TOOL_CALLS} tool calls at once")
+                raise OddAnswerError(f"asked for more than {MAX_TOOL_CALLS} tool calls at once")
             call = _Call(call_id, name)
             self._calls.append(call)
             self._by_index[index] = call

@@ -3,15 +3,15 @@
 What the events mean is the adapters' business.
 """
 
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
+from typing import Any, Protocol, TypeVar
 
 import httpx2
 import msgspec
 
 from agents.contracts import ProviderConfig
-from agents.errors import ProviderRequestError
+from agents.errors import ProviderConnectionError, ProviderRequestError, ProviderTimeoutError
 from agents.providers.endpoint import GuardedTransport, checked_base_url
 from agents.providers.failures import Failures
 from agents.providers.sse import EventTooLargeError, SseDecoder
@@ -20,6 +20,20 @@ from core.errors import InvalidInputError
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 MAX_ERROR_BYTES = 64 * 1024
 _HEAD_BYTES = 512
+
+
+class OddAnswerError(ValueError):
+    """A piece of an answer is valid JSON, and yet not something the vendor's protocol allows."""
+
+
+class Piece(Protocol):
+    """One decoded event; every vendor may send an error in the place of one."""
+
+    @property
+    def error(self) -> Any: ...
+
+
+P = TypeVar("P", bound=Piece)
 
 
 class VendorConnection:
@@ -97,6 +111,31 @@ class VendorConnection:
             ) from None
         except httpx2.DecodingError:
             raise self.failures.protocol("sent an answer whose compression is broken") from None
+
+    def decoded(self, data: bytes, decode: Callable[[bytes], P], *, noun: str, model: str) -> P:
+        """Read one event of an answer; raise the ProviderError it stands for instead."""
+        try:
+            piece = decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise self.failures.protocol(f"sent {noun} that is not valid", data) from None
+        if piece.error:
+            raise self.failures.from_error_object(piece.error, model=model)
+        return piece
+
+    @contextmanager
+    def reading(self, is_whole: Callable[[], bool]) -> Iterator[None]:
+        """Take an answer apart inside; what is odd about it becomes the ProviderError.
+
+        A connection that breaks once the answer `is_whole` ends the reading and nothing else:
+        only the farewell is missing.
+        """
+        try:
+            yield
+        except OddAnswerError as error:
+            raise self.failures.protocol(str(error)) from None
+        except (ProviderConnectionError, ProviderTimeoutError):
+            if not is_whole():
+                raise
 
     async def aclose(self) -> None:
         await self._client.aclose()

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agents.contracts import VersionState
 from agents.models import AgentVersion, Model, ModelRoute, Provider
-from agents.services.names import model_name_check, name_free
+from agents.services.names import model_name_check, name_free, named
 from agents.spec import OptionsSpec, document_parse
 from core.errors import ConflictError, InvalidInputError
 from governance import access
@@ -147,13 +147,12 @@ def _take(row: Model, spec: ModelSpec) -> None:
 
 
 def _provider(row: Model, name: str) -> Provider:
-    found = Provider.objects.filter(workspace_id=row.workspace_id, name=name).first()
-    if found is None:
-        sentence = f"There is no provider {name!r} in this workspace."
-        raise InvalidInputError(
-            sentence, remedy="Create it first.", fields={"provider": [sentence]}
-        )
-    return found
+    return named(
+        Provider.objects.filter(workspace_id=row.workspace_id),
+        name,
+        field="provider",
+        sentence=f"There is no provider {name!r} in this workspace.",
+    )
 
 
 def _fallback(row: Model, name: str | None) -> Model | None:
@@ -162,10 +161,9 @@ def _fallback(row: Model, name: str | None) -> Model | None:
     if name == row.name:
         sentence = "A model cannot stand in for itself."
         raise InvalidInputError(sentence, fields={"fallback": [sentence]})
-    found = Model.objects.filter(workspace_id=row.workspace_id, name=name).first()
-    if found is None:
-        sentence = f"There is no model {name!r} in this workspace to fall back to."
-        raise InvalidInputError(
-            sentence, remedy="Create it first.", fields={"fallback": [sentence]}
-        )
-    return found
+    return named(
+        Model.objects.filter(workspace_id=row.workspace_id),
+        name,
+        field="fallback",
+        sentence=f"There is no model {name!r} in this workspace to fall back to.",
+    )

@@ -1,12 +1,14 @@
 """Names of what a workspace keeps: how they are written, and that each is taken once."""
 
 import re
-from typing import Any
+from typing import Any, TypeVar
 
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 
 from core.errors import InvalidInputError
 from governance.errors import NameTakenError
+
+R = TypeVar("R", bound=Model)
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
 MODEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._:@+-]{0,98}[A-Za-z0-9])?")
@@ -35,3 +37,15 @@ def name_free(rows: QuerySet[Any], name: str, noun: str) -> None:
         raise NameTakenError(
             f"There is a {noun} {name!r} in this workspace already.", remedy="Use another name."
         )
+
+
+def named(rows: QuerySet[R], name: str, *, field: str, sentence: str) -> R:
+    """Return the one of `rows` that a document refers to by its name.
+
+    Raises:
+        InvalidInputError: there is none; `sentence` says so at `field`.
+    """
+    found = rows.filter(name=name).first()
+    if found is None:
+        raise InvalidInputError(sentence, remedy="Create it first.", fields={field: [sentence]})
+    return found

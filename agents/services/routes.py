@@ -6,8 +6,8 @@ from django.db import transaction
 from pydantic import BaseModel, ConfigDict, Field
 
 from agents.models import Model, ModelRoute
+from agents.services.names import named
 from agents.spec import document_parse
-from core.errors import InvalidInputError
 from governance import access
 from governance.contracts import Actor, Perm
 from governance.services.activity import recorded_as
@@ -79,10 +79,11 @@ def route_spec(row: ModelRoute) -> dict[str, Any]:
 
 
 def _take(row: ModelRoute, spec: RouteSpec) -> None:
-    model = Model.objects.filter(workspace_id=row.workspace_id, name=spec.model).first()
-    if model is None:
-        sentence = f"There is no model {spec.model!r} in this workspace."
-        raise InvalidInputError(sentence, remedy="Create it first.", fields={"model": [sentence]})
+    row.model = named(
+        Model.objects.filter(workspace_id=row.workspace_id),
+        spec.model,
+        field="model",
+        sentence=f"There is no model {spec.model!r} in this workspace.",
+    )
     row.priority = spec.priority
     row.if_contains = list(spec.if_contains)
-    row.model = model

@@ -45,13 +45,17 @@ class ScopedRelatedFilter(RelatedFieldListFilter):
 
 
 class GuardedAdmin(_ModelAdmin):
-    """See the module. `workspace_path` is as `access.scope` takes it; None: a site admin's rows."""
+    """See the module. `workspace_path` is as `access.scope` takes it; None: a site admin's rows.
+
+    `fixed_fields` are given when a row is made and never change afterwards.
+    """
 
     view_perm: ClassVar[Needed | None] = None
     edit_perm: ClassVar[Needed | None] = None
     can_add: ClassVar[bool] = False
     can_delete: ClassVar[bool] = False
     workspace_path: ClassVar[str] = "workspace"
+    fixed_fields: ClassVar[tuple[str, ...]] = ()
     show_full_result_count = False
 
     def __init__(self, model: type[Model], admin_site: admin.AdminSite) -> None:
@@ -135,6 +139,10 @@ class GuardedAdmin(_ModelAdmin):
         rows: QuerySet[Any] = related._default_manager.all()
         return rows if actor.is_superuser else rows.none()
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> Any:
+        fields = super().get_readonly_fields(request, obj)
+        return fields if obj is None else (*fields, *self.fixed_fields)
+
     def formfield_for_foreignkey(
         self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
     ) -> Any:
@@ -186,12 +194,17 @@ class GuardedAdmin(_ModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
+        extra = dict(extra_context or {})
+        if object_id:
+            extra |= self.beside_form(request, object_id)
         return self._with_errors_shown(
             request,
-            lambda: super(GuardedAdmin, self).changeform_view(
-                request, object_id, form_url, extra_context
-            ),
+            lambda: super(GuardedAdmin, self).changeform_view(request, object_id, form_url, extra),
         )
+
+    def beside_form(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
+        """Return what the template of a row's page shows beside the form."""
+        return {}
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None

@@ -36,11 +36,6 @@ class WorkspaceViewSet(GuardedViewSet):
             self._is_payload_visible = access.may_see_payload(self.actor, self.workspace)
         return self._is_payload_visible
 
-    @property
-    def is_described(self) -> bool:
-        """Whether this is not a request but the making of the OpenAPI document."""
-        return bool(getattr(self, "swagger_fake_view", False))
-
     def rows(self) -> QuerySet[Any]:
         rows = super().rows()
         if self.is_described:

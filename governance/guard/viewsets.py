@@ -61,6 +61,11 @@ class GuardedViewSet(GenericViewSet[Any]):
     # --- who and where ----------------------------------------------------------------------------
 
     @property
+    def is_described(self) -> bool:
+        """Whether this is not a request but the making of the OpenAPI document."""
+        return bool(getattr(self, "swagger_fake_view", False))
+
+    @property
     def actor(self) -> Actor:
         return actor_of(self.request)
 
@@ -145,7 +150,7 @@ class GuardedViewSet(GenericViewSet[Any]):
 
     def get_queryset(self) -> QuerySet[Any]:
         """Return the rows the actor may use in this action."""
-        if getattr(self, "swagger_fake_view", False):
+        if self.is_described:
             return self.rows().none()
         if self.perm is None:
             raise ImproperlyConfigured(

@@ -11,6 +11,7 @@ from governance.services.tokens import IssuedToken, token_issue
 from governance.services.workspaces import workspace_create
 
 PASSWORD = "correct horse battery staple"
+OTHER_PASSWORD = "a long and unusual phrase"
 
 
 def make_user(username: str, *, is_superuser: bool = False, is_staff: bool = False) -> User:

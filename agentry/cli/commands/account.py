@@ -177,4 +177,4 @@ def _config(inv: Invocation) -> None:
         ("Logins", ", ".join(sorted(logins.contexts)) or "none"),
         ("File", str(path)),
     ]
-    inv.show(data, lambda value: print_fields(value, fields))
+    inv.show(data, lambda _: print_fields(fields))

@@ -97,7 +97,7 @@ def _print_agent(agent: Row) -> None:
         ("Draft", agent.get("draft")),
         ("Enabled", agent.get("is_enabled")),
     ]
-    print_fields(agent, fields)
+    print_fields(fields)
     if agent.get("spec"):
         _print_spec(agent["spec"])
     print()
@@ -105,9 +105,7 @@ def _print_agent(agent: Row) -> None:
 
 
 def _print_version(version: Row) -> None:
-    print_fields(
-        version, [(column.title.title(), column.text(version)) for column in VERSION_COLUMNS]
-    )
+    print_fields([(column.title.title(), column.text(version)) for column in VERSION_COLUMNS])
     _print_spec(version.get("spec") or {})
 
 
@@ -118,4 +116,4 @@ def _print_spec(spec: Row) -> None:
         if value not in (None, "", [], {})
     ]
     if fields:
-        print_fields(spec, fields)
+        print_fields(fields)

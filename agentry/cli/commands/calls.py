@@ -70,6 +70,4 @@ def register(parent: typer.Typer) -> None:
 
 
 def _print_call(call: Row) -> None:
-    print_fields(
-        call, [(name, value) for name, value in call.items() if value not in (None, "", {})]
-    )
+    print_fields([(name, value) for name, value in call.items() if value not in (None, "", {})])

@@ -6,7 +6,7 @@ import typer
 
 from agentry.cli.exits import ExitCode
 from agentry.cli.invocation import Invocation, command
-from agentry.cli.output import Column, Row, print_fields, seconds_ago
+from agentry.cli.output import Column, Row, print_record, seconds_ago
 from agentry.client.calls import account, agents, catalogue
 
 PROVIDERS = (
@@ -75,7 +75,7 @@ def register(parent: typer.Typer) -> None:
     ) -> None:
         """Show one tool with the schema of its arguments."""
         found = inv.fetch(catalogue.tool(tool))
-        inv.show(found, lambda value: print_fields(value, list(value.items())))
+        inv.show(found, print_record)
 
     sessions = typer.Typer(no_args_is_help=True, help="Conversations with agents.")
     parent.add_typer(sessions, name="sessions", rich_help_panel="Work")
@@ -113,7 +113,7 @@ def _register_providers(parent: typer.Typer) -> None:
     ) -> None:
         """Ask a provider a trivial question: is it reachable, is the key accepted?"""
         found = inv.fetch(catalogue.provider_check(provider))
-        inv.show(found, lambda value: print_fields(value, list(value.items())))
+        inv.show(found, print_record)
         if not _is_well(found):
             raise typer.Exit(ExitCode.RUN_FAILED)
 

@@ -80,7 +80,7 @@ def print_run(run: Row) -> None:
         ("Input", run.get("input")),
         ("Output", run.get("output")),
     ]
-    print_fields(run, [(title, value) for title, value in fields if value not in (None, "", {})])
+    print_fields([(title, value) for title, value in fields if value not in (None, "", {})])
 
 
 def _told(inv: Invocation, run: Row, sentence: str) -> None:

@@ -7,7 +7,7 @@ import typer
 
 from agentry.cli.exits import ExitCode
 from agentry.cli.invocation import Invocation, command
-from agentry.cli.output import print_fields
+from agentry.cli.output import print_record
 
 _PANEL = "This machine and the server"
 
@@ -48,7 +48,7 @@ def register(app: typer.Typer) -> None:
             inv.say("No server is known: `agentry login`.")
         except AgentryError as error:
             failure = error
-        inv.show(found, lambda value: print_fields(value, list(value.items())))
+        inv.show(found, print_record)
         if failure is not None:
             inv.say(str(failure))
             raise typer.Exit(ExitCode.UNREACHABLE)

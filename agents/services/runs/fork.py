@@ -13,8 +13,7 @@ from agents.execution.claiming import history_of
 from agents.execution.pinning import model_chain, store
 from agents.models import Run
 from agents.services.runs.checkpoints import checkpoint_of, insert_history, state_of
-from agents.services.runs.limits import limits_of_run
-from agents.services.runs.rows import insert, new_run, visible
+from agents.services.runs.rows import insert, run_like, visible
 from agents.snapshot import snapshot_of
 from core.errors import InvalidInputError
 from core.pausepoints import reach
@@ -53,17 +52,10 @@ def run_fork(
         snapshot = msgspec.structs.replace(snapshot, models=chain)
         snapshot_digest = store(origin.workspace_id, snapshot)
     prefix, own, state = _forked(origin, state, message)
-    run = new_run(
-        actor=actor,
-        agent=origin.agent,
-        version=origin.version,
-        snapshot_digest=snapshot_digest,
-        input_text=redact_text(message) if message is not None else origin.input,
-        limits=limits_of_run(origin),
-        surface="fork",
-        name=origin.agent_name,
-        workspace_id=origin.workspace_id,
-    )
+    run = run_like(origin, actor=actor, surface="fork")
+    run.snapshot_id = snapshot_digest
+    if message is not None:
+        run.input = redact_text(message)
     run.prefix_run, run.prefix_length = origin, prefix
     run.forked_from_sequence = row.sequence
     run.message_count = state.message_count

@@ -8,8 +8,7 @@ from agents.doorbell import ring
 from agents.execution.claiming import history_of
 from agents.models import Run
 from agents.services.runs.checkpoints import checkpoint_of, insert_history, state_of
-from agents.services.runs.limits import limits_of_run
-from agents.services.runs.rows import insert, new_run, visible
+from agents.services.runs.rows import insert, run_like, visible
 from agents.transitions import TERMINAL
 from core.errors import ConflictError
 from governance import access
@@ -29,17 +28,7 @@ def run_replay(*, actor: Actor, run_id: UUID) -> Run:
             f"The run is {origin.state}; only a finished run can be replayed.",
             remedy="Wait until it ends, or fork it.",
         )
-    run = new_run(
-        actor=actor,
-        agent=origin.agent,
-        version=origin.version,
-        snapshot_digest=origin.snapshot_id,
-        input_text=origin.input,
-        limits=limits_of_run(origin),
-        surface="replay",
-        name=origin.agent_name,
-        workspace_id=origin.workspace_id,
-    )
+    run = run_like(origin, actor=actor, surface="replay")
     run.replay_of = origin
     with transaction.atomic():
         if origin.prefix_run_id is None:

@@ -9,7 +9,7 @@ import msgspec
 from agents.contracts import RunKind
 from agents.engine.state import Limits
 from agents.models import Agent, AgentVersion, Run
-from agents.services.runs.limits import deadline
+from agents.services.runs.limits import deadline, limits_of_run
 from core import clock
 from core.errors import NotFoundError
 from core.ids import new_id
@@ -50,6 +50,21 @@ def new_run(
         updated_at=now,
         requested_by_id=actor.user_id,
         surface=surface,
+    )
+
+
+def run_like(origin: Run, *, actor: Actor, surface: str) -> Run:
+    """Return a new run of what `origin` ran, with its input and its limits."""
+    return new_run(
+        actor=actor,
+        agent=origin.agent,
+        version=origin.version,
+        snapshot_digest=origin.snapshot_id,
+        input_text=origin.input,
+        limits=limits_of_run(origin),
+        surface=surface,
+        name=origin.agent_name,
+        workspace_id=origin.workspace_id,
     )
 
 

@@ -22,6 +22,7 @@ TOKEN = "agk_test"
 RUN = "0199c0de-0000-7000-8000-000000000001"
 CHILD = "0199c0de-0000-7000-8000-000000000002"
 BASE = "/api/v1/workspaces/lab"
+RUN_PATH = f"{BASE}/runs/{RUN}"
 
 _Scope: TypeAlias = MutableMapping[str, Any]
 _Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]

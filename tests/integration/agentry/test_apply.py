@@ -2,13 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from agentry.cli.main import app
 from tests.integration.agentry.contract_server import BASE, ContractServer, problem
+from tests.integration.agentry.kit import invoke
 
 pytestmark = pytest.mark.usefixtures("signed_in")
 APPLY = f"POST {BASE}/apply"
@@ -31,10 +29,6 @@ spec:
   modl: gpt
   variables: {env: staging}
 """
-
-
-def invoke(*words: str, stdin: str | None = None) -> Any:
-    return CliRunner().invoke(app, list(words), input=stdin)
 
 
 def test_documents_are_sent_in_the_order_they_depend_on_each_other(

@@ -11,14 +11,13 @@ from agentry.client.calls import runs
 from tests.integration.agentry.contract_server import (
     BASE,
     RUN,
+    RUN_PATH,
     TOKEN,
     Answer,
     ContractServer,
     problem,
     run_object,
 )
-
-RUN_PATH = f"{BASE}/runs/{RUN}"
 
 
 @pytest.fixture

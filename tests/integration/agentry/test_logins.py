@@ -2,15 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from agentry.cli import diagnosis
-from agentry.cli.main import app
 from agentry.client.origin import LoginFile, StoredContext, write_logins
 from tests.integration.agentry.contract_server import TOKEN, Answer, ContractServer
+from tests.integration.agentry.kit import invoke
 
 ACCESS = {"permissions": ["run.view"]}
 ME = {
@@ -18,10 +16,6 @@ ME = {
     "token": {"id": "t1", "expires_at": "2026-01-01T00:00:00Z"},
     "workspaces": [{"name": "lab", **ACCESS}, {"name": "shop", **ACCESS}],
 }
-
-
-def invoke(*words: str, stdin: str | None = None) -> Any:
-    return CliRunner().invoke(app, list(words), input=stdin)
 
 
 @pytest.fixture(autouse=True)

@@ -1,27 +1,12 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from django.test import Client
 
-from governance.access import clear_credentials, permission_cache
 from governance.models import User
-from tests.factories.governance import Cast, make_cast
+from tests.factories.governance import Cast
 
 Browser = Callable[[str], Client]
-
-
-@pytest.fixture(autouse=True)
-def _forget_everything() -> Iterator[None]:
-    permission_cache.clear()
-    clear_credentials()
-    yield
-    permission_cache.clear()
-    clear_credentials()
-
-
-@pytest.fixture
-def cast(db: None) -> Cast:
-    return make_cast()
 
 
 @pytest.fixture

@@ -1,27 +1,10 @@
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from rest_framework.test import APIClient
 
-from governance.access import clear_credentials, permission_cache
 from governance.models import User
-from tests.factories.governance import Cast, make_cast
-
-
-@pytest.fixture(autouse=True)
-def _forget_everything() -> Iterator[None]:
-    """What one test has learnt about access is no business of the next."""
-    permission_cache.clear()
-    clear_credentials()
-    yield
-    permission_cache.clear()
-    clear_credentials()
-
-
-@pytest.fixture
-def cast(db: None) -> Cast:
-    return make_cast()
+from tests.factories.governance import Cast
 
 
 class Caller:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
 from typing import Any
 
@@ -20,6 +20,26 @@ async def ws_frames(url: str) -> AsyncGenerator[dict[str, Any], None]:
         while True:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 yield json.loads(await socket.recv())
+
+
+async def events_until_live(frames: AsyncIterator[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Collect events until the viewer has been sent all that was there."""
+    seen: list[dict[str, Any]] = []
+    async for frame in frames:
+        if frame.get("is_live"):
+            break
+        seen += frame.get("events", [])
+    return seen
+
+
+async def events_taken(frames: AsyncIterator[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    """Collect at least this many events."""
+    seen: list[dict[str, Any]] = []
+    async for frame in frames:
+        seen += frame.get("events", [])
+        if len(seen) >= count:
+            break
+    return seen
 
 
 async def ws_events_cut(url: str, *, total: int, cuts: int, seed: int) -> list[dict[str, Any]]:

@@ -9,6 +9,8 @@ import pytest
 
 from core.ids import new_id
 from tests.integration.observability.clients import (
+    events_taken,
+    events_until_live,
     sequences,
     sse_events,
     sse_events_cut,
@@ -112,19 +114,12 @@ async def test_a_restarted_database_loses_no_event_and_keeps_the_viewer(
     run = str(new_id())
     assert await asyncio.to_thread(cluster.writing(order(run, count=50, is_end=False)).wait) == 0
     frames = ws_frames(f"{cluster.ws}/runs/{run}?user=operator")
-    seen: list[dict[str, Any]] = []
     async with aclosing(frames):
-        async for frame in frames:
-            if frame.get("is_live"):
-                break
-            seen += frame.get("events", [])
+        seen = await events_until_live(frames)
 
         postgres_server.restart()  # in this thread: it dies with the thread that started it
         writer = cluster.writing(order(run, count=50, start=50))
-        async for frame in frames:
-            seen += frame.get("events", [])
-            if len(seen) >= 100:
-                break
+        seen += await events_taken(frames, 100 - len(seen))
 
     assert sequences(seen) == list(range(1, 101))
     assert await asyncio.to_thread(writer.wait) == 0
@@ -135,18 +130,11 @@ async def test_a_lost_announcement_costs_seconds_and_no_event(embedded: LiveServ
     embedded.write(**order(run, count=10, is_end=False))
     await first_event(embedded, run)
     frames = ws_frames(f"{embedded.ws}/runs/{run}?user=operator")
-    seen: list[dict[str, Any]] = []
     async with aclosing(frames):
-        async for frame in frames:
-            if frame.get("is_live"):
-                break
-            seen += frame.get("events", [])
+        seen = await events_until_live(frames)
         # Another process without Redis: nobody hears its news.
         writer = embedded.writing(order(run, count=10, start=10))
-        async for frame in frames:
-            seen += frame.get("events", [])
-            if len(seen) >= 20:
-                break
+        seen += await events_taken(frames, 20 - len(seen))
 
     assert sequences(seen) == list(range(1, 21))
     assert await asyncio.to_thread(writer.wait) == 0

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +13,6 @@ from django.test import RequestFactory
 
 from core.errors import NotFoundError, PermissionDeniedError
 from core.ids import new_id
-from governance.access import clear_credentials, permission_cache
 from observability import live
 from observability.admin import TraceEventAdmin
 from observability.contracts import EventKind, Payload, RunStatePayload
@@ -34,23 +32,9 @@ from observability.selectors.events import (
     workspace_topic,
 )
 from observability.services import event_append
-from tests.factories.governance import Cast, make_cast
+from tests.factories.governance import Cast
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def _forget_rights() -> Iterator[None]:
-    permission_cache.clear()
-    clear_credentials()
-    yield
-    permission_cache.clear()
-    clear_credentials()
-
-
-@pytest.fixture
-def cast() -> Cast:
-    return make_cast()
 
 
 def append(workspace_id: UUID, run: UUID, sequence: int, kind: EventKind, payload: Payload) -> None:

@@ -1,10 +1,10 @@
 """A door with tools that do as they are told, and a log that remembers what was made durable."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 from typing import Any
 
-from core.ids import new_id
+import msgspec
+
 from plugins.contracts import (
     CallState,
     EffectClass,
@@ -15,13 +15,16 @@ from plugins.contracts import (
     ToolResult,
     ToolSpec,
 )
-from plugins.dispatch import BoundTool, CallRequest, Door, PlannedCall
+from plugins.dispatch import BoundTool, CallRequest, Door, PlannedCall, Settlement
+from tests.factories.tools import make_context
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"n": {"type": "number"}, "note": {"type": "string"}},
     "additionalProperties": False,
 }
+CLAIMING = [EffectClass.KEYED, EffectClass.IRREVERSIBLE]
+DONE = Settlement(state=CallState.COMMITTED, text="done")
 Act = Callable[[Mapping[str, Any], ToolContext], Awaitable[ToolResult | Park]]
 
 
@@ -109,14 +112,7 @@ def request(
 
 
 def context() -> ToolContext:
-    return ToolContext(
-        run_id=new_id(),
-        workspace_id=new_id(),
-        call_id=new_id(),
-        idempotency_key="key-1",
-        attempt=0,
-        workspace_path=Path("/nonexistent"),
-    )
+    return make_context(attempt=0)
 
 
 def planned(tool: ActingTool, arguments: dict[str, Any] | None = None) -> PlannedCall:
@@ -124,3 +120,16 @@ def planned(tool: ActingTool, arguments: dict[str, Any] | None = None) -> Planne
     (call,) = door(tool).plan([request(tool.spec.name, arguments)])
     assert call.settlement is None
     return call
+
+
+async def perform(tool: ActingTool, log: MemoryLog, **fields: Any) -> Settlement:
+    call = msgspec.structs.replace(planned(tool), **fields)
+    return await door(tool).perform(call, context(), log)
+
+
+async def recover(
+    tool: ActingTool, log: MemoryLog, arguments: dict[str, Any] | None = None, **fields: Any
+) -> Settlement:
+    call = planned(tool, arguments)
+    fields = {"state": CallState.DISPATCHED, "attempt": 1, **fields}
+    return await door(tool).recover(msgspec.structs.replace(call, **fields), context(), log)

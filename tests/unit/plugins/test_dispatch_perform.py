@@ -1,15 +1,12 @@
-"""Performing and recovering: each effect class, each way a call can end."""
+"""Performing: each effect class, each way a call can end."""
 
 import asyncio
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 import pytest
 
 from core.errors import LeaseLostError
-from core.redaction import known_secrets
 from plugins.contracts import (
     CallState,
     EffectClass,
@@ -19,22 +16,20 @@ from plugins.contracts import (
     ToolResult,
     WaitKind,
 )
-from plugins.dispatch import SHOWN_CHARS, CallRequest, PlannedCall, Settlement
+from plugins.dispatch import Settlement
 from plugins.errors import OutcomeUnknownError, ToolError
 from tests.unit.plugins.dispatch_kit import (
+    CLAIMING,
+    DONE,
     ActingTool,
     MemoryLog,
     ProbingTool,
-    context,
-    door,
-    planned,
+    perform,
     probe_says,
     say_done,
 )
 
 EFFECTS = list(EffectClass)
-CLAIMING = [EffectClass.KEYED, EffectClass.IRREVERSIBLE]
-DONE = Settlement(state=CallState.COMMITTED, text="done")
 
 
 async def is_unknown(arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
@@ -48,19 +43,6 @@ async def is_broken(arguments: Mapping[str, Any], context: ToolContext) -> ToolR
 async def never_ends(arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
     await asyncio.Event().wait()
     raise AssertionError
-
-
-async def perform(tool: ActingTool, log: MemoryLog, **fields: Any) -> Settlement:
-    call = msgspec.structs.replace(planned(tool), **fields)
-    return await door(tool).perform(call, context(), log)
-
-
-async def recover(
-    tool: ActingTool, log: MemoryLog, arguments: dict[str, Any] | None = None, **fields: Any
-) -> Settlement:
-    call = planned(tool, arguments)
-    fields = {"state": CallState.DISPATCHED, "attempt": 1, **fields}
-    return await door(tool).recover(msgspec.structs.replace(call, **fields), context(), log)
 
 
 @pytest.mark.parametrize("effect", [EffectClass.READ, EffectClass.IDEMPOTENT])
@@ -246,125 +228,6 @@ async def test_a_probe_that_fails_leaves_the_doubt_with_its_cause() -> None:
     )
 
 
-@pytest.mark.parametrize("effect", [EffectClass.READ, EffectClass.IDEMPOTENT, EffectClass.KEYED])
-async def test_recovery_repeats_where_the_class_allows(effect: EffectClass) -> None:
-    tool, log = ActingTool(effect), MemoryLog()
-
-    assert await recover(tool, log) == DONE
-    assert log.moves == [("dispatched", "dispatched", 2)]
-    assert [(seen.attempt, seen.idempotency_key) for seen in tool.contexts] == [(2, "key-1")]
-
-
-async def test_recovery_of_an_irreversible_call_without_probe_is_doubt() -> None:
-    tool, log = ActingTool(EffectClass.IRREVERSIBLE), MemoryLog()
-
-    settled = await recover(tool, log)
-
-    assert settled.state is CallState.IN_DOUBT
-    assert settled.reason.endswith("It may or may not have happened.")
-    assert (tool.contexts, log.moves) == ([], [])
-
-
-@pytest.mark.parametrize(
-    ("answer", "state", "runs"),
-    [
-        (ProbeAnswer.HAPPENED, CallState.COMMITTED, 0),
-        (ProbeAnswer.NOT_HAPPENED, CallState.COMMITTED, 1),
-        (ProbeAnswer.UNKNOWN, CallState.IN_DOUBT, 0),
-    ],
-)
-async def test_recovery_asks_the_probe_first(
-    answer: ProbeAnswer, state: CallState, runs: int
-) -> None:
-    tool = ProbingTool(EffectClass.IRREVERSIBLE, answer=probe_says(answer))
-
-    settled = await recover(tool, MemoryLog())
-
-    assert settled.state is state
-    assert (len(tool.contexts), tool.probed) == (runs, ["key-1"])
-
-
-def redacted_arguments(call_arguments: dict[str, Any]) -> CallRequest:
-    """The request of a call as it is read back from the ledger."""
-    return CallRequest(index=0, provider_call_id="call_0", tool="act", arguments=call_arguments)
-
-
-SECRET = {"note": "sk-abcdefghijklmnopqrstuvwxyz"}
-STORED = redacted_arguments({"note": "[redacted]"})
-
-
-async def test_a_call_whose_arguments_were_redacted_is_not_begun() -> None:
-    tool = ActingTool(EffectClass.IRREVERSIBLE)
-    call = msgspec.structs.replace(planned(tool, SECRET), request=STORED)
-
-    settled = await door(tool).perform(call, context(), MemoryLog())
-
-    assert settled.state is CallState.FAILED
-    assert "its arguments held a secret that is not stored" in settled.text
-    assert tool.contexts == []
-
-
-@pytest.mark.parametrize("effect", CLAIMING)
-async def test_a_dispatched_call_whose_arguments_were_redacted_is_not_repeated(
-    effect: EffectClass,
-) -> None:
-    tool, log = ActingTool(effect), MemoryLog()
-
-    settled = await recover(tool, log, SECRET, request=STORED)
-
-    assert settled.state is CallState.IN_DOUBT
-    assert (tool.contexts, log.moves) == ([], [])
-
-
-async def test_a_harmless_call_whose_arguments_were_redacted_fails() -> None:
-    tool = ActingTool(EffectClass.READ)
-
-    settled = await recover(tool, MemoryLog(), SECRET, request=STORED)
-
-    assert settled.state is CallState.FAILED
-    assert tool.contexts == []
-
-
-@pytest.mark.parametrize(
-    ("answer", "state"),
-    [
-        (ProbeAnswer.HAPPENED, CallState.COMMITTED),
-        (ProbeAnswer.NOT_HAPPENED, CallState.FAILED),
-        (ProbeAnswer.UNKNOWN, CallState.IN_DOUBT),
-    ],
-)
-async def test_a_probe_settles_a_call_whose_arguments_were_redacted(
-    answer: ProbeAnswer, state: CallState
-) -> None:
-    tool = ProbingTool(EffectClass.KEYED, answer=probe_says(answer))
-
-    assert (await recover(tool, MemoryLog(), SECRET, request=STORED)).state is state
-    assert tool.contexts == []
-
-
-async def test_a_changed_tool_is_not_called() -> None:
-    tool = ActingTool(EffectClass.IRREVERSIBLE)
-
-    settled = await perform(tool, MemoryLog(), spec_digest="0" * 64)
-
-    assert settled.text == "The tool act changed while the call waited."
-    assert tool.contexts == []
-
-
-@pytest.mark.parametrize("effect", CLAIMING)
-async def test_a_dispatched_call_of_a_tool_that_changed_or_is_gone_is_in_doubt(
-    effect: EffectClass,
-) -> None:
-    tool = ActingTool(effect)
-    call: PlannedCall = msgspec.structs.replace(planned(tool), state=CallState.DISPATCHED)
-
-    changed = await recover(tool, MemoryLog(), spec_digest="0" * 64)
-    gone = await door().recover(call, context(), MemoryLog())
-
-    assert {changed.state, gone.state} == {CallState.IN_DOUBT}
-    assert tool.contexts == []
-
-
 async def test_a_park_waits() -> None:
     park = Park(kind=WaitKind.TIMER, until=7.0)
 
@@ -375,68 +238,3 @@ async def test_a_park_waits() -> None:
 
     assert settled == Settlement(state=CallState.WAITING, park=park)
     assert not settled.is_final
-
-
-async def test_a_large_result_is_shortened_and_kept_whole() -> None:
-    whole = "a" * 2_500_000 + "é" * 1_250_000
-
-    async def talk(arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-        return ToolResult(text=whole)
-
-    settled = await perform(ActingTool(EffectClass.READ, talk), MemoryLog())
-
-    digest = hashlib.sha256(whole.encode()).hexdigest()
-    assert settled.full == whole.encode()
-    assert settled.full_digest == digest
-    assert settled.text == (
-        "a" * 24_000
-        + f"\n[… {len(whole) - SHOWN_CHARS} characters left out; the whole result "
-        + f"(5000000 bytes) is stored as sha256:{digest} …]\n"
-        + "é" * 8_000
-    )
-
-
-async def test_a_result_beyond_the_tools_bound_keeps_its_beginning_and_says_so() -> None:
-    async def talk(arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-        return ToolResult(text="x" * 50_000)
-
-    settled = await perform(
-        ActingTool(EffectClass.READ, talk, max_result_bytes=40_000), MemoryLog()
-    )
-
-    assert settled.full == b"x" * 40_000
-    assert "; its beginning (40000 bytes) is stored as sha256:" in settled.text
-
-
-async def test_the_longest_shown_result_is_not_shortened() -> None:
-    async def talk(arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-        return ToolResult(text="x" * SHOWN_CHARS)
-
-    settled = await perform(ActingTool(EffectClass.READ, talk), MemoryLog())
-
-    assert (settled.text, settled.full, settled.full_digest) == ("x" * SHOWN_CHARS, None, "")
-
-
-async def test_a_long_failure_is_cut() -> None:
-    async def fail(arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-        raise ToolError("x" * (SHOWN_CHARS + 1))
-
-    settled = await perform(ActingTool(EffectClass.READ, fail), MemoryLog())
-
-    assert settled.text == "x" * SHOWN_CHARS + " …"
-
-
-async def test_secrets_never_leave_a_result() -> None:
-    async def leak(arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-        return ToolResult(text="key=workspace-key-77 and \x00 " + "y" * SHOWN_CHARS)
-
-    known_secrets.add("workspace-key-77")
-    try:
-        settled = await perform(ActingTool(EffectClass.READ, leak), MemoryLog())
-    finally:
-        known_secrets.remove("workspace-key-77")
-
-    assert settled.full is not None
-    assert "workspace-key-77" not in settled.text
-    assert b"workspace-key-77" not in settled.full
-    assert settled.text.startswith("key=[redacted] and \ufffd ")

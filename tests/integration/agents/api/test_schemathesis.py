@@ -3,7 +3,6 @@
 import json
 import os
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import hypothesis
@@ -37,12 +36,8 @@ _CHECKS = [
 
 
 @pytest.fixture
-def tenancy(db: None) -> Iterator[Tenancy]:
-    permission_cache.clear()
-    clear_credentials()
-    yield make_tenancy(make_workspace("acme"), "acme")
-    permission_cache.clear()
-    clear_credentials()
+def tenancy(db: None) -> Tenancy:
+    return make_tenancy(make_workspace("acme"), "acme")
 
 
 @pytest.fixture

@@ -72,42 +72,35 @@ async def test_a_trace_is_sent_in_pieces(cast_: Cast) -> None:
 async def test_invoke_streams_events_until_the_run_ends(cast_: Cast) -> None:
     await sync_to_async(make_agent)(cast_.acme)
     secret = await sync_to_async(cast_.token)("operator")
-    client, headers = AsyncClient(), {"authorization": f"Bearer {secret}"}
 
-    answer = await client.post(
-        "/api/v1/workspaces/acme/agents/helper/invoke",
-        {"input": "x", "stream": True},
-        content_type="application/json",
-        headers=headers,
-    )
-    assert answer.status_code == 200
-    await sync_to_async(_end)()
+    text = await _invoked(secret, "/api/v1/workspaces/acme/agents/helper/invoke")
 
-    assert "event: end" in await _text(answer)
+    assert "event: end" in text
 
 
 async def test_the_earlier_invoke_streams_its_own_lines(cast_: Cast) -> None:
     await sync_to_async(make_agent)(cast_.acme, "default")
     secret = await sync_to_async(cast_.token)("operator", workspace=cast_.acme)
-    client, headers = AsyncClient(), {"authorization": f"Bearer {secret}"}
 
-    answer = await client.post(
-        "/invoke",
-        {"input": "x", "stream": True},
-        content_type="application/json",
-        headers=headers,
-    )
-    assert answer.status_code == 200
-    await sync_to_async(_end)()
+    text = await _invoked(secret, "/invoke")
 
-    lines = [
-        json.loads(line.removeprefix("data: "))
-        for line in (await _text(answer)).splitlines()
-        if line
-    ]
+    lines = [json.loads(line.removeprefix("data: ")) for line in text.splitlines() if line]
     run = await Run.objects.aget()
     assert lines[-1]["type"] == "summary"
     assert {line["agent_id"] for line in lines} == {str(run.pk)}
+
+
+async def _invoked(secret: str, address: str) -> str:
+    """Start a run and have its events streamed; return them all, up to its end."""
+    answer = await AsyncClient().post(
+        address,
+        {"input": "x", "stream": True},
+        content_type="application/json",
+        headers={"authorization": f"Bearer {secret}"},
+    )
+    assert answer.status_code == 200
+    await sync_to_async(_end)()
+    return await _text(answer)
 
 
 def _end() -> None:

@@ -4,21 +4,17 @@ import ipaddress
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from agents.contracts import Provider, ProviderConfig, ProviderKind, user_message
 from agents.errors import ProviderConnectionError
 from agents.providers import endpoint
 from agents.providers.build import build_provider
-from core import clock
 from tests.conformance.provider.subjects import answer_of, ask
+from tests.wire.certificates import self_signed
 from tests.wire.http_server import Exchange, HttpServer
 
 CHUNK = b'data: {"choices":[{"delta":{"content":"safe"},"finish_reason":"stop"}]}\n\n'
@@ -27,31 +23,7 @@ CHUNK = b'data: {"choices":[{"delta":{"content":"safe"},"finish_reason":"stop"}]
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """A file with a key and a certificate of its own for 127.0.0.1."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stand-in")])
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(clock.now() - timedelta(days=1))
-        .not_valid_after(clock.now() + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file = tmp_path / "certificate.pem"
-    file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + made.public_bytes(serialization.Encoding.PEM)
-    )
-    return file
+    return self_signed(tmp_path, x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ import pytest
 from agents.tools.registry import BUILTIN_TOOLS
 from core.ids import new_id
 from plugins.contracts import Park, ToolContext, ToolResult
+from tests.factories.tools import make_context
 
 
 @pytest.fixture
@@ -19,16 +20,8 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-def context_for(folder: Path, key: str = "", **config: Any) -> ToolContext:
-    return ToolContext(
-        run_id=new_id(),
-        workspace_id=new_id(),
-        call_id=new_id(),
-        idempotency_key=key or str(new_id()),
-        attempt=1,
-        workspace_path=folder,
-        config=config,
-    )
+def context_for(folder: Path, key: str = "") -> ToolContext:
+    return make_context(folder, idempotency_key=key or str(new_id()))
 
 
 @pytest.fixture

@@ -127,15 +127,21 @@ def swap_for_link(folder: Path, at: str, name: str, monkeypatch: pytest.MonkeyPa
     return swapped
 
 
-@pytest.mark.parametrize("tool", FILE_CALLS)
-def test_folder_swapped_for_a_link_just_before_it_is_opened_is_refused(
-    tool: str, folder: Path, call: Call, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def file_inside_and_outside(folder: Path) -> Path:
+    """Write `a/f` in the workspace and an `f` beside it; return the folder of the latter."""
     outside = folder.parent / "outside"
     outside.mkdir()
     (outside / "f").write_text("secret")
     (folder / "a").mkdir()
     (folder / "a" / "f").write_text("secret inside")
+    return outside
+
+
+@pytest.mark.parametrize("tool", FILE_CALLS)
+def test_folder_swapped_for_a_link_just_before_it_is_opened_is_refused(
+    tool: str, folder: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside = file_inside_and_outside(folder)
     swapped = swap_for_link(folder, points.OPENING, "a", monkeypatch)
     with pytest.raises(ToolError, match="symbolic link"):
         call(tool, path="a/f", **FILE_CALLS[tool])
@@ -147,16 +153,12 @@ def test_folder_swapped_for_a_link_just_before_it_is_opened_is_refused(
 def test_folder_swapped_after_it_was_opened_changes_nothing_outside(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outside = folder.parent / "outside"
-    outside.mkdir()
-    (outside / "f").write_text("secret")
-    (folder / "a").mkdir()
-    (folder / "a" / "f").write_text("inside")
+    file_inside_and_outside(folder)
     swapped = swap_for_link(folder, points.OPENED_PARENT, "f", monkeypatch)
     with opened_workspace(folder) as workspace:
         data, _ = workspace.read(("a", "f"))
     assert swapped == ["f"]
-    assert data == b"inside"
+    assert data == b"secret inside"
 
 
 def test_file_swapped_for_a_link_before_the_open_is_refused(

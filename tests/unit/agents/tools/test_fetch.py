@@ -6,16 +6,15 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 from agents.tools.fetch import FetchTool
 from agents.tools.readable import readable
-from core.ids import new_id
-from plugins.contracts import ToolContext, ToolResult
+from plugins.contracts import ToolResult
 from plugins.errors import ToolError
+from tests.factories.tools import make_context
 
 PAGE = """<!doctype html><html><head><title>The &amp; title</title><style>p{}</style></head>
 <body><h1>Hello  there</h1><p>Go <a href="https://e.test/x">here</a>,
@@ -77,15 +76,7 @@ def host() -> Iterator[str]:
 
 
 def fetch(host: str, page: str, **arguments: Any) -> ToolResult:
-    context = ToolContext(
-        run_id=new_id(),
-        workspace_id=new_id(),
-        call_id=new_id(),
-        idempotency_key="k",
-        attempt=1,
-        workspace_path=Path("/nonexistent"),
-        config={"allow_hosts": [host]},
-    )
+    context = make_context(config={"allow_hosts": [host]})
     return asyncio.run(FetchTool().call({"url": f"http://{host}{page}", **arguments}, context))
 
 
@@ -134,16 +125,8 @@ def test_what_cannot_be_had_is_a_sentence(page: str, sentence: str, host: str) -
 
 
 def test_private_address_is_refused_without_permission(host: str) -> None:
-    context = ToolContext(
-        run_id=new_id(),
-        workspace_id=new_id(),
-        call_id=new_id(),
-        idempotency_key="k",
-        attempt=1,
-        workspace_path=Path("/nonexistent"),
-    )
     with pytest.raises(ToolError, match="loopback address"):
-        asyncio.run(FetchTool().call({"url": f"http://{host}/page"}, context))
+        asyncio.run(FetchTool().call({"url": f"http://{host}/page"}, make_context()))
 
 
 HOSTILE = [

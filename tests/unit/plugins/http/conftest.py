@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from core.ids import new_id
 from plugins.contracts import ToolContext
+from tests.factories.tools import make_context
 
 Handler = Callable[[socket.socket, bytes], None]
 
@@ -78,12 +78,4 @@ def server() -> Iterator[RawServer]:
 
 @pytest.fixture
 def context(tmp_path: Path, server: RawServer) -> ToolContext:
-    return ToolContext(
-        run_id=new_id(),
-        workspace_id=new_id(),
-        call_id=new_id(),
-        idempotency_key="key-1",
-        attempt=1,
-        workspace_path=tmp_path,
-        config={"allow_hosts": [server.host]},
-    )
+    return make_context(tmp_path, config={"allow_hosts": [server.host]})

@@ -6,6 +6,7 @@ import socket
 import struct
 from typing import Any
 
+import msgspec
 import pytest
 
 from core.errors import InvalidInputError
@@ -110,21 +111,12 @@ def test_refused_connection_is_a_clean_failure(effect: EffectClass, context: Too
     )
     allowed = {"allow_hosts": [f"127.0.0.1:{port}"]}
     with pytest.raises(ToolError, match="could not be reached"):
-        run(tool, _with_config(context, allowed))
-
-
-def _with_config(context: ToolContext, config: dict[str, Any]) -> ToolContext:
-    return ToolContext(
-        **{
-            **{name: getattr(context, name) for name in context.__struct_fields__},
-            "config": config,
-        }
-    )
+        run(tool, msgspec.structs.replace(context, config=allowed))
 
 
 def test_private_server_must_be_allowed(server: RawServer, context: ToolContext) -> None:
     with pytest.raises(ToolError, match="loopback address"):
-        run(HttpTool(definition(server)), _with_config(context, {}))
+        run(HttpTool(definition(server)), msgspec.structs.replace(context, config={}))
     assert server.requests == []
 
 

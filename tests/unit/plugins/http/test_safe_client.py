@@ -1,7 +1,6 @@
 """The careful client: what it refuses, what it bounds, and that it connects where it looked."""
 
 import asyncio
-import datetime as dt
 import gzip
 import ipaddress
 import socket
@@ -13,10 +12,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from core import clock
 from core.errors import InvalidInputError
 from plugins.http.addresses import allowed_hosts, why_refused
 from plugins.http.safe import (
@@ -27,6 +23,7 @@ from plugins.http.safe import (
     TargetRefusedError,
 )
 from tests.unit.plugins.http.conftest import Handler, RawServer, plain
+from tests.wire.certificates import self_signed
 
 
 class Names:
@@ -294,39 +291,10 @@ def test_proxies_of_the_environment_are_not_used(
     assert get(f"http://{server.host}/", client=client).body == b"ok"
 
 
-def _certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Make a self-signed certificate for one name; return a server's and a client's context."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = clock.now()
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = folder / "certificate.pem"
-    pem.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
+def test_tls_is_verified_against_the_name_not_the_address(tmp_path: Path) -> None:
+    pem = self_signed(tmp_path, x509.DNSName("good.test"))
     serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     serving.load_cert_chain(pem)
-    return serving, ssl.create_default_context(cafile=str(pem))
-
-
-def test_tls_is_verified_against_the_name_not_the_address(tmp_path: Path) -> None:
-    serving, trust = _certificate(tmp_path, "good.test")
     named: list[str | None] = []
     serving.sni_callback = lambda connection, name, context: named.append(name)
 
@@ -342,7 +310,7 @@ def test_tls_is_verified_against_the_name_not_the_address(tmp_path: Path) -> Non
         client = SafeClient(
             allow_hosts=[f"good.test:{port}", f"bad.test:{port}"],
             resolver=Names(good_test=[["127.0.0.1"]], bad_test=[["127.0.0.1"]]),
-            trust=trust,
+            trust=ssl.create_default_context(cafile=str(pem)),
         )
         answer = await client.request("GET", f"https://good.test:{port}/")
         assert answer.body == b"secure"
