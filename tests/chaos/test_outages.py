@@ -5,14 +5,15 @@ import time
 
 import pytest
 
-from tests.chaos.cluster import LEASE_SECONDS, Cluster, Worker
+from tests.chaos.cluster import Cluster, Worker
 from tests.services import PostgresServer, RedisServer
 from tests.waiting import wait_for
 
 RUNS = 10
 WORKERS = {"AGENTRY_WORKER_CAPACITY": str(RUNS)}
 # Where no worker dies, no lease may run out only because this machine is busy.
-CALM = WORKERS | {"AGENTRY_LEASE_SECONDS": "30"}
+CALM_LEASE_SECONDS = 30
+CALM = WORKERS | {"AGENTRY_LEASE_SECONDS": str(CALM_LEASE_SECONDS)}
 
 
 def _two(cluster: Cluster) -> tuple[Worker, Worker]:
@@ -78,7 +79,10 @@ def test_a_database_that_is_cut_off_in_mid_commit_costs_no_run(
     roots = cluster.start("crew", RUNS, "database restarted")
     _under_way(cluster, roots)
     postgres_server.kill()
-    time.sleep(0.5)  # both workers meet a server that is not there
+    wait_for(
+        lambda: all("database_unreachable" in worker.log.read_text() for worker in workers),
+        lambda: f"not both met a server that is not there: {cluster.last_words()}",
+    )
     postgres_server.start()
 
     _finish(cluster, roots)
@@ -117,7 +121,9 @@ def test_a_draining_worker_hands_over_at_a_step_boundary_without_a_crash(
     leaving = cluster.ready(cluster.begin("", **CALM))
     roots = cluster.start("slow", RUNS, "drained")
     _under_way(cluster, roots)
+    leaving.send(signal.SIGSTOP)  # it keeps its leases and its runs until there is an heir
     cluster.ready(cluster.begin("", **CALM))
+    leaving.send(signal.SIGCONT)
     begun = time.monotonic()
     leaving.send(signal.SIGTERM)
     wait_for(lambda: not leaving.is_alive, lambda: f"it does not leave: {cluster.last_words()}")
@@ -133,7 +139,7 @@ def test_a_draining_worker_hands_over_at_a_step_boundary_without_a_crash(
             f"taken over after {max(hand_overs):.3f} s at most"
         )
     assert seen["crashes"] == 0
-    assert max(hand_overs) < LEASE_SECONDS
+    assert max(hand_overs) < CALM_LEASE_SECONDS
 
 
 @pytest.mark.timeout(240)

@@ -2,9 +2,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect, sync_playwright
 
-from tests.e2e.browser.driver import CHROMIUM, browser_open, page_open
+from tests.e2e.browser.driver import CHROMIUM, PATIENCE_MILLISECONDS, browser_open, page_open
 from tests.e2e.browser.stage import Stage, staged
 
 
@@ -33,6 +33,12 @@ class Complaints:
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with staged(tmp_path_factory.mktemp("stage")) as running:
         yield running
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _patient_expectations() -> None:
+    """Playwright's own five seconds are short for a machine that has other things to do."""
+    expect.set_options(timeout=PATIENCE_MILLISECONDS)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page, Playwright
 from tests.e2e.browser.stage import PASSWORD, Stage
 
 CHROMIUM = Path("/usr/bin/chromium")
+PATIENCE_MILLISECONDS = 30_000
 ARGUMENTS = [
     "--headless",
     "--no-sandbox",
@@ -35,7 +36,7 @@ def page_open(
         viewport={"width": size[0], "height": size[1]},
         reduced_motion="reduce",
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE_MILLISECONDS)
     try:
         yield context.new_page()
     finally:

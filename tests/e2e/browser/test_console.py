@@ -56,7 +56,7 @@ def test_a_run_is_watched_live_to_its_end(page: Page, stage: Stage) -> None:
     visit(page, stage, run)
     page.evaluate("window.stayed = true")
 
-    expect(shown_state(page)).to_have_text("succeeded", timeout=30_000)
+    expect(shown_state(page)).to_have_text("succeeded")
     expect(page.locator("#conversation-body")).to_contain_text("Here are the notes for 2.4")
     expect(page.locator("#conversation-body .call").first).to_contain_text("todo")
     expect(page.locator("#run-family")).to_contain_text("editor")
@@ -69,27 +69,27 @@ def test_words_appear_while_the_model_writes(page: Page, stage: Stage) -> None:
     sign_in(page, stage, "olga")
     visit(page, stage, start(stage, "inbox-triage", "Sort it."))
 
-    expect(page.locator("#writing-text")).to_contain_text("nine new messages", timeout=20_000)
+    expect(page.locator("#writing-text")).to_contain_text("nine new messages")
     expect(page.locator("#link-state")).to_have_text("live")
 
 
 def test_pause_resume_and_cancel_from_the_page(page: Page, stage: Stage) -> None:
     sign_in(page, stage, "olga")
     visit(page, stage, start(stage, "inbox-triage", "Sort it slowly."))
-    expect(shown_state(page)).to_have_text("running", timeout=20_000)
+    expect(shown_state(page)).to_have_text("running")
 
     page.get_by_role("button", name="Pause").click()
-    expect(shown_state(page)).to_have_text("paused", timeout=20_000)
+    expect(shown_state(page)).to_have_text("paused")
     expect(page.locator("#run-why")).to_contain_text("Paused")
 
     page.get_by_role("button", name="Resume").click()
-    expect(shown_state(page)).to_have_text("running", timeout=20_000)
+    expect(shown_state(page)).to_have_text("running")
 
     page.get_by_role("link", name="Cancel").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Cancel this run?")
     page.get_by_label("Reason").fill("Enough for today.")
     page.get_by_role("button", name="Cancel the run").click()
-    expect(shown_state(page)).to_have_text("cancelled", timeout=20_000)
+    expect(shown_state(page)).to_have_text("cancelled")
     expect(page.locator("#run-why")).to_contain_text("Cancelled by olga: Enough for today.")
     expect(page.get_by_role("button", name="Pause")).to_have_count(0)
 
@@ -105,7 +105,7 @@ def test_a_fork_starts_from_the_chosen_checkpoint(page: Page, stage: Stage) -> N
     page.get_by_role("button", name="Fork the run").click()
 
     expect(page.locator("#run-facts")).to_contain_text("checkpoint 1")
-    expect(shown_state(page)).to_have_text("succeeded", timeout=30_000)
+    expect(shown_state(page)).to_have_text("succeeded")
     assert stage.runs["succeeded"] not in page.url
 
 
@@ -122,7 +122,7 @@ def test_a_call_in_doubt_is_settled_and_its_run_goes_on(page: Page, stage: Stage
     expect(page.locator(".subtitle .pill-word")).to_have_text("committed")
 
     visit(page, stage, stage.runs["doubtful"])
-    expect(shown_state(page)).to_have_text("succeeded", timeout=30_000)
+    expect(shown_state(page)).to_have_text("succeeded")
 
 
 def test_the_keyboard_is_enough(page: Page, stage: Stage) -> None:

@@ -47,8 +47,20 @@ spec: {provider: slow, vendor_name: slow}
 apiVersion: agentry/v1
 kind: Agent
 metadata: {name: slow}
-spec: {prompt: Take your time., model: slow, tools: [echo]}
+spec:
+  prompt: Take your time.
+  model: slow
+  tools: [echo]
 """
+# Ends only when somebody ends it.
+ENDLESS = (
+    SLOW.replace("slow", "endless").replace(
+        "- {text: Three., delay_ms: 700}",
+        "- {text: Again., delay_ms: 200, repeat: forever, tool_calls: [{name: echo,"
+        " arguments: {text: again}}]}",
+    )
+    + "  limits: {max_iterations: 10000}\n"
+)
 BROKEN = """\
 apiVersion: agentry/v1
 kind: Agent
@@ -79,15 +91,15 @@ def login(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def cli(
     site: SiteProcess, login: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Command:
-    """`agentry`, signed in, with agents that answer at once and one that takes its time."""
+    """`agentry`, signed in, with agents that answer at once, later, and never."""
 
     def run(*words: str, stdin: str = "", **variables: str) -> Result:
         return CliRunner(env=login | variables).invoke(app, list(words), input=stdin)
 
     ok(run("login", site.url, "--token-stdin", stdin=site.token))
-    slow = tmp_path_factory.mktemp("documents") / "slow.yaml"
-    slow.write_text(SLOW)
-    for file in (EXAMPLE, str(slow)):
+    documents = tmp_path_factory.mktemp("documents") / "agents.yaml"
+    documents.write_text(f"{SLOW}---\n{ENDLESS}")
+    for file in (EXAMPLE, str(documents)):
         ok(run("apply", "-f", file))
     return run
 
@@ -188,7 +200,7 @@ def test_a_run_is_watched_shown_and_explained(cli: Command) -> None:
 
 
 def test_a_run_is_paused_resumed_and_cancelled_once(cli: Command, client: agentry.Client) -> None:
-    run = ok(cli("run", "-q", "--detach", "--agent", "slow", "Slowly.")).strip()
+    run = ok(cli("run", "-q", "--detach", "--agent", "endless", "Slowly.")).strip()
 
     ok(cli("runs", "pause", run))
     assert client.runs.wait(run, timeout_seconds=30).state == "paused"

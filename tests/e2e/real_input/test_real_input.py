@@ -153,7 +153,7 @@ class watching:  # noqa: N801  # reads as a word in a with statement
             await live.stop()
 
 
-PASSING = {
+PASSING: dict[str, dict[str, Any]] = {
     "429 with Retry-After": {"kind": "status", "status": 429, "retry_after": "0.1"},
     "500": {"kind": "status", "status": 500},
     "silence": {"kind": "hang"},
@@ -163,6 +163,11 @@ PASSING = {
     "malformed": {"kind": "malformed_chunk", "after_frames": 2},
     "error in stream": {"kind": "error_in_stream", "message": "overloaded"},
 }
+
+
+def _patience(fault: dict[str, Any], seconds: float) -> float:
+    """How long to wait for a vendor: only silence is to end in a time-out."""
+    return seconds if fault["kind"].startswith("hang") else 30.0
 
 
 @pytest.mark.parametrize("fault", PASSING)
@@ -177,7 +182,7 @@ def test_a_fault_that_passes_costs_a_retry_and_nothing_else(
     monkeypatch.setattr("agents.engine.loop.RETRY_WAITS_SECONDS", (0.05,))
     answer = {"text": "Here I am, at last.", "chunk_chars": 3, "faults": [PASSING[fault]]}
     with vendor_process(kind, tmp_path, calls(("echo", {"text": "x"})), answer) as vendor:
-        agent_on(vendor, workspace, timeout_seconds=0.5)
+        agent_on(vendor, workspace, timeout_seconds=_patience(PASSING[fault], 2.0))
         run = engine.play(begin(workspace))
         statuses = vendor.statuses()
 
@@ -219,7 +224,7 @@ def test_a_fault_that_stays_ends_in_an_explained_failure(
     monkeypatch.setattr("agents.engine.loop.RETRY_WAITS_SECONDS", (0.02,))
     answer = {"text": "never", "chunk_chars": 1, "faults": [{**fault, "times": 0}]}
     with vendor_process(kind, tmp_path, answer) as vendor:
-        agent_on(vendor, workspace, timeout_seconds=0.3)
+        agent_on(vendor, workspace, timeout_seconds=_patience(fault, 0.3))
         run = engine.play(begin(workspace))
 
     assert (run.state, run.error_code) == ("failed", code)

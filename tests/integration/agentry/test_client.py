@@ -262,7 +262,7 @@ def test_a_stream_gives_up_when_patience_is_over(
     with pytest.raises(
         agentry.ConnectionFailed, match=r"could not be taken up again after event 0"
     ):
-        list(client.runs.stream(RUN, patience_seconds=1.0))
+        list(client.runs.stream(RUN, patience_seconds=0.1))
 
 
 def test_a_stream_that_may_not_be_seen_ends_at_once(

@@ -21,7 +21,14 @@ from tests.integration.agentry.contract_server import (
 from tests.integration.agentry.stories import delegation
 
 ROOT = Path(__file__).resolve().parents[3]
-PROGRAM = [sys.executable, "-c", "from agentry.cli.main import main; main()"]
+# How long a second Ctrl-C is waited for is told, so that a busy machine cannot miss the moment.
+PROGRAM = """
+from agentry.cli.live import follow
+follow.SECOND_PRESS_SECONDS = {seconds}
+from agentry.cli.main import main
+main()
+"""
+PATIENCE_SECONDS = 60.0
 
 
 class Terminal:
@@ -53,22 +60,25 @@ class Terminal:
 
     def wait_for(self, words: str) -> None:
         with self._news:
-            assert self._news.wait_for(lambda: words in self.text, timeout=20), self.text
+            has_come = self._news.wait_for(lambda: words in self.text, PATIENCE_SECONDS)
+        assert has_come, self.text
 
     def press_ctrl_c(self) -> None:
         os.killpg(self.process.pid, signal.SIGINT)
 
     def end(self) -> int:
-        code = self.process.wait(timeout=20)
-        self._reader.join(timeout=20)
+        code = self.process.wait(PATIENCE_SECONDS)
+        self._reader.join(PATIENCE_SECONDS)
         return code
 
 
 @contextmanager
-def terminal(*words: str, **environment: str) -> Iterator[Terminal]:
+def terminal(
+    *words: str, second_press_seconds: float = 0.1, **environment: str
+) -> Iterator[Terminal]:
     master, slave = pty.openpty()
     process = subprocess.Popen(
-        [*PROGRAM, *words],
+        [sys.executable, "-c", PROGRAM.format(seconds=second_press_seconds), *words],
         stdin=slave,
         stdout=slave,
         stderr=slave,
@@ -132,7 +142,7 @@ def test_no_color_is_honoured(server: ContractServer) -> None:
 
 def test_one_ctrl_c_stops_watching_and_says_how_to_come_back(open_run: ContractServer) -> None:
     with terminal("runs", "watch", RUN) as screen:
-        assert open_run.opened.wait(20)
+        assert open_run.opened.wait(PATIENCE_SECONDS)
         screen.wait_for("running")
         screen.press_ctrl_c()
         code = screen.end()
@@ -147,8 +157,8 @@ def test_one_ctrl_c_stops_watching_and_says_how_to_come_back(open_run: ContractS
 def test_a_second_ctrl_c_cancels_after_asking(
     open_run: ContractServer, answer: bytes, state: str
 ) -> None:
-    with terminal("runs", "watch", RUN) as screen:
-        assert open_run.opened.wait(20)
+    with terminal("runs", "watch", RUN, second_press_seconds=PATIENCE_SECONDS) as screen:
+        assert open_run.opened.wait(PATIENCE_SECONDS)
         screen.wait_for("running")
         screen.press_ctrl_c()
         screen.wait_for("Press Ctrl-C again")

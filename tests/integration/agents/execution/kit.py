@@ -26,8 +26,9 @@ from observability.models import TraceEvent
 from plugins.models import ToolCall
 from tests.factories.agents import make_agent, make_model, make_provider
 from tests.factories.governance import make_user
+from tests.waiting import wait_for
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 PARKED = frozenset({RunState.WAITING, RunState.PAUSED, RunState.YIELDED})
 
 
@@ -73,6 +74,14 @@ class Engine:
                 raise AssertionError(f"{run.state} {run.wait_kind} {run.error_code}: {run.reason}")
             with self._moved:
                 self._moved.wait(0.05)
+
+    def until_idle(self, host: EngineHost) -> None:
+        """Wait until the host drives nothing: a driver ends a moment after its last commit."""
+        wait_for(
+            lambda: not host.running,
+            lambda: f"it drives {host.running} runs",
+            seconds=PATIENCE_SECONDS,
+        )
 
     def play(self, run: Run) -> Run:
         """Drive a run to its end with an engine of its own."""

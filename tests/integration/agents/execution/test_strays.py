@@ -19,8 +19,10 @@ from tests.integration.agents.execution.kit import (
 )
 
 TWO_STEPS = "steps: [{text: one, finish: continue}, {text: two}]"
-# Renewals every 0.3 s; without one of them the lease would last longer than the test.
-LEASE = {"lease_seconds": 0.9, "poll_seconds": 0.1}
+# Renewals every second. A lease that ran out on a busy machine would be one claim more.
+LEASE = {"lease_seconds": 3.0, "poll_seconds": 0.1}
+# Where a run is claimed again and again, and nobody counts how often.
+SHORT_LEASE = LEASE | {"lease_seconds": 0.9}
 
 
 def once(error: Exception) -> Callable[[], None]:
@@ -73,7 +75,7 @@ def test_a_run_that_cannot_be_loaded_is_parked_in_the_end_and_its_neighbour_is_n
         return load(runs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(claiming, "_loaded", loaded)
-    engine.start(**LEASE)
+    engine.start(**SHORT_LEASE)
     engine.until(bad, RunState.PAUSED)
     engine.until(good)
 
