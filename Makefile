@@ -7,7 +7,7 @@ BIN := .venv/bin
 help:
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: setup demo dev cluster test lint format types imports check bench chaos docs migrate openapi env screenshots clean
+.PHONY: setup demo dev cluster test lint format types check bench chaos fuzz docs migrate openapi env screenshots clean
 
 setup: ## make .venv match uv.lock
 	@scripts/bootstrap
@@ -25,8 +25,8 @@ test: setup ## everything that must hold: lint, types, imports, tests on both da
 	@scripts/services install --browser
 	@$(BIN)/python scripts/test
 
-lint: setup ## ruff's rules and format
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+lint: setup ## ruff's rules and format, and who may import whom
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
 
 format: setup ## rewrite files the way ruff formats them
 	@$(BIN)/ruff check --fix-only --quiet . && $(BIN)/ruff format .
@@ -34,10 +34,7 @@ format: setup ## rewrite files the way ruff formats them
 types: setup ## mypy, strict
 	@$(BIN)/mypy
 
-imports: setup ## who may import whom
-	@$(BIN)/lint-imports
-
-check: lint types imports ## the quick part of test, with the unit and architecture tests
+check: lint types ## the quick part of test, with the unit and architecture tests
 	@$(BIN)/pytest -q tests/unit tests/architecture
 
 bench: setup ## measure, print a table, keep it under tests/bench/results
@@ -46,6 +43,9 @@ bench: setup ## measure, print a table, keep it under tests/bench/results
 chaos: setup ## kill everything at every point, 200 seeds
 	@scripts/services install
 	@$(BIN)/pytest --strict-skips tests/chaos --seeds 200
+
+fuzz: setup ## ask every address of the API with 50 made-up requests, other ones each time
+	@SCHEMATHESIS_EXAMPLES=50 $(BIN)/pytest -q tests/integration/agents/api/test_schemathesis.py
 
 docs: setup ## build the documentation into site/, strictly
 	@$(BIN)/zensical build --strict --clean

@@ -73,6 +73,22 @@ def test_words_appear_while_the_model_writes(page: Page, stage: Stage) -> None:
     expect(page.locator("#link-state")).to_have_text("live")
 
 
+def test_sockets_are_opened_to_the_pages_own_host_only(browser: Browser, stage: Stage) -> None:
+    """On a page that may complain: that it does is what is looked for. The test above has a live
+    page, so the site's own socket is allowed."""
+    with page_open(browser) as page:
+        sign_in(page, stage, "root")
+        blocked = page.evaluate(
+            """() => new Promise((resolve) => {
+                const tell = (event) => resolve(`${event.effectiveDirective} ${event.blockedURI}`);
+                document.addEventListener("securitypolicyviolation", tell, { once: true });
+                try { new WebSocket("ws://127.0.0.1:9/"); } catch (error) { return error; }
+            })"""
+        )
+
+    assert blocked.startswith("connect-src ws://127.0.0.1:9")
+
+
 def test_pause_resume_and_cancel_from_the_page(page: Page, stage: Stage) -> None:
     sign_in(page, stage, "olga")
     visit(page, stage, start(stage, "inbox-triage", "Sort it slowly."))
@@ -229,6 +245,7 @@ def addresses(stage: Stage) -> list[str]:
         "/admin/governance/apitoken/add/",
         "/admin/observability/traceevent/",
         "/admin/password_change/",
+        "/docs/reference/problems",
     ]
 
 

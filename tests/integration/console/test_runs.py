@@ -141,6 +141,28 @@ def test_pause_and_resume_go_through_the_services(cast: Cast, browse: Browser) -
     assert state(run) == "queued"
 
 
+def test_a_pause_that_has_not_happened_is_withdrawn_from_the_page(
+    cast: Cast, browse: Browser
+) -> None:
+    run = make_run(cast.acme)
+    Run.objects.filter(pk=run.pk).update(state="running", fence=1, lease_until=clock.now())
+    operator = browse("operator")
+    untouched = operator.get(address(run)).content.decode()
+    operator.post(address(run, "pause"))
+    asked = operator.get(address(run)).content.decode()
+
+    operator.post(address(run, "resume"))
+
+    page = operator.get(address(run)).content.decode()
+    assert (state(run), run.control, run.control_by) == ("running", "resume", "operator")
+    assert address(run, "resume") not in untouched
+    assert address(run, "resume") in asked
+    assert address(run, "pause") not in asked
+    assert address(run, "pause") in page
+    assert "asked to" not in page.split("<title>")[1].split("</title>")[0]
+    assert "The request to pause it was withdrawn by operator; it goes on." in page
+
+
 def test_cancel_is_asked_first_and_keeps_the_reason(cast: Cast, browse: Browser) -> None:
     run = make_run(cast.acme)
     operator = browse("operator")

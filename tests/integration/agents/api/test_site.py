@@ -93,6 +93,12 @@ def test_the_description_is_a_page_under_a_policy_of_its_own(db: None) -> None:
     assert described["openapi"].startswith("3.1")
 
 
+def test_pages_may_connect_to_their_own_host_only(db: None) -> None:
+    policy = Client().get("/admin/login/")["Content-Security-Policy"]
+
+    assert "connect-src 'self'" in [part.strip() for part in policy.split(";")]
+
+
 def test_an_unknown_address_is_a_problem(db: None) -> None:
     answer = Client().get("/api/v1/nothing")
 
