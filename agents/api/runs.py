@@ -28,6 +28,7 @@ from agents.services.runs import (
     run_resume,
     run_start,
 )
+from core.api.filters import MomentFilter
 from core.api.idempotency import HEADER, key_of
 from core.errors import InvalidInputError
 from governance.contracts import Perm
@@ -104,8 +105,8 @@ class RunFilter(django_filters.FilterSet):  # type: ignore[misc]  # publishes no
     parent = django_filters.UUIDFilter(field_name="parent_id")
     root = django_filters.UUIDFilter(field_name="root_id")
     surface = django_filters.CharFilter(max_length=20)
-    created_after = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
-    created_before = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
+    created_after = MomentFilter(field_name="created_at", lookup_expr="gte")
+    created_before = MomentFilter(field_name="created_at", lookup_expr="lt")
     q = django_filters.CharFilter(method="search", max_length=200)
 
     def search(self, queryset: QuerySet[Run], name: str, value: str) -> QuerySet[Run]:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.db import connection
@@ -151,3 +152,26 @@ def _more(cast: Cast) -> None:
         run = make_run(cast.acme, tenancy.agent.name, text=f"n{number}")
         make_call(run)
         say(run, 0, "user", "hello")
+
+
+@pytest.mark.parametrize(
+    ("moment", "status"),
+    [
+        ("2020-01-01T00:00:00-21:32", 200),  # PostgreSQL knows no such offset
+        ("0337-02-17T16:27:04.8938-21:32", 200),
+        ("2020-01-01T00:00:00", 200),
+        ("0001-01-01T00:00:00+23:59", 400),  # in the year before the first
+        ("9999-12-31T23:59:59-23:59", 400),
+        ("yesterday", 400),
+    ],
+)
+def test_a_moment_may_have_any_offset_and_must_be_in_range(
+    cast: Cast, call_as: CallAs, moment: str, status: int
+) -> None:
+    make_run(cast.acme)
+    operator = call_as("operator")
+
+    for name in ("created_after", "created_before"):
+        answer = operator("get", f"runs?{name}={quote(moment)}")
+        assert answer.status_code == status, answer.json()
+        assert status == 200 or name in answer.json()["errors"]
