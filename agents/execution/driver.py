@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 import structlog
 
-from agents.contracts import Control, Message, RunState
+from agents.contracts import Control, Message, RunErrorCode, RunState
 from agents.engine.history import redacted
 from agents.engine.loop import (
     AskModel,
@@ -127,7 +127,7 @@ class RunDriver:
         draft = Draft(self._context, self._state)
         entry = draft.entry(
             target=RunState.PAUSED,
-            error_code="engine_defect",
+            error_code=RunErrorCode.ENGINE_DEFECT,
             reason="The engine broke while driving this run; the worker's log has the cause. "
             "Resume it after an update, or cancel it.",
         )
@@ -139,7 +139,9 @@ class RunDriver:
     async def _drive(self) -> None:
         context = self._context
         if context.blocker:
-            await self._release(RunState.PAUSED, reason=context.blocker, error_code="blocked")
+            await self._release(
+                RunState.PAUSED, reason=context.blocker, error_code=RunErrorCode.BLOCKED
+            )
             return
         if context.state is None and not context.prefix_length:
             command = self._take(advance(self._state, Started(input=context.input), context.limits))
@@ -400,7 +402,7 @@ class RunDriver:
             case Stop.DEADLINE:
                 await self._release(
                     RunState.FAILED,
-                    error_code="deadline_exceeded",
+                    error_code=RunErrorCode.DEADLINE_EXCEEDED,
                     reason="The run's wall time ran out. Start it again with a higher "
                     "wall_seconds, or fork it from its last checkpoint.",
                     draft=self._abandoning("The run's wall time ran out"),
