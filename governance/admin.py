@@ -1,6 +1,5 @@
 """Admin pages of governance; changes go through the same services as the API."""
 
-import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from auditlog.models import LogEntry
@@ -11,7 +10,9 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.safestring import SafeString
 
+from core.admin import json_block, moment_column
 from core.events import publish
 from governance.access import AccessChanged
 from governance.contracts import Actor, Perm
@@ -143,8 +144,12 @@ class RoleAdmin(GuardedAdmin):
     can_delete = True
     form = RoleForm
     fixed_fields = ("workspace",)
-    list_display = ("name", "workspace", "permission_count")
+    list_display = ("name", "held_in", "permission_count")
     search_fields = ("name",)
+
+    @admin.display(description="Workspace", ordering="workspace")
+    def held_in(self, row: Role) -> str:
+        return row.workspace.name if row.workspace else "every workspace (built in)"
 
     @admin.display(description="Permissions")
     def permission_count(self, row: Role) -> int:
@@ -259,11 +264,11 @@ class ActivityAdmin(GuardedAdmin):
     """What changed, newest first; nobody edits it."""
 
     view_perm = Perm.ACTIVITY_VIEW
-    list_display = ("timestamp", "who", "action", "kind", "object_repr")
+    list_display = ("object_repr", "kind", "action", "who", "happened")
     list_filter = ("action",)
     search_fields = ("object_repr",)
-    fields = ("timestamp", "who", "action", "kind", "object_repr", "object_pk", "differences")
-    readonly_fields = ("who", "kind", "differences")
+    fields = ("happened", "who", "action", "kind", "object_repr", "object_pk", "differences")
+    readonly_fields = ("happened", "who", "kind", "differences")
     actions = ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -273,6 +278,8 @@ class ActivityAdmin(GuardedAdmin):
         if obj is None:
             return super().has_view_permission(request)
         return self.get_queryset(request).filter(pk=obj.pk).exists()
+
+    happened = moment_column("timestamp", "Happened")
 
     @admin.display(description="By")
     def who(self, entry: LogEntry) -> str:
@@ -284,8 +291,8 @@ class ActivityAdmin(GuardedAdmin):
         return str(entry.content_type.model)
 
     @admin.display(description="Changes")
-    def differences(self, entry: LogEntry) -> str:
-        return json.dumps(entry.changes_dict, indent=2, ensure_ascii=False)
+    def differences(self, entry: LogEntry) -> SafeString:
+        return json_block(entry.changes_dict)
 
 
 def _is_built_in(row: Any | None) -> bool:

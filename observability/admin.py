@@ -1,12 +1,12 @@
 """Traces in the admin: to read, never to change."""
 
-import json
 from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 
-from core.admin import WITHHELD
+from core.admin import WITHHELD, json_block, moment_column, row_link, short_id, text_block
 from governance import access
 from governance.contracts import Perm
 from governance.guard.admin import GuardedAdmin
@@ -21,7 +21,7 @@ class TraceEventAdmin(GuardedAdmin):
 
     view_perm = Perm.RUN_VIEW
     workspace_path = "workspace_id"
-    list_display = ("at", "run_id", "sequence", "kind")
+    list_display = ("kind", "sequence", "run_shown", "happened")
     list_filter = ("kind",)
     ordering = ("-id",)
 
@@ -29,14 +29,20 @@ class TraceEventAdmin(GuardedAdmin):
         is_visible = obj is not None and access.may_see_payload(
             self.actor(request), obj.workspace_id
         )
-        return ("run_id", "sequence", "kind", "at", "shown" if is_visible else "hidden")
+        return ("run_shown", "sequence", "kind", "happened", "shown" if is_visible else "hidden")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> tuple[str, ...]:
         return self.get_fields(request, obj)
 
+    @admin.display(description="Run")
+    def run_shown(self, event: TraceEvent) -> SafeString:
+        return row_link("agents_run", event.run_id, short_id(event.run_id))
+
+    happened = moment_column("at", "Happened")
+
     @admin.display(description="Payload")
-    def shown(self, event: TraceEvent) -> str:
-        return json.dumps(event.payload, indent=2, ensure_ascii=False)
+    def shown(self, event: TraceEvent) -> SafeString:
+        return json_block(event.payload)
 
     @admin.display(description="Payload")
     def hidden(self, event: TraceEvent) -> str:
@@ -57,7 +63,6 @@ class BlobAdmin(GuardedAdmin):
     readonly_fields = fields
 
     @admin.display(description="Beginning")
-    def preview(self, blob: Blob) -> str:
-        return bytes(blob.content[: 4 * _PREVIEW_CHARACTERS]).decode(errors="replace")[
-            :_PREVIEW_CHARACTERS
-        ]
+    def preview(self, blob: Blob) -> SafeString:
+        text = bytes(blob.content[: 4 * _PREVIEW_CHARACTERS]).decode(errors="replace")
+        return text_block(text[:_PREVIEW_CHARACTERS])

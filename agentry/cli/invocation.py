@@ -88,6 +88,8 @@ def complain(error: Exception) -> ExitCode:
     print(plain(f"Error: {told}"), file=sys.stderr)
     for place, sentences in fields.items():
         for sentence in sentences:
+            if sentence in told:
+                continue
             print(plain(f"  {place}: {sentence}" if place else f"  {sentence}"), file=sys.stderr)
     if winner and winner not in told:
         print(plain(f"First was: {winner}"), file=sys.stderr)

@@ -44,7 +44,18 @@ class AgentryError(Exception):
         self.problem = dict(problem or {})
 
     def __str__(self) -> str:
-        return f"{self.message} {self.remedy}".strip()
+        parts = (self.message, self._told_by_field(), self.remedy)
+        return " ".join(part for part in parts if part)
+
+    def _told_by_field(self) -> str:
+        """`(place: sentence; …)` of what the message does not say already."""
+        told = "; ".join(
+            f"{place}: {sentence}" if place else sentence
+            for place, sentences in self.fields.items()
+            for sentence in sentences
+            if sentence not in self.message
+        )
+        return f"({told})" if told else ""
 
     @property
     def fields(self) -> dict[str, list[str]]:

@@ -112,6 +112,12 @@ def groups_for(
     return (*groups, Group(title="More", entries=rest)) if rest else tuple(groups)
 
 
+def place_of(groups: Iterable[Group]) -> str:
+    """Return what the sidebar calls the page that is open, so that the page can say the same."""
+    current = (entry.title for group in groups for entry in group.entries if entry.is_current)
+    return next(current, "")
+
+
 def _entry(place: Place, url: str, path: str) -> Entry:
     return Entry(
         title=place.title,

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from agentry_site.console.navigation import groups_for
+from agentry_site.console.navigation import groups_for, place_of
 from agentry_site.console.overview import overview_of
 from core.api.problems import problem_headers
 from governance.guard.admin import GuardedAdmin
@@ -63,6 +63,7 @@ class ConsoleSite(admin.AdminSite):
             context["nav_groups"] = groups_for(
                 context["available_apps"], path=request.path, index_url=index_url
             )
+            context["place"] = place_of(context["nav_groups"])
             context["nav_search_url"] = reverse(f"{self.name}:agents_run_changelist")
         return context
 

@@ -65,11 +65,11 @@ class ProviderAdmin(ServiceAdmin):
         return super().get_queryset(request).select_related("workspace")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any | None = None) -> Any:
+        left_out = {"api_key", "forget_key"}
         if self.has_change_permission(request, obj):
-            return self.fieldsets
-        shown = {"api_key", "forget_key"}
+            left_out = {"forget_key"} if obj is None else set()
         return [
-            (title, {**options, "fields": [n for n in options["fields"] if n not in shown]})
+            (title, {**options, "fields": [n for n in options["fields"] if n not in left_out]})
             for title, options in self.fieldsets
         ]
 

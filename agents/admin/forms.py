@@ -96,7 +96,7 @@ class ProviderForm(_ProviderForm):
         label="API key",
         strip=True,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text="Sealed for this workspace and never shown again. Empty: as it is.",
+        help_text="Sealed for this workspace and never shown again. Empty: a stored key stays.",
     )
     forget_key = forms.BooleanField(required=False, label="Forget the stored key")
 
@@ -106,6 +106,21 @@ class ProviderForm(_ProviderForm):
             "workspace", "name", "kind", "base_url", "key_env", "script", "max_concurrency",
             "max_retries", "timeout_seconds", "is_enabled",
         )  # fmt: skip
+        labels: ClassVar = {
+            "base_url": "Address",
+            "key_env": "Key from the environment",
+            "timeout_seconds": "Time-out in seconds",
+            "max_retries": "Retries",
+            "max_concurrency": "Calls at a time",
+            "is_enabled": "Switched on",
+        }
+        help_texts: ClassVar = {
+            "base_url": "Empty: the vendor's own. Else a server that speaks the same protocol.",
+            "key_env": "Instead of an API key: the name of a variable of the workers, such as "
+            "OPENAI_API_KEY. The site says which ones are allowed.",
+            "max_retries": "How often a call that failed for a passing reason is made again.",
+            "max_concurrency": "In each worker; more calls wait for their turn.",
+        }
         widgets: ClassVar = {
             "script": forms.Textarea(attrs={"class": "code", "spellcheck": "false", "rows": 16})
         }

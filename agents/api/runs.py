@@ -94,11 +94,16 @@ def _key(request: Request) -> str:
     return key
 
 
+_KNOWN_STATES = ", ".join(shapes.STATES)
+
+
 class RunFilter(django_filters.FilterSet):  # type: ignore[misc]  # publishes no types
     """`q` looks into agent and id, and into input and output for those who may see them."""
 
     state = django_filters.MultipleChoiceFilter(
-        choices=[(value, value) for value in shapes.STATES], label="May be repeated."
+        choices=[(value, value) for value in shapes.STATES],
+        label="May be repeated.",
+        error_messages={"invalid_choice": f"%(value)s is no state. Known: {_KNOWN_STATES}."},
     )
     agent = django_filters.CharFilter(field_name="agent_name", max_length=63)
     session = django_filters.UUIDFilter(field_name="session_id")

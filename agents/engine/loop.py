@@ -121,12 +121,16 @@ def pending(state: EngineState, limits: Limits) -> Command:
     return exceeded(state, limits) or AskModel()
 
 
+def _model_calls(number: int) -> str:
+    return "1 model call" if number == 1 else f"{number} model calls"
+
+
 def exceeded(state: EngineState, limits: Limits) -> YieldRun | None:
     """Name the limit that forbids the next model call, if one does."""
     if state.iteration >= limits.max_iterations:
         return YieldRun(
             RunErrorCode.MAX_ITERATIONS,
-            f"The run used its {limits.max_iterations} model calls without finishing. "
+            f"The run used its {_model_calls(limits.max_iterations)} without finishing. "
             "Resume it with a higher max_iterations to let it go on.",
         )
     if limits.max_tokens is not None and state.usage.total_tokens >= limits.max_tokens:

@@ -109,11 +109,15 @@ def _queued(run: Run) -> list[Reason]:
     return [
         Reason(
             code="queued",
-            sentence=f"It is in the queue with {ahead} run(s) ahead; a worker takes it within "
-            "a second or so.",
+            sentence=f"It is in the queue with {_counted(ahead, 'run')} ahead; a worker takes it "
+            "within a second or so.",
             since=run.available_at,
         )
     ]
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _running(run: Run) -> list[Reason]:
@@ -131,7 +135,7 @@ def _running(run: Run) -> list[Reason]:
     return [
         Reason(
             code="running",
-            sentence=f"It runs on {name}, {run.iteration} model call(s) so far.",
+            sentence=f"It runs on {name}, {_counted(run.iteration, 'model call')} so far.",
             since=run.started_at,
             subject=str(run.worker_id or ""),
         )

@@ -61,9 +61,10 @@ class WriteTool:
             before, mode = current(workspace, parts)
             verb = "Created" if before is None else "Replaced"
             count = len(wanted.content.splitlines())
+            lines = "1 line" if count == 1 else f"{count} lines"
             return Prepared(
                 changes=(FileChange(parts=parts, before=before, after=data, mode=mode),),
-                text=f"{verb} {shown_path(parts)}: {count} lines, {len(data)} bytes.",
+                text=f"{verb} {shown_path(parts)}: {lines}, {len(data)} bytes.",
             )
 
         return await asyncio.to_thread(change_files, context, "write", wanted, prepare)

@@ -23,6 +23,7 @@ from django.core.exceptions import (
 from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import InterfaceError, OperationalError, connections
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
+from django.templatetags.static import static
 from django.utils.html import escape
 from rest_framework import exceptions as drf
 from rest_framework.renderers import JSONRenderer
@@ -297,7 +298,9 @@ def _title(status: int) -> str:
 # --- Django's own handlers: addresses without a view, and failures outside REST views -------------
 
 _PAGE = (
-    '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>'
+    '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+    '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    '<link rel="stylesheet" href="{tokens}"><link rel="stylesheet" href="{style}"></head>'
     '<body><main><h1>{title}</h1><p>{detail}</p><p>{remedy}</p><p><a href="/">Start page</a></p>'
     "</main></body></html>"
 )
@@ -310,6 +313,8 @@ def _answer(request: HttpRequest, document: dict[str, Any]) -> HttpResponse:
         title=escape(document["title"]),
         detail=escape(document["detail"]),
         remedy=escape(document.get("remedy", "")),
+        tokens=static("console/tokens.css"),
+        style=static("console/problem.css"),
     )
     return HttpResponse(page, status=document["status"])
 

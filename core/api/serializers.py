@@ -39,8 +39,16 @@ def unknown_sentence(name: str, known: Iterable[str]) -> str:
     return f"Unknown field. Known: {', '.join(candidates) or 'none'}."
 
 
+def choice_sentence(value: str, known: Iterable[str]) -> str:
+    """Return the sentence about a value that is none of those a place takes."""
+    choices = [str(choice) for choice in known]
+    close = difflib.get_close_matches(value, choices, n=1)
+    nearest = f" Did you mean {close[0]!r}?" if close else ""
+    return f"{value!r} is not known here.{nearest} Known: {', '.join(choices)}."
+
+
 def type_errors(field: Any, value: Any) -> Any:
-    """Return the errors about JSON types in what a field is given; nothing when they fit."""
+    """Return the errors about types and choices in what a field is given; nothing when it fits."""
     if value is None:
         return None  # whether null may be is the field's own question
     if isinstance(field, serializers.ListField):
@@ -55,8 +63,16 @@ def type_errors(field: Any, value: Any) -> Any:
     for kinds, wanted, words in _TYPES:
         if isinstance(field, kinds) and not isinstance(field, serializers.MultipleChoiceField):
             fits = isinstance(value, wanted) and (bool in wanted or not isinstance(value, bool))
-            return None if fits else [f"This takes {words}."]
+            return _choice_errors(field, value) if fits else [f"This takes {words}."]
     return None
+
+
+def _choice_errors(field: Any, value: Any) -> list[str] | None:
+    if not isinstance(field, serializers.ChoiceField) or value in field.choices:
+        return None
+    if value == "" and field.allow_blank:
+        return None
+    return [choice_sentence(value, field.choices)]
 
 
 class StrictMixin:

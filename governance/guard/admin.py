@@ -146,7 +146,11 @@ class GuardedAdmin(_ModelAdmin):
     def formfield_for_foreignkey(
         self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
     ) -> Any:
-        kwargs.setdefault("queryset", self.related_rows(db_field, request))
+        rows = kwargs.setdefault("queryset", self.related_rows(db_field, request))
+        if db_field.related_model is Workspace and not db_field.blank:
+            choices = list(rows.values_list("pk", flat=True)[:2])
+            if len(choices) == 1:
+                kwargs.setdefault("initial", choices[0])
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def formfield_for_manytomany(

@@ -6,6 +6,8 @@ import { refreshMoments } from "./moments.js";
 const GATHER_MS = 150; // news within this time is shown at once
 const POLL_MS = 5_000; // without a socket
 const MAX_WAIT_MS = 15_000;
+const NEAR_END_PX = 80; // a reader this near to the end is taken along
+const BELOW_END_PX = 24; // room left below what was followed
 
 const page = document.getElementById("run");
 let after = page.dataset.after; // the cursor; in a run's stream it is the last event's number
@@ -24,6 +26,22 @@ function showLink(state, word) {
   const text = place.querySelector("[data-link-word]") ?? place.appendChild(document.createElement("span"));
   text.dataset.linkWord = "";
   text.textContent = word;
+}
+
+// --- keeping the end in sight ----------------------------------------------------------------------
+
+// The end of the story, not of the page: on narrow screens the facts come below it.
+function end() {
+  return page.querySelector(".run-main").getBoundingClientRect().bottom;
+}
+
+function isAtEnd() {
+  return isLive() && end() <= innerHeight + NEAR_END_PX;
+}
+
+function follow() {
+  const hidden = end() + BELOW_END_PX - innerHeight;
+  if (hidden > 0) scrollBy({ top: hidden, behavior: "instant" });
 }
 
 // --- showing what the server has ----------------------------------------------------------------
@@ -67,15 +85,14 @@ async function refresh() {
       return;
     }
     if (!answer.ok) throw new Error(`the page answered ${answer.status}`);
-    const wasAtEnd = innerHeight + scrollY >= document.body.scrollHeight - 80;
-    const wasLive = isLive();
+    const follows = isAtEnd();
     const word = document.getElementById("link-state").cloneNode(true);
     const next = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const part of [...next.querySelectorAll("[data-live]")]) place(part);
     document.getElementById("link-state").replaceWith(word);
     if (!isLive()) showLink("ended", "ended");
     hideWritten();
-    if (wasAtEnd && wasLive) scrollTo({ top: document.body.scrollHeight });
+    if (follows) follow();
   } catch {
     wantsRefresh = true;
     await new Promise((done) => setTimeout(done, 2_000));
@@ -90,9 +107,11 @@ async function refresh() {
 function write(frame) {
   if (frame.channel !== "text" || frame.after_sequence < written.after) return;
   if (frame.after_sequence > written.after) written = { after: frame.after_sequence, text: "" };
+  const follows = isAtEnd();
   written.text += frame.delta;
   document.getElementById("writing-text").textContent = written.text;
   document.getElementById("writing").hidden = false;
+  if (follows) follow();
 }
 
 function hideWritten() {
@@ -140,7 +159,16 @@ function choose(tab, moveFocus = false) {
     other.tabIndex = isChosen ? 0 : -1;
     document.getElementById(other.getAttribute("aria-controls")).hidden = !isChosen;
   }
-  if (moveFocus) tab.focus();
+  if (moveFocus) tab.focus({ preventScroll: true });
+  showWhole(tab);
+}
+
+// The row of tabs may be wider than a narrow screen; the page itself stays where it is.
+function showWhole(tab) {
+  const row = tab.parentElement;
+  const [box, own] = [row.getBoundingClientRect(), tab.getBoundingClientRect()];
+  if (own.left < box.left) row.scrollLeft -= box.left - own.left;
+  if (own.right > box.right) row.scrollLeft += own.right - box.right;
 }
 
 // Not the id of the panel: the browser would jump there and past everything above it.
@@ -153,14 +181,19 @@ function fromAddress() {
   if (tab) choose(tab);
 }
 
+function openTab(tab) {
+  choose(tab, true);
+  history.replaceState(null, "", address(tab));
+}
+
 for (const tab of tabs) {
-  tab.addEventListener("click", () => {
-    choose(tab);
-    history.replaceState(null, "", address(tab));
-  });
+  tab.addEventListener("click", () => openTab(tab));
   tab.addEventListener("keydown", (event) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (step) choose(tabs[(tabs.indexOf(tab) + step + tabs.length) % tabs.length], true);
+    const at = tabs.indexOf(tab);
+    const next = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: -1 }[event.key];
+    if (next === undefined) return;
+    event.preventDefault();
+    openTab(tabs.at(next % tabs.length));
   });
 }
 

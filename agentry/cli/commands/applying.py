@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from agentry.cli.exits import ExitCode
-from agentry.cli.invocation import Invocation, command
+from agentry.cli.invocation import Invocation, command, usage_error
 from agentry.cli.output import Row, compact
 from agentry.cli.terminal import console, is_terminal, one_line, plain
 from agentry.client.calls import account
@@ -54,8 +54,10 @@ def apply_files(
         _count(len(error.findings))
         raise typer.Exit(ExitCode.USAGE) from error
     if not documents:
-        inv.say("No documents.")
-        raise typer.Exit(ExitCode.USAGE)
+        raise usage_error(
+            "There are no documents in what was given.",
+            "A document begins with `apiVersion: agentry/v1`; folders are searched for *.yaml.",
+        )
     send_documents(inv, documents, dry_run=dry_run)
 
 
@@ -116,5 +118,11 @@ def _difference(difference: Row) -> list[tuple[str, str]]:
         if value is None:
             continue
         texts = value.split("\n") if isinstance(value, str) else [compact(value)]
-        lines += [(f"      {sign} {one_line(text, width=160)}", style) for text in texts]
+        lines += [(f"      {sign} {_indented(text)}", style) for text in texts]
     return lines
+
+
+def _indented(text: str) -> str:
+    """One line as it stands: in YAML and in prompts the beginning of a line has a meaning."""
+    depth = len(text) - len(text.lstrip(" "))
+    return " " * min(depth, 80) + one_line(text, width=160)

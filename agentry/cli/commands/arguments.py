@@ -39,18 +39,19 @@ def limits_of(values: Sequence[str] | None) -> dict[str, int | float | str]:
                 f"There is no limit {name!r}.",
                 "Known: iterations, tokens, cost_usd, wall_seconds.",
             )
-        limits[_LIMITS[name]] = _limit(_LIMITS[name], text)
+        limits[_LIMITS[name]] = _limit(name, text)
     return limits
 
 
 def _limit(name: str, text: str) -> int | float | str:
+    """The value of a limit; complaints name it the way it was written."""
     try:
         number = Decimal(text)
     except InvalidOperation as error:
         raise usage_error(f"--limit {name}={text}: {text!r} is not a number.") from error
     if not number.is_finite() or number <= 0:
         raise usage_error(f"--limit {name}={text}: it must be more than zero.")
-    if name == "max_cost_usd":
+    if _LIMITS[name] == "max_cost_usd":
         return str(number)
     if name == "wall_seconds":
         return float(number)

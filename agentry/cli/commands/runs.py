@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from agentry.cli.commands.arguments import limits_of
+from agentry.cli.exits import ExitCode
 from agentry.cli.invocation import Invocation, command
 from agentry.cli.output import Column, Row, print_fields, print_table, seconds_ago, shown
 from agentry.cli.terminal import escaped, one_line, plain
@@ -72,7 +73,7 @@ def print_run(run: Row) -> None:
         ("Created", run.get("created_at")),
         ("Started", run.get("started_at")),
         ("Finished", run.get("finished_at")),
-        ("Limits", run.get("limits")),
+        ("Limits", _limits(run.get("limits") or {})),
         ("Steps", run.get("iteration")),
         ("Tokens", f"{usage.get('input_tokens', 0)} in, {usage.get('output_tokens', 0)} out"),
         ("Cost", cost_of(run)),
@@ -81,6 +82,11 @@ def print_run(run: Row) -> None:
         ("Output", run.get("output")),
     ]
     print_fields([(title, value) for title, value in fields if value not in (None, "", {})])
+
+
+def _limits(limits: Row) -> str:
+    """Those that are set, the way `--limit` takes them."""
+    return ", ".join(f"{name}={value}" for name, value in limits.items() if value is not None)
 
 
 def _told(inv: Invocation, run: Row, sentence: str) -> None:
@@ -195,17 +201,19 @@ def _register_control(app: typer.Typer) -> None:
         reason: Annotated[str | None, typer.Option(help="Kept in the run's record.")] = None,
     ) -> None:
         """Cancel runs and all their children."""
-        conflict: Conflict | None = None
+        was_late = False
         for each in run:
             try:
                 run_now = inv.fetch(runs.cancel(each, reason=reason))
                 is_over = run_now.get("state") == "cancelled"
                 _told(inv, run_now, "is cancelled." if is_over else _BEING_CANCELLED)
             except Conflict as error:
-                inv.say(f"{each}: {error}")
-                conflict = error
-        if conflict is not None:
-            raise conflict
+                if len(run) == 1:
+                    raise
+                print(plain(f"Error: {each}: {error}"), file=sys.stderr)
+                was_late = True
+        if was_late:
+            raise typer.Exit(ExitCode.CONFLICT)
 
 
 def _register_copies(app: typer.Typer) -> None:
@@ -297,8 +305,11 @@ def _print_message(row: Row) -> None:
 
 
 def _print_why(why: Row) -> None:
-    print(plain(why.get("summary") or why.get("state")))
+    summary = why.get("summary") or why.get("state")
+    print(plain(summary))
     for reason in why.get("reasons", ()):
-        print(plain(f"- {reason.get('sentence') or reason.get('code')}"))
+        told = reason.get("sentence") or reason.get("code")
+        if told != summary:
+            print(plain(f"- {told}"))
         if reason.get("remedy"):
             print(plain(f"  {reason['remedy']}"))

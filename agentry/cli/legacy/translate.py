@@ -45,6 +45,9 @@ def _read(path: Path) -> Placed:
     except (OSError, UnicodeDecodeError) as error:
         told = getattr(error, "strerror", None) or "not UTF-8 text"
         raise Unreadable([Finding(Place(str(path), 1, 1), f"{told}.")]) from error
+    if any(isinstance(each.value, dict) and "apiVersion" in each.value for each in documents):
+        told = f"holds documents already; apply them: agentry apply -f {path}"
+        raise Unreadable([Finding(Place(str(path), 1, 1), told)])
     if len(documents) != 1 or not isinstance(documents[0].value, dict):
         raise Unreadable([Finding(Place(str(path), 1, 1), "must hold one mapping.")])
     return documents[0]

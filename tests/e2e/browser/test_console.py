@@ -89,6 +89,40 @@ def test_sockets_are_opened_to_the_pages_own_host_only(browser: Browser, stage: 
     assert blocked.startswith("connect-src ws://127.0.0.1:9")
 
 
+@pytest.mark.parametrize("size", [(1440, 640), (390, 640)], ids=["wide", "narrow"])
+def test_a_reader_at_the_end_is_taken_along_and_any_other_left_alone(
+    browser: Browser, stage: Stage, size: tuple[int, int]
+) -> None:
+    with page_open(browser, size=size) as page:
+        sign_in(page, stage, "olga")
+        visit(page, stage, start(stage, "inbox-triage", "Sort it while I read."))
+        calls = page.locator("#count-calls")
+        expect(calls).to_have_text("4", timeout=30_000)
+        expect(page.locator("#conversation .turn:visible").last).to_be_in_viewport()
+        assert page.evaluate("scrollY") > 0
+
+        page.evaluate("scrollTo({ top: 0, behavior: 'instant' })")
+        expect(calls).not_to_have_text("4", timeout=30_000)
+        assert page.evaluate("scrollY") == 0
+        page.get_by_role("link", name="Cancel").click()
+        page.get_by_role("button", name="Cancel the run").click()
+
+
+def test_tabs_are_reached_by_keys_and_stay_in_sight(browser: Browser, stage: Stage) -> None:
+    with page_open(browser, size=(390, 844)) as page:
+        sign_in(page, stage, "olga")
+        visit(page, stage, stage.runs["succeeded"])
+        page.get_by_role("tab", name="Conversation").focus()
+        page.keyboard.press("End")
+
+        timeline = page.get_by_role("tab", name="Timeline")
+        expect(timeline).to_be_focused()
+        expect(timeline).to_be_in_viewport(ratio=0.95)
+        page.reload()
+        expect(page.get_by_role("tabpanel")).to_have_attribute("id", "timeline")
+        expect(timeline).to_be_in_viewport(ratio=0.95)
+
+
 def test_pause_resume_and_cancel_from_the_page(page: Page, stage: Stage) -> None:
     sign_in(page, stage, "olga")
     visit(page, stage, start(stage, "inbox-triage", "Sort it slowly."))

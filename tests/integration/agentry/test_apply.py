@@ -43,7 +43,7 @@ def test_documents_are_sent_in_the_order_they_depend_on_each_other(
             "kind": "Agent",
             "name": "writer",
             "action": "update",
-            "diff": [{"path": "spec.prompt", "before": "Old.", "after": "Write."}],
+            "diff": [{"path": "spec.prompt", "before": "Old.", "after": "Write:\n  - well"}],
         },
     ]
     server.always(APPLY, {"changes": changes})
@@ -56,7 +56,8 @@ def test_documents_are_sent_in_the_order_they_depend_on_each_other(
         "~ Agent/writer update",
         "    spec.prompt",
         "      - Old.",
-        "      + Write.",
+        "      + Write:",
+        "      +   - well",
     ]
     assert result.stderr == "2 of 2 would change.\n"
     (request,) = server.seen
@@ -65,6 +66,14 @@ def test_documents_are_sent_in_the_order_they_depend_on_each_other(
     assert provider["spec"] == {"kind": "openai", "api_key": "sk-secret"}
     assert agent["spec"]["variables"] == {"env": "staging"}
     assert "sk-secret" not in result.output
+
+
+def test_without_documents_it_is_said_what_one_is(server: ContractServer) -> None:
+    result = invoke("apply", "-f", "-", stdin="")
+
+    assert result.exit_code == 2
+    assert "A document begins with `apiVersion: agentry/v1`" in result.stderr
+    assert server.seen == []
 
 
 def test_nothing_to_change_is_said(server: ContractServer) -> None:
@@ -199,6 +208,17 @@ def test_an_old_configuration_is_translated_and_applied(
     assert [each["kind"] for each in sent] == ["Provider", "Model", "Route", "Agent"]
     assert sent[0]["spec"]["api_key"] == "sk-now"
     assert "sk-old" not in applied.output
+
+
+def test_documents_need_no_import(server: ContractServer, tmp_path: Path) -> None:
+    file = tmp_path / "team.yaml"
+    file.write_text(f"{PROVIDER}---\n{AGENT}")
+
+    result = invoke("import", str(file))
+
+    assert result.exit_code == 2
+    assert f"holds documents already; apply them: agentry apply -f {file}" in result.stderr
+    assert server.seen == []
 
 
 def test_a_dry_import_is_what_apply_takes(

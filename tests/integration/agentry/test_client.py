@@ -148,7 +148,8 @@ def test_each_refusal_has_its_class(
         client.me()
 
     error = caught.value
-    assert (str(error), error.code, error.status) == ("A sentence. Do this.", "a_code", status)
+    told = "A sentence. (input: empty) Do this."
+    assert (str(error), error.code, error.status) == (told, "a_code", status)
     assert error.fields == {"input": ["empty"]}
 
 

@@ -134,6 +134,43 @@ def test_why_is_told_with_remedies(server: ContractServer) -> None:
     assert result.stdout == "Waits for somebody.\n- A call is in doubt.\n  Resolve it.\n"
 
 
+def test_why_says_a_sentence_once(server: ContractServer) -> None:
+    reason = {"code": "c", "sentence": "It is paused.", "remedy": "Resume it."}
+    answer = {"state": "paused", "summary": "It is paused.", "reasons": [reason], "blockers": []}
+    server.always(f"GET {RUN_PATH}/why", answer)
+
+    assert invoke("runs", "why", RUN).stdout == "It is paused.\n  Resume it.\n"
+
+
+@pytest.mark.parametrize("runs", [(RUN,), (RUN, CHILD)], ids=["one", "several"])
+def test_who_cancels_too_late_is_told_once_for_each_run(
+    server: ContractServer, runs: tuple[str, ...]
+) -> None:
+    for run in runs:
+        server.always(
+            f"POST {BASE}/runs/{run}/cancel",
+            problem(409, "stale_state", "It is over.", remedy="Look again.").body,
+            status=409,
+        )
+
+    result = invoke("runs", "cancel", *runs)
+
+    assert result.exit_code == 5
+    assert result.stderr.count("It is over.") == len(runs)
+    assert all((run in result.stderr) == (len(runs) > 1) for run in runs)
+
+
+def test_limits_are_shown_and_refused_in_the_words_they_are_given_in(
+    server: ContractServer,
+) -> None:
+    limits = {"max_iterations": 25, "max_tokens": None, "max_cost_usd": "0.50"}
+    server.always(f"GET {RUN_PATH}", run_object(limits=limits))
+
+    assert "max_iterations=25, max_cost_usd=0.50\n" in invoke("runs", "show", RUN).stdout
+    refused = invoke("run", "x", "--limit", "iterations=many")
+    assert refused.stderr == "Error: --limit iterations=many: 'many' is not a number.\n"
+
+
 def test_events_messages_and_trace_are_shown(server: ContractServer) -> None:
     delegation(server)
     server.always(f"GET {RUN_PATH}/trace", {"ts": 1})

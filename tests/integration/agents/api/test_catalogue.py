@@ -162,6 +162,18 @@ def test_a_provider_that_cannot_work_is_refused_with_its_place(
     assert not Provider.objects.exists()
 
 
+def test_an_unknown_choice_is_answered_with_those_there_are(cast: Cast, call_as: CallAs) -> None:
+    refused = call_as("admin")("post", "providers", {"name": "vendor", "kind": "opnai"})
+
+    assert refused.status_code == 400
+    assert refused.json()["errors"]["kind"] == [
+        (
+            "'opnai' is not known here. Did you mean 'openai'? "
+            "Known: openai, anthropic, gemini, scripted."
+        )
+    ]
+
+
 def test_a_script_is_refused_with_line_and_column(cast: Cast, call_as: CallAs) -> None:
     script = "steps:\n  - txet: hello\n"
 

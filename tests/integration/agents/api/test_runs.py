@@ -160,6 +160,17 @@ def test_runs_are_filtered(cast: Cast, call_as: CallAs) -> None:
     assert operator("get", "runs?stat=queued").status_code == 400
 
 
+def test_an_unknown_state_is_answered_with_those_there_are(cast: Cast, call_as: CallAs) -> None:
+    refused = call_as("operator")("get", "runs?state=finished")
+
+    assert refused.status_code == 400
+    (sentence,) = refused.json()["errors"]["state"]
+    assert sentence == (
+        "finished is no state. Known: queued, running, waiting, paused, yielded, succeeded, "
+        "failed, cancelled."
+    )
+
+
 def test_pages_follow_one_another_without_gap_or_repeat(cast: Cast, call_as: CallAs) -> None:
     runs = [make_run(cast.acme, text=f"n{number}") for number in range(5)]
     viewer = call_as("viewer")

@@ -281,6 +281,15 @@ def test_an_answer_ends_the_row_of_failures() -> None:
             ),
         ),
         (
+            after(ASKING, iteration=1),
+            Limits(max_iterations=1),
+            "max_iterations",
+            (
+                "The run used its 1 model call without finishing. "
+                "Resume it with a higher max_iterations to let it go on."
+            ),
+        ),
+        (
             after(ASKING, usage=Usage(input_tokens=60, output_tokens=40)),
             Limits(max_tokens=100),
             "max_tokens",

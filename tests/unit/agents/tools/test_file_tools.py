@@ -202,6 +202,7 @@ def test_catastrophic_expression_is_stopped(
 def test_write_creates_and_replaces(folder: Path, call: Call) -> None:
     assert call("write", path="d/f", content="a\nb\n").text == "Created d/f: 2 lines, 4 bytes."
     (folder / "d/f").chmod(0o755)
+    assert call("write", path="d/g", content="a\n").text == "Created d/g: 1 line, 2 bytes."
     assert call("write", path="d/f", content="").text == "Replaced d/f: 0 lines, 0 bytes."
     assert (folder / "d/f").read_text() == ""
     assert (folder / "d/f").stat().st_mode & 0o777 == 0o755
