@@ -11,7 +11,9 @@ from uuid import UUID
 import yaml
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.db.models import Q
 
+from agents.contracts import RunState
 from agents.selectors.runs import run_list_unfinished
 from agents.services.apply import apply
 from core.errors import NotAuthenticatedError, NotFoundError
@@ -21,6 +23,7 @@ from governance.selectors.workspaces import workspace_get
 from governance.services.tokens import token_issue
 from governance.services.users import user_create
 from governance.services.workspaces import workspace_create
+from plugins.contracts import WaitKind
 
 if TYPE_CHECKING:
     from governance.models import Workspace
@@ -78,12 +81,19 @@ def demo_prepare(*, url: str, known: Path) -> Demo:
 
 
 def demo_unfinished() -> UUID | None:
-    """Return the newest run a killed demo left behind, if there is one."""
+    """Return the newest run that a killed demo left behind and that goes on by itself.
+
+    Paused and yielded runs, and those that wait for a person or a day, are left in peace.
+    """
     user = get_user_model().objects.filter(username=USERNAME).first()
     if user is None:
         return None
-    runs = run_list_unfinished(actor=actor_of_user(user)).filter(parent=None)
-    newest: UUID | None = runs.filter(agent_name="guide").values_list("pk", flat=True).first()
+    runs = run_list_unfinished(actor=actor_of_user(user)).filter(
+        Q(state__in=(RunState.QUEUED.value, RunState.RUNNING.value))
+        | Q(state=RunState.WAITING.value, wait_kind=WaitKind.CHILDREN.value),
+        parent=None,
+    )
+    newest: UUID | None = runs.values_list("pk", flat=True).first()
     return newest
 
 

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from argparse import ArgumentParser
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,8 @@ class Command(BaseCommand):
         server = uvicorn.Server(server_config(host="127.0.0.1", port=port))
         show = _Show(demo, server, unfinished=str(unfinished or ""), stops=options["once"])
         show.start()
-        server.run()
+        with suppress(KeyboardInterrupt):  # Ctrl-C: the server has stopped by then
+            server.run()
         show.join()
         if not server.started:
             raise CommandError(f"The server could not start on port {port}; see the lines above.")
