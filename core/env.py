@@ -57,6 +57,30 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     _v(
         "Site",
+        "AGENTRY_AUDIT_KEY",
+        "secret",
+        "",
+        (
+            "Signs the checkpoints and exports of the audit chains: 40 random characters or more, "
+            "the same on every machine. Empty: made once in the data folder (`audit.key`)."
+        ),
+    ),
+    _v(
+        "Site",
+        "AGENTRY_AUDIT_CHECKPOINT_ENTRIES",
+        "int",
+        "1000",
+        "Entries of an audit chain after which beat signs a checkpoint without waiting longer.",
+    ),
+    _v(
+        "Site",
+        "AGENTRY_AUDIT_CHECKPOINT_MINUTES",
+        "float",
+        "10",
+        "Longest time that an entry of an audit chain waits for a signed checkpoint.",
+    ),
+    _v(
+        "Site",
         "AGENTRY_ALLOWED_HOSTS",
         "list",
         "localhost,127.0.0.1,[::1]",
@@ -319,14 +343,14 @@ class Environment:
         return [item.strip() for item in self.raw(name).split(",") if item.strip()]
 
 
-def secret_of_folder(folder: Path) -> str:
+def secret_of_folder(folder: Path, name: str = "secret") -> str:
     """Return the secret kept in `folder`, making it on first use; only its owner can read it.
 
     Of several processes that start at once one makes it and all return the same.
     """
-    path = folder / "secret.key"
+    path = folder / f"{name}.key"
     if not path.exists():
-        temporary = folder / f".secret.{os.getpid()}"
+        temporary = folder / f".{name}.{os.getpid()}"
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(secrets.token_urlsafe(50))

@@ -12,17 +12,27 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from core.admin import json_block, moment_column
+from core.admin import NOTHING, json_block, moment_column
 from core.events import publish
 from governance.access import AccessChanged
 from governance.contracts import Actor, Perm
 from governance.guard.admin import SITE_ADMIN, GuardedAdmin
-from governance.models import ApiToken, Membership, Role, User, Workspace
+from governance.models import (
+    ApiToken,
+    AuditCheckpoint,
+    AuditEntry,
+    Membership,
+    Role,
+    User,
+    Workspace,
+)
 from governance.selectors.activity import activity_list
+from governance.selectors.audit import audit_list, checkpoint_list
 from governance.selectors.tokens import token_list
 from governance.services.members import member_add, member_remove, membership_set_roles
 from governance.services.roles import role_create, role_delete, role_update
 from governance.services.tokens import IssuedToken, token_issue, token_revoke
+from governance.services.users import account_record, account_state
 from governance.services.workspaces import workspace_create, workspace_update
 
 if TYPE_CHECKING:
@@ -65,10 +75,13 @@ class UserAdmin(GuardedAdmin, _UserAdmin):
     def save_row(
         self, actor: Actor, row: User, form: "forms.ModelForm[Any]", *, is_new: bool
     ) -> User:
+        stored = User.objects.filter(pk=row.pk).first()
         if row.is_service:
             row.set_unusable_password()
         row.save()
         publish(AccessChanged(user_ids=frozenset({row.pk})))
+        before = None if stored is None else account_state(stored)
+        account_record(actor, row, before=before)
         return row
 
 
@@ -293,6 +306,75 @@ class ActivityAdmin(GuardedAdmin):
     @admin.display(description="Changes")
     def differences(self, entry: LogEntry) -> SafeString:
         return json_block(entry.changes_dict)
+
+
+class ChainAdmin(GuardedAdmin):
+    """Base of pages about audit chains: to read, never to change."""
+
+    view_perm = Perm.ACTIVITY_VIEW
+    workspace_path = "workspace_id"
+    moment = moment_column("at", "At")
+    ordering = ("-at", "-sequence")
+    actions = ()
+
+    def has_view_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        if obj is None:
+            return super().has_view_permission(request)
+        return self.get_queryset(request).filter(pk=obj.pk).exists()
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ChainAdmin):
+    list_display = ("sequence", "chain", "moment", "by", "action", "subject")
+    list_filter = ("workspace", "action")
+    search_fields = ("actor_name", "subject_label", "subject_id")
+    fields = (
+        "sequence", "chain", "at", "by", "token_id", "action", "subject", "subject_id", "details",
+        "previous_hash", "hash",
+    )  # fmt: skip
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return audit_list(self.actor(request)).order_by(*self.ordering)
+
+    @admin.display(description="Chain")
+    def chain(self, entry: AuditEntry) -> str:
+        return _chain_label(entry)
+
+    @admin.display(description="By", ordering="actor_name")
+    def by(self, entry: AuditEntry) -> str:
+        return entry.actor_name or NOTHING
+
+    @admin.display(description="Subject", ordering="subject_label")
+    def subject(self, entry: AuditEntry) -> str:
+        return f"{entry.subject_kind} {entry.subject_label}".strip()
+
+    @admin.display(description="Details")
+    def details(self, entry: AuditEntry) -> SafeString:
+        return json_block(entry.payload)
+
+
+@admin.register(AuditCheckpoint)
+class AuditCheckpointAdmin(ChainAdmin):
+    list_display = ("sequence", "chain", "moment", "key_id")
+    list_filter = ("workspace",)
+    search_fields = ("hash", "key_id")
+    fields = ("sequence", "chain", "at", "hash", "key_id", "signature")
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return checkpoint_list(self.actor(request)).order_by(*self.ordering)
+
+    @admin.display(description="Chain")
+    def chain(self, checkpoint: AuditCheckpoint) -> str:
+        return _chain_label(checkpoint)
+
+
+def _chain_label(row: AuditEntry | AuditCheckpoint) -> str:
+    """Return whose chain it is; a workspace that is gone by its id."""
+    if row.workspace_id is None:
+        return "site"
+    return row.workspace.name if row.workspace is not None else str(row.workspace_id)
 
 
 def _is_built_in(row: Any | None) -> bool:

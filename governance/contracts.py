@@ -63,6 +63,31 @@ BUILTIN_ROLES: dict[str, frozenset[Perm]] = {
 }
 
 
+class AuditAction(StrEnum):
+    """What an entry of an audit chain tells of."""
+
+    DECISION = "decision"  # a person or a policy settled what may happen
+    EFFECT = "effect"  # something outward was done
+    PERMISSION_CHANGED = "permission_changed"  # members, roles, what a role contains, accounts
+    TOKEN_ISSUED = "token_issued"  # noqa: S105 - a kind of entry
+    TOKEN_REVOKED = "token_revoked"  # noqa: S105 - a kind of entry
+    SIGNED_IN = "signed_in"
+    SIGN_IN_FAILED = "sign_in_failed"
+    SECRET_CHANGED = "secret_changed"  # noqa: S105 - a kind of entry
+    SECRET_USED = "secret_used"  # noqa: S105 - a kind of entry
+    POLICY_PUBLISHED = "policy_published"
+    EXPORTED = "exported"  # somebody took a copy away
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditSubject:
+    """What an audit entry is about: its kind, its id, and what people call it."""
+
+    kind: str
+    id: str = ""
+    label: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
     """Who asks. Comes from authentication only, never from a request body.

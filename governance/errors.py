@@ -9,6 +9,7 @@ PermissionDeniedError
 ConflictError
   LastAdminError          a workspace would be left without an admin
   NameTakenError          the name belongs to something else
+  AuditBrokenError        an audit chain was tampered with
 """
 
 from core.errors import ConflictError, NotAuthenticatedError, PermissionDeniedError
@@ -66,3 +67,13 @@ class NameTakenError(ConflictError):
     """
 
     code = "name_taken"
+
+
+class AuditBrokenError(ConflictError):
+    """An audit chain does not hold together: somebody changed, removed or added entries.
+
+    Keep the database as it is and find out who could write to it; `manage.py audit verify` and
+    `agentry audit verify` name the first broken entry.
+    """
+
+    code = "audit_broken"

@@ -64,6 +64,8 @@ GROUPS: Final[tuple[tuple[str, tuple[Place, ...]], ...]] = (
             Place(model="governance.Role", title="Roles", icon="roles"),
             Place(model="governance.ApiToken", title="Tokens", icon="tokens"),
             Place(model="auditlog.LogEntry", title="Activity", icon="activity"),
+            Place(model="governance.AuditEntry", title="Audit", icon="audit"),
+            Place(model="governance.AuditCheckpoint", title="Signatures", icon="seal"),
         ),
     ),
     (

@@ -30,6 +30,14 @@ if IS_PRODUCTION and len(SECRET_KEY) < 40:
     )
 # Outside production each data folder makes a secret of its own: none is published with the code.
 SECRET_KEY = SECRET_KEY or secret_of_folder(DATA_DIR)
+AUDIT_KEY = ENV.text("AGENTRY_AUDIT_KEY") or secret_of_folder(DATA_DIR, "audit")
+if len(AUDIT_KEY) < 40:
+    raise ConfigurationError(
+        "AGENTRY_AUDIT_KEY is shorter than 40 characters. Generate one with: "
+        "python -c 'import secrets; print(secrets.token_urlsafe(50))'"
+    )
+AUDIT_CHECKPOINT_ENTRIES = ENV.integer("AGENTRY_AUDIT_CHECKPOINT_ENTRIES")
+AUDIT_CHECKPOINT_MINUTES = ENV.number("AGENTRY_AUDIT_CHECKPOINT_MINUTES")
 ALLOWED_HOSTS = ENV.items("AGENTRY_ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = ENV.items("AGENTRY_TRUSTED_ORIGINS")
 
@@ -237,6 +245,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
 CELERY_BEAT_SCHEDULE = {
     "agents.sweep": {"task": "agents.sweep", "schedule": timedelta(seconds=2)},
     "governance.purge": {"task": "governance.purge", "schedule": timedelta(minutes=10)},
+    "governance.checkpoint": {"task": "governance.checkpoint", "schedule": timedelta(minutes=1)},
 }
 
 LOGGING = logging_config(

@@ -12,6 +12,7 @@ from agents.models import Agent, AgentVersion
 from agents.selectors.agents import agent_get, with_versions
 from agents.services.agents import agent_create, agent_delete, agent_update
 from agents.services.versions import version_draft_save, version_publish
+from core.api.serializers import NothingInput
 from governance.contracts import Perm
 from governance.guard.nested import WorkspaceViewSet
 from governance.guard.viewsets import (
@@ -70,7 +71,7 @@ class VersionViewSet(WorkspaceViewSet, ListMixin, RetrieveMixin, CreateMixin):
     serializer_class = serializers.VersionSerializer
     input_serializers = {
         "create": serializers.DraftInput,
-        "publish": serializers.NothingInput,
+        "publish": NothingInput,
     }
     workspace_path = "agent__workspace"
     lookup_field = "number"

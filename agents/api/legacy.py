@@ -18,7 +18,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents.api.legacy_stream import legacy_stream
-from agents.api.streams import EventStreamRenderer, LinesRenderer, lines, scope_of
+from agents.api.streams import EventStreamRenderer, scope_of
 from agents.api.waiting import run_wait
 from agents.contracts import RunState
 from agents.models import Run, Session
@@ -27,12 +27,14 @@ from agents.selectors.sessions import session_list
 from agents.services.runs import run_cancel, run_start
 from agents.services.sessions import session_create
 from agents.transitions import LIVE
+from core.api.lines import LinesRenderer, lines
 from core.api.serializers import StrictSerializer
 from core.errors import DomainError, InvalidInputError, NotFoundError, StaleStateError
 from governance import access
-from governance.contracts import Perm
+from governance.contracts import AuditAction, AuditSubject, Perm
 from governance.guard.nested import WorkspaceViewSet
 from governance.selectors.workspaces import workspace_get, workspace_list
+from governance.services.audit import audit_append
 from observability.selectors.events import run_export
 
 if TYPE_CHECKING:
@@ -263,6 +265,13 @@ class TracesViewSet(LegacyViewSet):
             agent = serializers.UUIDField().run_validation(agent_id)
             runs = runs.filter(session=self.session(agent))
         newest = list(runs.order_by("-pk").values_list("pk", flat=True)[:MAX_TRACES])
+        audit_append(
+            self.actor,
+            action=AuditAction.EXPORTED,
+            workspace_id=self.workspace.pk,
+            subject=AuditSubject(kind="trace", label="newest runs"),
+            payload={"form": "legacy", "runs": len(newest), "agent_id": agent_id},
+        )
         content: Iterator[bytes] = chain.from_iterable(
             run_export(self.actor, run_id, form="legacy") for run_id in reversed(newest)
         )

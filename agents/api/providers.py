@@ -13,6 +13,7 @@ from agents.services.models import model_create, model_delete, model_update
 from agents.services.provider_check import provider_check
 from agents.services.providers import provider_create, provider_delete, provider_update
 from agents.services.routes import route_create, route_delete, route_update
+from core.api.serializers import NothingInput
 from governance.contracts import Perm
 from governance.guard.nested import WorkspaceViewSet
 from governance.guard.viewsets import (
@@ -43,7 +44,7 @@ class ProviderViewSet(
     input_serializers = {
         "create": serializers.ProviderInput,
         "partial_update": serializers.ProviderChange,
-        "check": serializers.NothingInput,
+        "check": NothingInput,
     }
     unwrapped_actions = frozenset({"check"})
     lookup_field = "name"

@@ -13,15 +13,17 @@ from rest_framework.response import Response
 
 from agents.api import run_serializers as shapes
 from agents.api.runs import RunViewMixin
-from agents.api.streams import EventStreamRenderer, LinesRenderer, event_stream, lines
+from agents.api.streams import EventStreamRenderer, event_stream
 from agents.models import Checkpoint, Message, Run
 from agents.selectors.history import run_checkpoints, run_children, run_messages
 from agents.selectors.runs import run_get
+from core.api.lines import LinesRenderer, lines
 from core.api.pagination import limit_of
 from core.errors import InvalidInputError
-from governance.contracts import Perm
+from governance.contracts import AuditAction, AuditSubject, Perm
 from governance.guard.nested import WorkspaceViewSet
 from governance.guard.viewsets import ListMixin
+from governance.services.audit import audit_append
 from observability.contracts import EventKind
 from observability.cursors import Topic
 from observability.live.viewer import Target
@@ -159,5 +161,12 @@ class TraceViewSet(OfRunViewSet):
             sentence = "form is native or legacy."
             raise InvalidInputError(sentence, fields={"form": [sentence]})
         run = self.run()
+        audit_append(
+            self.actor,
+            action=AuditAction.EXPORTED,
+            workspace_id=self.workspace.pk,
+            subject=AuditSubject(kind="trace", id=str(run.pk)),
+            payload={"form": form},
+        )
         content = run_export(self.actor, run.pk, form="legacy" if form == "legacy" else "agentry")
         return lines(request, content, filename=f"{run.pk}.jsonl")

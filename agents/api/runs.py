@@ -14,7 +14,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents.api import run_serializers as shapes
-from agents.api.serializers import NothingInput
 from agents.api.streams import EventStreamRenderer, event_stream, scope_of
 from agents.api.waiting import run_wait
 from agents.models import Run
@@ -30,6 +29,7 @@ from agents.services.runs import (
 )
 from core.api.filters import MomentFilter
 from core.api.idempotency import HEADER, key_of
+from core.api.serializers import NothingInput
 from core.errors import InvalidInputError
 from governance.contracts import Perm
 from governance.guard.nested import WorkspaceViewSet

@@ -33,10 +33,6 @@ class ObjectField(serializers.DictField):
     """A JSON object of any content."""
 
 
-class NothingInput(StrictSerializer):
-    """An action that takes nothing; a body, if there is one, is an empty object."""
-
-
 class AgentSerializer(serializers.ModelSerializer[Agent]):
     published = serializers.IntegerField(
         source="published.number",

@@ -1,9 +1,8 @@
-"""Answers that go on: a run's events as they happen, and long files read piece by piece."""
+"""Answers that go on: a run's events as they happen."""
 
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import async_to_sync
 from django.http import StreamingHttpResponse
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -18,13 +17,6 @@ class EventStreamRenderer(JSONRenderer):
 
     media_type = "text/event-stream"
     format = "sse"
-
-
-class LinesRenderer(JSONRenderer):
-    """Lets `Accept: application/x-ndjson` through; only problems are rendered by it."""
-
-    media_type = "application/x-ndjson"
-    format = "jsonl"
 
 
 def scope_of(request: Request) -> dict[str, Any]:
@@ -54,32 +46,3 @@ def event_stream(request: Request, target: Target, *, query: bytes | None = None
         scope = {**scope, "query_string": query}
     body = async_to_sync(open_stream)(scope, target)
     return StreamingHttpResponse(body, headers=HEADERS)
-
-
-def lines(request: Request, content: Iterator[bytes], *, filename: str) -> StreamingHttpResponse:
-    """Answer with lines that are read as they are sent."""
-    body: Any = content
-    if getattr(request._request, "scope", None) is not None:
-        body = _pieces(content)
-    return StreamingHttpResponse(
-        body,
-        content_type=LinesRenderer.media_type,
-        headers={"Content-Disposition": f'attachment; filename="{filename}"'},
-    )
-
-
-async def _pieces(content: Iterator[bytes]) -> AsyncIterator[bytes]:
-    while piece := await sync_to_async(_some)(content):
-        yield piece
-
-
-def _some(content: Iterator[bytes]) -> bytes:
-    """Take lines until there are enough to be worth sending."""
-    taken: list[bytes] = []
-    size_bytes = 0
-    for line in content:
-        taken.append(line)
-        size_bytes += len(line)
-        if size_bytes > 64 * 1024:
-            break
-    return b"".join(taken)

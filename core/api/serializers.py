@@ -99,5 +99,9 @@ class StrictSerializer(StrictMixin, serializers.Serializer[Any]):
     """Base of all input serializers."""
 
 
+class NothingInput(StrictSerializer):
+    """An action that takes nothing; a body, if there is one, is an empty object."""
+
+
 class StrictModelSerializer(StrictMixin, serializers.ModelSerializer[Any]):
     """Base of serializers that show a row; writing still goes through a service."""

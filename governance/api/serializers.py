@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from core.api.serializers import StrictSerializer
-from governance.contracts import Perm
+from governance.contracts import AuditAction, Perm
 from governance.models import ApiToken, Membership, Role, User, Workspace
 from governance.models.workspace import NAME_PATTERN
 
@@ -204,3 +204,56 @@ class ActivitySerializer(serializers.ModelSerializer[LogEntry]):
     @extend_schema_field(OpenApiTypes.OBJECT)
     def get_changes(self, entry: LogEntry) -> dict[str, Any]:
         return dict(entry.changes_dict)
+
+
+class AuditActorSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField(allow_null=True)
+    name = serializers.CharField(allow_blank=True)
+    token = serializers.UUIDField(allow_null=True)
+
+
+class AuditSubjectSerializer(serializers.Serializer[Any]):
+    kind = serializers.CharField()
+    id = serializers.CharField(allow_blank=True)
+    label: Any = serializers.CharField(allow_blank=True)
+
+
+class AuditEntrySerializer(serializers.Serializer[Any]):
+    """One entry of an audit chain: everything its hash is over, and the hash."""
+
+    id = serializers.UUIDField()
+    chain = serializers.CharField(help_text="A workspace's id, or `site`.")
+    sequence = serializers.IntegerField()
+    at = serializers.CharField(help_text="UTC, with six digits of a second.")
+    actor = AuditActorSerializer()
+    action = serializers.ChoiceField(choices=[action.value for action in AuditAction])
+    subject = AuditSubjectSerializer()
+    payload = serializers.DictField()
+    format = serializers.IntegerField()
+    previous_hash = serializers.CharField()
+    hash = serializers.CharField()
+
+
+class AuditCheckpointSerializer(serializers.Serializer[Any]):
+    """The site's signature under a chain as it was at one entry."""
+
+    chain = serializers.CharField(help_text="A workspace's id, or `site`.")
+    sequence = serializers.IntegerField()
+    hash = serializers.CharField()
+    at = serializers.CharField(help_text="UTC, with six digits of a second.")
+    key_id = serializers.CharField()
+    format = serializers.IntegerField()
+    signature = serializers.CharField(help_text="Ed25519, hexadecimal.")
+
+
+class AuditKeySerializer(serializers.Serializer[Any]):
+    """The public half of the key that signs checkpoints and exports."""
+
+    key_id = serializers.CharField()
+    algorithm = serializers.CharField()
+    public_key = serializers.CharField(help_text="PEM.")
+
+
+class AuditSpan(serializers.Serializer[Any]):
+    since = serializers.DateTimeField(required=False)
+    until = serializers.DateTimeField(required=False)

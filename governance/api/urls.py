@@ -4,7 +4,7 @@ from typing import Any, TypeAlias
 
 from django.urls import path
 
-from governance.api import views
+from governance.api import audit, views
 
 _Actions: TypeAlias = dict[str, Any]
 
@@ -32,6 +32,29 @@ urlpatterns = [
         name="token",
     ),
     path("activity", views.ActivityViewSet.as_view({"get": "list"}), name="activity"),
+    path("audit", audit.SiteAuditViewSet.as_view({"get": "list"}), name="site-audit"),
+    path("audit/key", audit.AuditKeyViewSet.as_view({"get": "retrieve"}), name="audit-key"),
+    path(
+        "audit/checkpoints",
+        audit.SiteAuditCheckpointViewSet.as_view(_MANY),
+        name="site-audit-checkpoints",
+    ),
+    path(
+        "audit/export",
+        audit.SiteAuditExportViewSet.as_view({"get": "retrieve"}),
+        name="site-audit-export",
+    ),
+    path(f"{_IN_WORKSPACE}/audit", audit.AuditViewSet.as_view({"get": "list"}), name="audit"),
+    path(
+        f"{_IN_WORKSPACE}/audit/checkpoints",
+        audit.AuditCheckpointViewSet.as_view(_MANY),
+        name="audit-checkpoints",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/audit/export",
+        audit.AuditExportViewSet.as_view({"get": "retrieve"}),
+        name="audit-export",
+    ),
     path("users", views.UserViewSet.as_view(_MANY), name="users"),
     path("users/<uuid:pk>", views.UserViewSet.as_view(_ONE), name="user"),
 ]

@@ -12,7 +12,7 @@ The counts are a brake and no lock: without a cache people still get in.
 import hashlib
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv6Address, ip_address, ip_network
 
@@ -22,6 +22,7 @@ from redis import RedisError
 
 from core import clock
 from core.errors import DomainError, LimitExceededError, NotAuthenticatedError
+from governance.services.signing_in import tokens_failed
 
 logger = logging.getLogger(__name__)
 
@@ -31,19 +32,28 @@ KNOWN_SECONDS = 30 * 86_400
 _SUBNET_BITS = 64  # one customer's share of IPv6
 
 
-def sign_in_attempt(account: str, address: str) -> None:
+def _nothing() -> None:
+    """What is done at the limit where nobody keeps a record."""
+
+
+def sign_in_attempt(account: str, address: str, *, at_limit: Callable[[], None] = _nothing) -> None:
     """Count an attempt before the password is looked at, so that no crowd slips through at once.
+
+    `at_limit` is called for the first that is refused in a window, and not for those after it.
 
     Raises:
         LimitExceededError: too many have failed; the password was not looked at.
     """
     limit = settings.SIGN_IN_FAILURES
-    is_over = False
+    is_over = is_first = False
     with _or_without_cache():
         limits = [limit] if _is_known(account, address) else [limit, *[limit * ALTOGETHER] * 2]
         counts = [_count(key) for key in _keys(account, address)]
         is_over = any(count > most for count, most in zip(counts, limits, strict=False))
+        is_first = any(count == most + 1 for count, most in zip(counts, limits, strict=False))
     if is_over:
+        if is_first:
+            at_limit()
         raise _too_many("attempts to sign in")
 
 
@@ -62,7 +72,10 @@ def token_refused(error: NotAuthenticatedError, address: str) -> DomainError:
     count = 0
     with _or_without_cache():
         count = _count(_key("token", _place(address)))
-    if count > settings.SIGN_IN_FAILURES * ALTOGETHER:
+    most = settings.SIGN_IN_FAILURES * ALTOGETHER
+    if count == most + 1:
+        tokens_failed(address, count=most)
+    if count > most:
         return _too_many("wrong tokens from your address")
     return error
 

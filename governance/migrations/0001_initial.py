@@ -1,13 +1,24 @@
-
 import core.ids
 import django.contrib.auth.models
 import django.contrib.auth.validators
 import django.core.validators
 import django.db.models.deletion
 import django.utils.timezone
+import governance.models.audit
 import re
 from django.conf import settings
 from django.db import migrations, models
+
+from governance.models.append_only import append_only_install, append_only_remove
+
+
+def keep_audit(_, editor):
+    """Make the database itself refuse to change or delete what the audit chains hold."""
+    append_only_install(editor)
+
+
+def release_audit(_, editor):
+    append_only_remove(editor)
 
 
 class Migration(migrations.Migration):
@@ -19,6 +30,17 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.CreateModel(
+            name='AuditHead',
+            fields=[
+                ('chain', models.UUIDField(primary_key=True, serialize=False)),
+                ('sequence', models.PositiveBigIntegerField(default=0)),
+                ('hash', models.CharField(max_length=64)),
+                ('at', models.DateTimeField(null=True)),
+                ('signed_sequence', models.PositiveBigIntegerField(default=0)),
+                ('unsigned_since', models.DateTimeField(null=True)),
+            ],
+        ),
         migrations.CreateModel(
             name='Workspace',
             fields=[
@@ -102,6 +124,44 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name='AuditEntry',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('sequence', models.PositiveBigIntegerField()),
+                ('at', models.DateTimeField()),
+                ('actor_name', models.CharField(blank=True, max_length=150)),
+                ('actor_id', models.UUIDField(null=True)),
+                ('token_id', models.UUIDField(null=True)),
+                ('action', models.CharField(choices=governance.models.audit.action_choices, max_length=40)),
+                ('subject_kind', models.CharField(max_length=40)),
+                ('subject_id', models.CharField(blank=True, max_length=100)),
+                ('subject_label', models.CharField(blank=True, max_length=200)),
+                ('payload', models.JSONField(default=dict)),
+                ('previous_hash', models.CharField(max_length=64)),
+                ('hash', models.CharField(max_length=64)),
+                ('workspace', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='governance.workspace')),
+            ],
+            options={
+                'verbose_name_plural': 'audit entries',
+                'ordering': ('-sequence',),
+            },
+        ),
+        migrations.CreateModel(
+            name='AuditCheckpoint',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('sequence', models.PositiveBigIntegerField()),
+                ('hash', models.CharField(max_length=64)),
+                ('at', models.DateTimeField()),
+                ('key_id', models.CharField(max_length=16)),
+                ('signature', models.CharField(max_length=128)),
+                ('workspace', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='governance.workspace')),
+            ],
+            options={
+                'ordering': ('-sequence',),
+            },
+        ),
+        migrations.CreateModel(
             name='ApiToken',
             fields=[
                 ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
@@ -153,6 +213,26 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(fields=('workspace', 'user'), name='membership_once'),
         ),
         migrations.AddIndex(
+            model_name='auditentry',
+            index=models.Index(fields=['workspace', 'at'], name='audit_by_time'),
+        ),
+        migrations.AddConstraint(
+            model_name='auditentry',
+            constraint=models.UniqueConstraint(fields=('workspace', 'sequence'), name='audit_sequence_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='auditentry',
+            constraint=models.UniqueConstraint(condition=models.Q(('workspace__isnull', True)), fields=('sequence',), name='audit_site_sequence_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='auditcheckpoint',
+            constraint=models.UniqueConstraint(fields=('workspace', 'sequence'), name='audit_checkpoint_sequence_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='auditcheckpoint',
+            constraint=models.UniqueConstraint(condition=models.Q(('workspace__isnull', True)), fields=('sequence',), name='audit_checkpoint_site_sequence_once'),
+        ),
+        migrations.AddIndex(
             model_name='workspacegrouppermission',
             index=models.Index(fields=['group', 'permission', 'content_object'], name='group_permission_lookup'),
         ),
@@ -168,4 +248,5 @@ class Migration(migrations.Migration):
             name='workspaceuserpermission',
             unique_together={('user', 'permission', 'content_object')},
         ),
+        migrations.RunPython(keep_audit, release_audit),
     ]

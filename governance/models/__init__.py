@@ -1,5 +1,6 @@
 """Rows of governance; one noun a file."""
 
+from governance.models.audit import AuditCheckpoint, AuditEntry, AuditHead
 from governance.models.idempotency import IdempotencyRecord
 from governance.models.membership import Membership, Role
 from governance.models.permission import WorkspaceGroupPermission, WorkspaceUserPermission
@@ -9,6 +10,9 @@ from governance.models.workspace import Workspace
 
 __all__ = [
     "ApiToken",
+    "AuditCheckpoint",
+    "AuditEntry",
+    "AuditHead",
     "IdempotencyRecord",
     "Membership",
     "Role",

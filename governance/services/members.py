@@ -4,19 +4,21 @@ Two rules hold whatever the door: nobody grants what they do not hold, and a wor
 admin keeps one. Changes of one workspace run one after the other, under a lock on its row.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from uuid import UUID
 
 from django.db import transaction
 
 from core.errors import NotFoundError
 from core.events import publish
+from core.redaction import JSON
 from governance import access
 from governance.access import AccessChanged
-from governance.contracts import Actor, Perm
+from governance.contracts import Actor, AuditAction, AuditSubject, Perm
 from governance.errors import LastAdminError, NameTakenError
-from governance.models import Membership, User, Workspace
+from governance.models import Membership, Role, User, Workspace
 from governance.services.activity import recorded_as
+from governance.services.audit import audit_append
 from governance.services.roles import ADMIN, refuse_escalation, roles_named
 
 
@@ -54,6 +56,7 @@ def member_add(
         member.roles.set(granted)
         access.grants_follow_roles([member])
         publish(AccessChanged(user_ids=frozenset({user.pk})))
+        _record(actor, member, before=None, after=_names(granted))
         return member
 
 
@@ -82,6 +85,7 @@ def membership_set_roles(
         row.roles.set(wanted)
         access.grants_follow_roles([row])
         publish(AccessChanged(user_ids=frozenset({row.user_id})))
+        _record(actor, row, before=_names(before), after=_names(wanted))
         return row
 
 
@@ -100,9 +104,28 @@ def member_remove(
         needed = Perm.WORKSPACE_VIEW if leaves else Perm.WORKSPACE_MANAGE
         access.require(actor, needed, row.workspace)
         _keep_an_admin(row, pause)
+        before = _names(row.roles.all())
         access.grants_remove(user_id=row.user_id, workspace_id=row.workspace_id)
         row.delete()
         publish(AccessChanged(user_ids=frozenset({row.user_id})))
+        _record(actor, row, before=before, after=None)
+
+
+def _names(roles: Iterable[Role]) -> list[JSON]:
+    return [*sorted(role.name for role in roles)]
+
+
+def _record(
+    actor: Actor, member: Membership, *, before: list[JSON] | None, after: list[JSON] | None
+) -> None:
+    """Append what became of somebody's roles; None: no member."""
+    audit_append(
+        actor,
+        action=AuditAction.PERMISSION_CHANGED,
+        workspace_id=member.workspace_id,
+        subject=AuditSubject(kind="member", id=str(member.user_id), label=member.user.username),
+        payload={"roles_before": before, "roles_after": after},
+    )
 
 
 def _lock(workspace_id: UUID) -> None:

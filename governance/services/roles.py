@@ -9,13 +9,15 @@ from django.db import transaction
 
 from core.errors import InvalidInputError, NotFoundError, PermissionDeniedError
 from core.events import publish
+from core.redaction import JSON
 from governance import access
 from governance.access import AccessChanged
-from governance.contracts import BUILTIN_ROLES, Actor, Perm
+from governance.contracts import BUILTIN_ROLES, SYSTEM, Actor, AuditAction, AuditSubject, Perm
 from governance.errors import EscalationError, NameTakenError
 from governance.models import Membership, Role, Workspace
 from governance.models.workspace import NAME_PATTERN
 from governance.services.activity import recorded_as
+from governance.services.audit import audit_append
 
 ADMIN = "admin"
 
@@ -35,14 +37,12 @@ def builtin_roles_sync() -> None:
                 workspace=None, name=name, defaults={"permissions": values}
             )
             if not created and role.permissions != values:
-                role.permissions = values
-                role.save(update_fields=["permissions"])
+                _replace(role, values)
                 changed.append(role.pk)
         for role in Role.objects.filter(workspace__isnull=False):
             kept = [value for value in role.permissions if value in known]
             if kept != role.permissions:
-                role.permissions = kept
-                role.save(update_fields=["permissions"])
+                _replace(role, kept)
                 changed.append(role.pk)
         _regrant(changed)
 
@@ -62,7 +62,9 @@ def role_create(
         perms = perms_from(permissions)
         refuse_escalation(actor, workspace, perms)
         _refuse_taken(workspace, name)
-        return Role.objects.create(workspace=workspace, name=name, permissions=_values(perms))
+        role = Role.objects.create(workspace=workspace, name=name, permissions=_values(perms))
+        _record(actor, role, before=None, after=role.permissions)
+        return role
 
 
 def role_update(
@@ -81,6 +83,7 @@ def role_update(
         _lock(workspace)
         access.require(actor, Perm.WORKSPACE_MANAGE, workspace)
         role = Role.objects.select_for_update().get(pk=role.pk)
+        before = role.permissions
         if name is not None and name != role.name:
             _refuse_taken(workspace, name)
             role.name = name
@@ -90,6 +93,7 @@ def role_update(
             role.permissions = _values(perms)
         role.save(update_fields=["name", "permissions"])
         _regrant([role.pk])
+        _record(actor, role, before=before, after=role.permissions)
         return role
 
 
@@ -100,6 +104,7 @@ def role_delete(actor: Actor, *, role: Role) -> None:
         _lock(workspace)
         access.require(actor, Perm.WORKSPACE_MANAGE, workspace)
         members = list(Membership.objects.filter(roles=role))
+        _record(actor, role, before=role.permissions, after=None)
         role.delete()
         access.grants_follow_roles(members)
         publish(AccessChanged(user_ids=frozenset(member.user_id for member in members)))
@@ -151,6 +156,28 @@ def refuse_escalation(actor: Actor, workspace: Workspace, granted: Collection[Pe
             remedy="Ask somebody who holds it.",
             detail={"missing": sorted(missing)},
         )
+
+
+def _replace(role: Role, permissions: list[str]) -> None:
+    """Change what a role contains because the code has changed."""
+    before, role.permissions = role.permissions, permissions
+    role.save(update_fields=["permissions"])
+    _record(SYSTEM, role, before=before, after=permissions)
+
+
+def _record(actor: Actor, role: Role, *, before: list[str] | None, after: list[str] | None) -> None:
+    """Append what a role contains now; None: there is no such role."""
+    payload: dict[str, JSON] = {
+        "permissions_before": None if before is None else [*before],
+        "permissions_after": None if after is None else [*after],
+    }
+    audit_append(
+        actor,
+        action=AuditAction.PERMISSION_CHANGED,
+        workspace_id=role.workspace_id,
+        subject=AuditSubject(kind="role", id=str(role.pk), label=role.name),
+        payload=payload,
+    )
 
 
 def _lock(workspace: Workspace) -> None:

@@ -13,10 +13,11 @@ from core.errors import InvalidInputError, NotFoundError, PermissionDeniedError
 from core.events import publish
 from governance import access
 from governance.access import TOKEN_PREFIX, AccessChanged
-from governance.contracts import Actor, Perm
+from governance.contracts import Actor, AuditAction, AuditSubject, Perm
 from governance.errors import EscalationError
 from governance.models import ApiToken, User, Workspace
 from governance.services.activity import recorded_as
+from governance.services.audit import audit_append
 from governance.services.roles import perms_from
 from governance.services.workspaces import require_site_admin
 
@@ -76,6 +77,7 @@ def token_issue(
             scopes=None if wanted is None else sorted(wanted),
             expires_at=expires_at,
         )
+        _record(actor, token, AuditAction.TOKEN_ISSUED)
     return IssuedToken(token=token, secret=secret)
 
 
@@ -94,8 +96,23 @@ def token_revoke(actor: Actor, *, token: ApiToken) -> ApiToken:
         if row.revoked_at is None:
             row.revoked_at = clock.now()
             row.save(update_fields=["revoked_at"])
+            _record(actor, row, AuditAction.TOKEN_REVOKED)
         publish(AccessChanged(token_ids=frozenset({row.pk})))
     return row
+
+
+def _record(actor: Actor, token: ApiToken, action: AuditAction) -> None:
+    audit_append(
+        actor,
+        action=action,
+        workspace_id=token.workspace_id,
+        subject=AuditSubject(kind="token", id=str(token.pk), label=token.name),
+        payload={
+            "owner": token.user.username,
+            "scopes": None if token.scopes is None else [*token.scopes],
+            "expires_at": None if token.expires_at is None else token.expires_at.isoformat(),
+        },
+    )
 
 
 def _may_revoke(actor: Actor, token: ApiToken) -> bool:

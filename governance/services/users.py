@@ -6,11 +6,13 @@ from django.db import transaction
 
 from core.errors import ConflictError, InvalidInputError
 from core.events import publish
+from core.redaction import JSON
 from governance.access import AccessChanged
-from governance.contracts import Actor
+from governance.contracts import Actor, AuditAction, AuditSubject
 from governance.errors import NameTakenError
 from governance.models import User
 from governance.services.activity import recorded_as
+from governance.services.audit import audit_append
 from governance.services.workspaces import require_site_admin
 
 
@@ -44,6 +46,7 @@ def user_create(
             raise NameTakenError(f"The user name {username} is taken.", remedy="Use another name.")
         user.full_clean()
         user.save()
+        account_record(actor, user, before=None)
     return user
 
 
@@ -64,6 +67,7 @@ def user_update(
     require_site_admin(actor, "change users")
     with recorded_as(actor), transaction.atomic():
         row = User.objects.select_for_update().get(pk=user.pk)
+        before = account_state(row)
         if is_active is False and row.pk == actor.user_id:
             raise ConflictError(
                 "You cannot deactivate yourself.", remedy="Ask another superuser to do it."
@@ -76,7 +80,38 @@ def user_update(
         row.full_clean()
         row.save()
         publish(AccessChanged(user_ids=frozenset({row.pk})))
+        account_record(actor, row, before=before, is_password_new=password is not None)
     return row
+
+
+def account_state(user: User) -> dict[str, JSON]:
+    """Return what an account may be used for."""
+    return {
+        "is_active": user.is_active,
+        "is_staff": user.is_staff,
+        "is_superuser": user.is_superuser,
+        "is_service": user.is_service,
+    }
+
+
+def account_record(
+    actor: Actor,
+    user: User,
+    *,
+    before: dict[str, JSON] | None,
+    is_password_new: bool = False,
+) -> None:
+    """Append what an account may be used for now, to the site's chain; before None: it is new."""
+    after = account_state(user)
+    if before == after and not is_password_new:
+        return
+    audit_append(
+        actor,
+        action=AuditAction.PERMISSION_CHANGED,
+        workspace_id=None,
+        subject=AuditSubject(kind="user", id=str(user.pk), label=user.username),
+        payload={"before": before, "after": after, "is_password_new": is_password_new},
+    )
 
 
 def _set_password(user: User, password: str | None) -> None:

@@ -6,11 +6,12 @@ from core.errors import PermissionDeniedError
 from core.events import publish
 from governance import access
 from governance.access import AccessChanged
-from governance.contracts import Actor, Perm
+from governance.contracts import Actor, AuditAction, AuditSubject, Perm
 from governance.errors import NameTakenError
 from governance.models import Membership, Role, Workspace
 from governance.models.workspace import NAME_PATTERN
 from governance.services.activity import recorded_as
+from governance.services.audit import audit_append
 from governance.services.roles import ADMIN
 
 
@@ -31,6 +32,13 @@ def workspace_create(actor: Actor, *, name: str, title: str = "") -> Workspace:
             member.roles.add(Role.objects.get(workspace=None, name=ADMIN))
             access.grants_follow_roles([member])
             publish(AccessChanged(user_ids=frozenset({actor.user_id})))
+        audit_append(
+            actor,
+            action=AuditAction.PERMISSION_CHANGED,
+            workspace_id=workspace.pk,
+            subject=AuditSubject(kind="workspace", id=str(workspace.pk), label=name),
+            payload={"first_admin": None if actor.user_id is None else actor.username},
+        )
     return workspace
 
 

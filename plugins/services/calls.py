@@ -14,7 +14,8 @@ from core.events import DomainEvent, publish
 from core.pausepoints import reach
 from core.redaction import redact_text
 from governance import access
-from governance.contracts import Actor, Perm
+from governance.contracts import Actor, AuditAction, AuditSubject, Perm
+from governance.services.audit import audit_append
 from plugins.contracts import CallState
 from plugins.ledger import UNCLAIMED
 from plugins.models import ToolCall
@@ -84,6 +85,13 @@ def call_resolve(
                 by=actor.username,
                 note=redact_text(note),
             )
+        )
+        audit_append(
+            actor,
+            action=AuditAction.DECISION,
+            workspace_id=call.workspace_id,
+            subject=AuditSubject(kind="tool_call", id=str(call.pk), label=call.tool),
+            payload={"outcome": resolution.value, "note": note, "run_id": str(call.run_id)},
         )
     return call
 

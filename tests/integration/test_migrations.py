@@ -28,11 +28,35 @@ def _manage(*arguments: str, database_url: str) -> None:
         pytest.fail("\n".join([f"manage.py {' '.join(arguments)} failed:", *words]))
 
 
+# What the database does with changes of an audit chain, once the migrations have made it.
+_TAMPER = """
+from django.db import DatabaseError, connection
+from governance.contracts import SYSTEM, AuditAction, AuditSubject
+from governance.services.audit import audit_append
+from governance.services.audit_exports import audit_checkpoint
+audit_append(SYSTEM, action=AuditAction.EFFECT, workspace_id=None, subject=AuditSubject(kind='x'))
+audit_checkpoint(SYSTEM, workspace=None)
+statements = ["UPDATE {} SET hash = 'x'", "DELETE FROM {}"]
+if connection.vendor == "postgresql":
+    statements.append("TRUNCATE {}")
+for table in ("governance_auditentry", "governance_auditcheckpoint"):
+    for statement in statements:
+        try:
+            connection.cursor().execute(statement.format(table))
+        except DatabaseError as error:
+            assert "append-only" in str(error), error
+        else:
+            raise SystemExit(statement.format(table) + " was let through")
+"""
+
+
 def _assert_builds_from_nothing(database_url: str) -> None:
     _manage("migrate", "--no-input", database_url=database_url)
     # Nothing is left to apply, and the models say nothing that the migrations do not.
     _manage("migrate", "--check", database_url=database_url)
     _manage("makemigrations", "--check", "--dry-run", database_url=database_url)
+    _manage("shell", "--verbosity", "0", "--command", _TAMPER, database_url=database_url)
+    _manage("audit", "verify", database_url=database_url)
 
 
 @pytest.mark.sqlite

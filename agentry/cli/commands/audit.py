@@ -1,0 +1,169 @@
+"""`agentry audit …`: taking audit chains away, and checking them without any server."""
+
+import sys
+from datetime import datetime
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agentry.cli.exits import ExitCode
+from agentry.cli.invocation import Invocation, command, usage_error
+from agentry.cli.output import Column, Row, print_fields
+from agentry.cli.terminal import plain
+
+if TYPE_CHECKING:
+    from agentry.audit.documents import PublicKeys
+    from agentry.audit.verifying import Report
+
+Site = Annotated[bool, typer.Option("--site", help="The site's own chain; a superuser's.")]
+Moment = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d"])]
+
+
+def _subject(row: Row) -> str:
+    subject = row.get("subject") or {}
+    return f"{subject.get('kind', '')} {subject.get('label') or subject.get('id', '')}".strip()
+
+
+COLUMNS = (
+    Column("ENTRY", "sequence"),
+    Column("AT", "at", 32),
+    Column("BY", lambda row: (row.get("actor") or {}).get("name")),
+    Column("ACTION", "action"),
+    Column("SUBJECT", _subject, 50),
+    Column("DETAILS", "payload", 60),
+)
+
+
+def register(parent: typer.Typer) -> None:
+    app = typer.Typer(no_args_is_help=True, help="Audit chains: to read, take away and check.")
+    parent.add_typer(app, name="audit", rich_help_panel="This machine and the server")
+
+    @command(app, "ls")
+    def ls(
+        inv: Invocation,
+        site: Site = False,
+        everything: Annotated[bool, typer.Option("--all", help="Every page.")] = False,
+    ) -> None:
+        """List what was recorded, newest first."""
+        from agentry.client.calls import audit
+
+        inv.listing(audit.entries(site=site, limit=50), COLUMNS, everything=everything)
+
+    @command(app, "export")
+    def export(
+        inv: Invocation,
+        file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to; `-`: stdout.")],
+        site: Site = False,
+        since: Moment = None,
+        until: Moment = None,
+    ) -> None:
+        """Write the chain with its checkpoints to a file that `audit verify` checks."""
+        _export(inv, file, site=site, since=since, until=until)
+
+    @command(app, "checkpoint")
+    def checkpoint(inv: Invocation, site: Site = False) -> None:
+        """Have the server sign the chain as it is now, without waiting for its schedule."""
+        from agentry.client.calls import audit
+
+        inv.show(inv.fetch(audit.checkpoint(site=site)), lambda row: print_fields([*row.items()]))
+
+    @command(app, "key")
+    def key(inv: Invocation) -> None:
+        """Print the server's public key (PEM). Keep it apart from the files it is to check."""
+        from agentry.client.calls import audit
+
+        found = inv.fetch(audit.public_key())
+        inv.show(found, lambda row: print(plain(row["public_key"]).rstrip()))
+
+    @command(app, "verify")
+    def verify(
+        inv: Invocation,
+        file: Annotated[Path, typer.Argument(metavar="FILE", help="An exported chain.")],
+        key: Annotated[list[Path], typer.Option(help="A public key you trust (PEM); repeatable.")],
+        kept: Annotated[
+            list[Path] | None,
+            typer.Option(help="An earlier export of the chain: its checkpoints count too."),
+        ] = None,
+    ) -> None:
+        """Check an exported chain on this machine alone; name the first place that is broken."""
+        _verify(inv, file, key, kept or [])
+
+
+def _export(
+    inv: Invocation, file: Path, *, site: bool, since: datetime | None, until: datetime | None
+) -> None:
+    from agentry.client.calls import audit
+
+    call = audit.export(site=site, since=_aware(since), until=_aware(until))
+    chunks = inv.client.chunks(inv.client.origin.request(call))
+    first = next(chunks, b"")  # what is refused leaves no file behind
+    if str(file) == "-":
+        sys.stdout.buffer.writelines(chain([first], chunks))
+        sys.stdout.buffer.flush()
+        return
+    try:
+        with file.open("wb") as out:
+            out.writelines(chain([first], chunks))
+    except OSError as error:
+        raise usage_error(f"{file} cannot be written: {error.strerror}.") from error
+    inv.say(f"Written to {file}. Check it: agentry audit verify {file} --key KEY.pem")
+
+
+def _verify(inv: Invocation, file: Path, key_files: list[Path], kept_files: list[Path]) -> None:
+    from agentry.audit.documents import read_keys
+    from agentry.audit.verifying import BrokenError, verify
+
+    keys = read_keys(key_files)
+    try:
+        kept = [found for each in kept_files for found in _kept(each, keys)]
+        with file.open("rb") as lines:
+            report = verify(lines, keys, kept=kept)
+    except OSError as error:
+        raise usage_error(f"{error.filename} cannot be read: {error.strerror}.") from error
+    except BrokenError as error:
+        told = plain(f"{file}: {error}")
+        found = {"holds": False, "entry": error.sequence, "line": error.line, "what": error.what}
+        inv.show(found, lambda _: print(told))
+        raise typer.Exit(ExitCode.RUN_FAILED) from None
+    inv.show(_told(report), lambda _: print(plain(_sentence(report))))
+
+
+def _kept(file: Path, keys: "PublicKeys") -> list[dict[str, Any]]:
+    from agentry.audit.verifying import checkpoints_of
+
+    with file.open("rb") as lines:
+        return checkpoints_of(lines, keys)
+
+
+def _told(report: "Report") -> dict[str, object]:
+    return {
+        "holds": True,
+        "chain": report.chain,
+        "workspace": report.workspace,
+        "first": report.first,
+        "last": report.last,
+        "entries": report.entries,
+        "checkpoints": report.checkpoints,
+        "signed": report.signed,
+        "exported_at": report.exported_at,
+        "until": report.until,
+    }
+
+
+def _sentence(report: "Report") -> str:
+    chain = f"workspace {report.workspace}" if report.workspace else "the site"
+    if not report.entries:
+        return f"The file of {chain} holds; there are no entries in it."
+    signed = (
+        f"checkpoints sign them up to {report.signed}"
+        if report.signed >= report.first
+        else "no checkpoint signs any of them yet"
+    )
+    return f"The chain of {chain} holds: entries {report.first} to {report.last}; {signed}."
+
+
+def _aware(at: datetime | None) -> datetime | None:
+    """Take a day or a time without a zone as this machine's."""
+    return at.astimezone() if at is not None else None
