@@ -47,9 +47,11 @@ def sign_in_attempt(account: str, address: str, *, at_limit: Callable[[], None] 
     limit = settings.SIGN_IN_FAILURES
     is_over = is_first = False
     with _or_without_cache():
-        limits = [limit] if _is_known(account, address) else [limit, *[limit * ALTOGETHER] * 2]
-        counts = [_count(key) for key in _keys(account, address)]
-        is_over = any(count > most for count, most in zip(counts, limits, strict=False))
+        pair, *others = _keys(account, address)
+        is_over = _count(pair) > limit
+        if not is_over:  # what is refused already counts against nobody else
+            most = max(_count(key) for key in others)
+            is_over = most > limit * ALTOGETHER and not _is_known(account, address)
         is_first = any(count == most + 1 for count, most in zip(counts, limits, strict=False))
     if is_over:
         if is_first:
