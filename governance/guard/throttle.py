@@ -48,11 +48,12 @@ def sign_in_attempt(account: str, address: str, *, at_limit: Callable[[], None] 
     is_over = is_first = False
     with _or_without_cache():
         pair, *others = _keys(account, address)
-        is_over = _count(pair) > limit
-        if not is_over:  # what is refused already counts against nobody else
-            most = max(_count(key) for key in others)
-            is_over = most > limit * ALTOGETHER and not _is_known(account, address)
-        is_first = any(count == most + 1 for count, most in zip(counts, limits, strict=False))
+        counts = [(_count(pair), limit)]
+        if counts[0][0] <= limit:  # what is refused already counts against nobody else
+            wider = [(_count(key), limit * ALTOGETHER) for key in others]
+            counts += [] if _is_known(account, address) else wider
+        is_over = any(count > most for count, most in counts)
+        is_first = any(count == most + 1 for count, most in counts)
     if is_over:
         if is_first:
             at_limit()
