@@ -15,6 +15,7 @@ from core.pausepoints import reach
 from core.redaction import redact_text
 from governance import access
 from governance.contracts import Actor, Perm
+from governance.services.approvals import approvals_withdraw
 from plugins.contracts import CallState
 from plugins.ledger import UNCLAIMED
 from plugins.models import ToolCall
@@ -111,6 +112,7 @@ def calls_close(run_id: UUID, *, cause: str) -> None:
         target=CallState.IN_DOUBT,
         reason=f"{cause}, and the call may have happened.",
     )
+    approvals_withdraw(run_id, cause=cause)
 
 
 def _resolution(outcome: str) -> Resolution:
