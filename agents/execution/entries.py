@@ -222,20 +222,7 @@ class Draft:
         if target is not RunState.RUNNING:
             if not RUN_TABLE.allows(RunState.RUNNING, target):
                 raise ValueError(f"A run cannot go from running to {target}")
-            self.event(
-                EventKind.RUN_STATE,
-                RunStatePayload(
-                    state=target.value,
-                    before=RunState.RUNNING.value,
-                    is_terminal=is_terminal,
-                    wait_kind=wait_kind.value,
-                    reason=reason,
-                    error_code=error_code,
-                    output=(output or "")[:PREVIEW_CHARS],
-                    usage=_usage(state.usage),
-                    cost_usd=str(state.cost_usd),
-                ),
-            )
+            self._moved_to(target, wait_kind, reason, error_code, output)
         progress = Progress(
             state=target.value,
             wait_kind=wait_kind.value,
@@ -264,6 +251,29 @@ class Draft:
             closes=self._closes,
             parent_id=context.parent_id if is_terminal else None,
             session_id=context.session_id,
+        )
+
+    def _moved_to(
+        self,
+        target: RunState,
+        wait_kind: WaitKind,
+        reason: str,
+        error_code: str,
+        output: str | None,
+    ) -> None:
+        self.event(
+            EventKind.RUN_STATE,
+            RunStatePayload(
+                state=target.value,
+                before=RunState.RUNNING.value,
+                is_terminal=target in RUN_TABLE.terminal,
+                wait_kind=wait_kind.value,
+                reason=reason,
+                error_code=error_code,
+                output=(output or "")[:PREVIEW_CHARS],
+                usage=_usage(self._state.usage),
+                cost_usd=str(self._state.cost_usd),
+            ),
         )
 
 

@@ -5,7 +5,7 @@ import hashlib
 from django.db import transaction
 
 from core import clock
-from core.errors import InvalidInputError
+from core.errors import InvalidInputError, UnavailableError
 from governance import access
 from governance.contracts import Actor, Perm
 from governance.models import Policy, PolicyVersion, Workspace
@@ -80,4 +80,6 @@ def policy_engine(source: str) -> PolicyEngine:
     Raises:
         InvalidInputError: It is no policy.
     """
-    raise NotImplementedError
+    raise UnavailableError(
+        "This site has no engine for policies.", remedy="Install one that reads this language."
+    )

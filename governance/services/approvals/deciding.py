@@ -38,7 +38,8 @@ def approval_decide(
     beside the asked ones, and votes for other arguments count no more.
 
     Raises:
-        PermissionDeniedError: The actor is none of its approvers, or asked for it themselves.
+        PermissionDeniedError: The actor is none of its approvers, asked for it themselves, or may
+            not see what it is about.
         StaleStateError: It is decided, expired or withdrawn; the error names who won.
         InvalidInputError: No such verdict, or arguments that do not fit.
     """
@@ -47,6 +48,8 @@ def approval_decide(
     if found is None:
         raise NotFoundError(f"There is no approval {approval_id}.", remedy="List the approvals.")
     access.require(actor, Perm.APPROVAL_DECIDE, found.workspace_id)
+    # Nobody decides what they cannot see.
+    access.require(actor, Perm.RUN_PAYLOAD, found.workspace_id)
     refuse_ineligible(actor, found)
     said = _verdict(verdict, arguments)
     given = redact_text(reason.strip())[:MAX_REASON_CHARS]
