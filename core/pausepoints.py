@@ -34,6 +34,9 @@ POINTS = frozenset(
         "run.after_claim",
         "run.before_finish",
         "control.before_update",
+        "approval.before_lock",
+        "approval.before_claim",
+        "approval.after_claim",
         "fork.before_insert",
     }
 )

@@ -11,7 +11,15 @@ class GovernanceConfig(AppConfig):
     def ready(self) -> None:
         from core.events import subscribe
         from governance.access import AccessChanged, forget_credentials, permission_cache
-        from governance.models import ApiToken, Membership, Role, User, Workspace
+        from governance.models import (
+            ApiToken,
+            Membership,
+            Policy,
+            PolicyVersion,
+            Role,
+            User,
+            Workspace,
+        )
         from governance.services.activity import activity_register
 
         post_migrate.connect(_sync_roles, sender=self, dispatch_uid="governance.roles")
@@ -22,6 +30,8 @@ class GovernanceConfig(AppConfig):
         activity_register(Membership, workspace="workspace_id", many_to_many=["roles"])
         activity_register(Role, workspace="workspace_id")
         activity_register(ApiToken, workspace="workspace_id", exclude=["digest", "last_used_at"])
+        activity_register(Policy, workspace="workspace_id", exclude=["updated_at"])
+        activity_register(PolicyVersion, workspace="workspace_id", exclude=["published_at"])
         activity_register(User, workspace=None, exclude=["last_login"], mask=["password"])
 
 

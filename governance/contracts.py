@@ -1,7 +1,10 @@
-"""Who may do what, as data: permissions, built-in roles, and the actor every service is given."""
+"""Who may do what and who said yes, as data: permissions, built-in roles, the actor every service
+is given, and the words of approvals."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 
@@ -26,6 +29,11 @@ class Perm(StrEnum):
     TOOL_EDIT = "tool.edit"
     PROVIDER_VIEW = "provider.view"
     PROVIDER_EDIT = "provider.edit"  # includes keys
+    POLICY_VIEW = "policy.view"
+    POLICY_EDIT = "policy.edit"  # the draft
+    POLICY_PUBLISH = "policy.publish"
+    APPROVAL_VIEW = "approval.view"
+    APPROVAL_DECIDE = "approval.decide"  # for whom the approval names as approver
     TOKEN_MANAGE = "token.manage"  # noqa: S105 - see and revoke the tokens of others
     ACTIVITY_VIEW = "activity.view"
 
@@ -42,13 +50,22 @@ _VIEW = frozenset(
         Perm.RUN_VIEW,
         Perm.TOOL_VIEW,
         Perm.PROVIDER_VIEW,
+        Perm.POLICY_VIEW,
+        Perm.APPROVAL_VIEW,
     }
 )
 
 BUILTIN_ROLES: dict[str, frozenset[Perm]] = {
     "viewer": _VIEW,
     "operator": _VIEW
-    | {Perm.RUN_PAYLOAD, Perm.RUN_START, Perm.RUN_CONTROL, Perm.TOOL_CALL_RESOLVE},
+    | {
+        Perm.RUN_PAYLOAD,
+        Perm.RUN_START,
+        Perm.RUN_CONTROL,
+        Perm.TOOL_CALL_RESOLVE,
+        Perm.APPROVAL_DECIDE,
+    },
+    "approver": _VIEW | {Perm.RUN_PAYLOAD, Perm.APPROVAL_DECIDE},
     "author": _VIEW
     | {
         Perm.RUN_PAYLOAD,
@@ -110,3 +127,60 @@ class Actor:
 
 
 SYSTEM = Actor(user_id=None, username="system")
+
+
+class ApprovalState(StrEnum):
+    """Where a question to a person stands."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    DENIED = "denied"
+    EXPIRED = "expired"  # nobody decided in time, which counts as no
+    WITHDRAWN = "withdrawn"  # what it was about is gone
+
+
+class ApprovalKind(StrEnum):
+    """What an approval is about; each kind has a handler in the registry."""
+
+    TOOL_CALL = "tool_call"
+
+
+class Verdict(StrEnum):
+    APPROVE = "approve"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """A decision on its way to what it is about. `by` is empty when time decided.
+
+    `arguments` are those the approver put in place of the asked ones; None: as they were asked.
+    """
+
+    approval_id: UUID
+    workspace_id: UUID
+    subject_id: UUID
+    run_id: UUID | None
+    state: ApprovalState
+    by: str
+    reason: str
+    surface: str
+    arguments: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """Arguments an approver may put in place of the asked ones, and the facts that changes."""
+
+    arguments: Mapping[str, Any]
+    facts: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """What an approval allows: facts by name, under one digest."""
+
+    approval_id: UUID
+    state: ApprovalState
+    digest: str
+    facts: Mapping[str, str]

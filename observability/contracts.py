@@ -32,6 +32,8 @@ class EventKind(StrEnum):
     TOOL_PLANNED = "tool.planned"  # the model asked for a call; the intent is durable
     TOOL_DISPATCHED = "tool.dispatched"  # the effect may have begun
     TOOL_PARKED = "tool.parked"  # the call waits, holding no worker
+    APPROVAL_DECIDED = "approval.decided"  # a person, or time, said yes or no
+    APPROVAL_NOTED = "approval.noted"  # a vote, other approvers, more time: nothing is decided yet
     TOOL_RESOLVED = "tool.resolved"  # a probe or a person said what became of a call in doubt
     TOOL_SETTLED = "tool.settled"  # the outcome is recorded
     SESSION_QUEUED = "session.queued"  # waits for its turn in its session
@@ -120,6 +122,7 @@ class ToolPayload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     result: str = ""
     is_error: bool = False
     wait_kind: str = ""
+    approval: str = ""
     reason: str = ""
     duration_seconds: float = 0.0
 

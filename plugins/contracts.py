@@ -64,14 +64,17 @@ class ToolSpec(msgspec.Struct, frozen=True, kw_only=True):
 class Park(msgspec.Struct, frozen=True, kw_only=True):
     """Instead of a result: the call waits, holding no worker.
 
-    `until` (epoch seconds) for a timer, `child_run_id` for a child. `spawn` asks the caller to
-    create that child in the same transaction that records the wait.
+    `until` (epoch seconds) for a timer, `child_run_id` for a child, `approval_id` for a person.
+    `spawn` and `ask` want the child, or the question, created by the caller in the same transaction
+    that records the wait.
     """
 
     kind: WaitKind
     until: float | None = None
     child_run_id: UUID | None = None
     spawn: dict[str, Any] | None = None
+    approval_id: UUID | None = None
+    ask: dict[str, Any] | None = None
 
 
 class ToolResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,10 +1,13 @@
 """Tools declared as data: from a workspace's row to something a door can call."""
 
+import hashlib
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
-from plugins.contracts import Tool
+from plugins.contracts import Tool, ToolSpec
+from plugins.digest import spec_digest
 from plugins.http.tool import HttpTool, HttpToolDefinition
 from plugins.models import ToolDefinition
 
@@ -28,3 +31,22 @@ def definition_of(row: ToolDefinition) -> dict[str, Any]:
 def declared_tool(definition: dict[str, Any]) -> Tool:
     """Build the tool; raises InvalidInputError when the declaration cannot work."""
     return HttpTool(msgspec.convert(definition, HttpToolDefinition))
+
+
+def tool_facts(workspace_id: UUID, spec: ToolSpec) -> dict[str, str]:
+    """Return what a tool is now, for comparing with what it was when somebody approved a call.
+
+    A declared tool is what its workspace says of it today, whatever the run is pinned to: who
+    approved it days ago did not approve an endpoint that was changed or switched off since.
+    """
+    row = ToolDefinition.objects.filter(workspace_id=workspace_id, name=spec.name).first()
+    pinned = spec_digest(spec)
+    if row is None:
+        return {"schema": _digest(spec.input_schema), "tool_version": pinned}
+    today = {**definition_of(row), "is_enabled": row.is_enabled}
+    schema = today.pop("input_schema")
+    return {"schema": _digest(schema), "tool_version": _digest([pinned, today])}
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()

@@ -23,7 +23,8 @@ LEDGER: StateTable[CallState] = StateTable(
             }
         ),
         S.WAITING: frozenset({S.APPROVED, S.COMMITTED, S.FAILED, S.DENIED, S.EXPIRED, S.CANCELLED}),
-        S.APPROVED: frozenset({S.CLAIMED, S.CANCELLED}),
+        # Denied or expired: what was approved is not what would run any more.
+        S.APPROVED: frozenset({S.CLAIMED, S.FAILED, S.DENIED, S.EXPIRED, S.CANCELLED}),
         S.CLAIMED: frozenset({S.CLAIMED, S.DISPATCHED, S.FAILED, S.CANCELLED}),
         S.DISPATCHED: frozenset(
             {S.DISPATCHED, S.WAITING, S.COMMITTED, S.FAILED, S.IN_DOUBT, S.CANCELLED}

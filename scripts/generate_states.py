@@ -24,9 +24,20 @@ def _calls() -> str:
     return LEDGER.mermaid()
 
 
+def _approvals() -> str:
+    import django
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentry_site.settings.base")
+    django.setup()
+    from governance.transitions import APPROVAL_TABLE
+
+    return APPROVAL_TABLE.mermaid()
+
+
 DIAGRAMS: dict[str, tuple[str, Callable[[], str]]] = {
     "docs/concepts/runs.md": ("run", _runs),
     "docs/concepts/tools.md": ("tool call", _calls),
+    "docs/concepts/approvals.md": ("approval", _approvals),
 }
 
 

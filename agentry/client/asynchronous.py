@@ -10,7 +10,7 @@ import httpx2
 
 from agentry.client import flow as flows
 from agentry.client.binding import AwaitingGroup, awaited, awaited_pages
-from agentry.client.calls import account, agents, catalogue, runs
+from agentry.client.calls import account, agents, catalogue, governing, runs
 from agentry.client.errors import AgentryError
 from agentry.client.feed import PASSING_FAILURES, Feed
 from agentry.client.flow import Call, Flow, Reply, Request, Sleep
@@ -133,6 +133,22 @@ class ToolCalls(AwaitingGroup):
     resolve = awaited(catalogue.tool_call_resolve)
 
 
+class Approvals(AwaitingGroup):
+    list = awaited(governing.approvals)
+    iterate = awaited_pages(governing.approvals)
+    get = awaited(governing.approval)
+    approve = awaited(governing.approve)
+    deny = awaited(governing.deny)
+
+
+class Policies(AwaitingGroup):
+    get = awaited(governing.policy)
+    write = awaited(governing.policy_write)
+    publish = awaited(governing.policy_publish)
+    versions = awaited(governing.policy_versions)
+    version = awaited(governing.policy_version)
+
+
 class Tokens(AwaitingGroup):
     list = awaited(account.tokens)
     create = awaited(account.token_create)
@@ -173,6 +189,8 @@ class AsyncClient:
         self.models = Models(self)
         self.tools = Tools(self)
         self.tool_calls = ToolCalls(self)
+        self.approvals = Approvals(self)
+        self.policy = Policies(self)
         self.tokens = Tokens(self)
         account_group = Account(self)
         self.me = account_group.me

@@ -172,6 +172,81 @@ SETTLED_CALL_STATES = frozenset(
 )
 
 
+class ArgumentDifference(Record, frozen=True, kw_only=True):
+    """Where an approver's arguments differ from the asked ones."""
+
+    path: str
+    before: Any = None
+    after: Any = None
+
+
+class Vote(Record, frozen=True, kw_only=True):
+    """`is_counted`: it was given for the arguments as they stand."""
+
+    user: str
+    verdict: str = ""
+    surface: str = ""
+    at: datetime | None = None
+    is_counted: bool = True
+
+
+class Approval(Record, frozen=True, kw_only=True):
+    """A question to a person, bound to exactly what is asked for."""
+
+    id: str
+    title: str
+    state: str
+    kind: str = ""
+    subject: str = ""
+    run: str | None = None
+    agent: str = ""
+    requester: str = ""
+    question: str | None = None
+    binding: dict[str, str] = {}
+    binding_digest: str = ""
+    arguments: dict[str, Any] | None = None
+    edited_arguments: dict[str, Any] | None = None
+    difference: tuple[ArgumentDifference, ...] | None = ()
+    approvers: tuple[str, ...] = ()
+    quorum: int = 1
+    allow_self: bool = False
+    rule: str = ""
+    policy_version: str = ""
+    expires_at: datetime | None = None
+    on_expiry: str = ""
+    escalate_to: tuple[str, ...] = ()
+    created_at: datetime | None = None
+    decided_at: datetime | None = None
+    decided_by: str = ""
+    reason: str | None = None
+    surface: str = ""
+    used_at: datetime | None = None
+    votes: tuple[Vote, ...] = ()
+    may_decide: bool = False
+    payload_hidden: bool = False
+
+
+class PolicyVersion(Record, frozen=True, kw_only=True):
+    """One published policy; never changes."""
+
+    number: int
+    source: str = ""
+    digest: str = ""
+    note: str = ""
+    is_active: bool = False
+    published_at: datetime | None = None
+    published_by: str | None = None
+
+
+class Policy(Record, frozen=True, kw_only=True):
+    """The draft, and the number of the version in force."""
+
+    source: str
+    active: int | None = None
+    is_published: bool = False
+    updated_at: datetime | None = None
+
+
 class Reason(Record, frozen=True, kw_only=True):
     sentence: str | None = None
     code: str = ""

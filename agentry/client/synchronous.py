@@ -10,7 +10,7 @@ import httpx2
 
 from agentry.client import flow as flows
 from agentry.client.binding import BlockingGroup, blocking, blocking_pages
-from agentry.client.calls import account, agents, catalogue, runs
+from agentry.client.calls import account, agents, catalogue, governing, runs
 from agentry.client.errors import AgentryError
 from agentry.client.feed import PASSING_FAILURES, Feed
 from agentry.client.flow import Call, Flow, Reply, Request, Sleep
@@ -131,6 +131,22 @@ class ToolCalls(BlockingGroup):
     resolve = blocking(catalogue.tool_call_resolve)
 
 
+class Approvals(BlockingGroup):
+    list = blocking(governing.approvals)
+    iterate = blocking_pages(governing.approvals)
+    get = blocking(governing.approval)
+    approve = blocking(governing.approve)
+    deny = blocking(governing.deny)
+
+
+class Policies(BlockingGroup):
+    get = blocking(governing.policy)
+    write = blocking(governing.policy_write)
+    publish = blocking(governing.policy_publish)
+    versions = blocking(governing.policy_versions)
+    version = blocking(governing.policy_version)
+
+
 class Tokens(BlockingGroup):
     list = blocking(account.tokens)
     create = blocking(account.token_create)
@@ -175,6 +191,8 @@ class Client:
         self.models = Models(self)
         self.tools = Tools(self)
         self.tool_calls = ToolCalls(self)
+        self.approvals = Approvals(self)
+        self.policy = Policies(self)
         self.tokens = Tokens(self)
         account_group = Account(self)
         self.me = account_group.me

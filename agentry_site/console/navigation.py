@@ -36,6 +36,7 @@ GROUPS: Final[tuple[tuple[str, tuple[Place, ...]], ...]] = (
         (
             Place(model="agents.Run", title="Runs", icon="runs", key="r"),
             Place(model="agents.Session", title="Sessions", icon="sessions"),
+            Place(model="governance.Approval", title="Approvals", icon="approvals", key="p"),
             Place(model="plugins.ToolCall", title="Tool calls", icon="calls", key="c"),
         ),
     ),
@@ -62,6 +63,9 @@ GROUPS: Final[tuple[tuple[str, tuple[Place, ...]], ...]] = (
             Place(model="governance.Workspace", title="Workspaces", icon="workspaces"),
             Place(model="governance.Membership", title="Members", icon="members"),
             Place(model="governance.Role", title="Roles", icon="roles"),
+            Place(model="governance.Policy", title="Policies", icon="roles"),
+            Place(model="governance.PolicyVersion", title="Policy versions", icon="versions"),
+            Place(model="governance.ApprovalVote", title="Votes", icon="records"),
             Place(model="governance.ApiToken", title="Tokens", icon="tokens"),
             Place(model="auditlog.LogEntry", title="Activity", icon="activity"),
             Place(model="governance.AuditEntry", title="Audit", icon="audit"),

@@ -294,6 +294,8 @@ SPECTACULAR_SETTINGS = {
         "RunState": "agents.api.run_serializers.STATES",
         "VersionState": "agents.api.serializers.VERSION_STATES",
         "ToolCallState": "plugins.api.serializers.CALL_STATES",
+        "ApprovalState": "governance.api.approvals.STATES",
+        "ApprovalVerdict": "governance.api.approvals.VERDICTS",
     },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

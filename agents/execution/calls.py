@@ -11,8 +11,9 @@ import msgspec
 from agents.contracts import Message
 from agents.engine.state import EngineState
 from agents.execution.context import ChildOutcome, LedgerRow, OpenCall, RunContext
+from agents.execution.gate import PolicyGate
 from agents.execution.tooling import Toolbox
-from agents.journal.records import RunRow
+from agents.journal.records import ApprovalRow, RunRow
 from core import clock
 from plugins.contracts import CallState, EffectClass, Park, ToolContext, WaitKind
 from plugins.dispatch import (
@@ -23,7 +24,7 @@ from plugins.dispatch import (
     failure,
 )
 from plugins.errors import ToolError
-from plugins.ledger import SETTLED, UNCLAIMED
+from plugins.ledger import LEDGER, SETTLED, UNCLAIMED
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -38,12 +39,22 @@ class Item(msgspec.Struct, frozen=True):
 class Finished(msgspec.Struct, frozen=True):
     items: tuple[Item, ...]
     children: tuple[RunRow, ...] = ()
+    approvals: tuple[ApprovalRow, ...] = ()
+
+
+class Performed(msgspec.Struct, frozen=True):
+    """What became of a call, with the row that is to be born in the same commit, if any."""
+
+    settlement: Settlement
+    child: RunRow | None = None
+    approval: ApprovalRow | None = None
 
 
 class Wait(msgspec.Struct, frozen=True):
     kind: WaitKind
     seconds: float | None
     reason: str
+    awaits: tuple[UUID, ...] = ()  # calls that a person settles
 
 
 # Builds the row of a child run, or raises ToolError; runs database work off the loop.
@@ -53,9 +64,12 @@ Spawner = Callable[[RunContext, dict[str, Any], UUID], Awaitable[RunRow]]
 class CallRunner:
     """Shared by all drivers of a process; the state of calls is in the run's context."""
 
-    def __init__(self, *, toolbox: Toolbox, spawn: Spawner, workspaces: Path) -> None:
+    def __init__(
+        self, *, toolbox: Toolbox, spawn: Spawner, gate: PolicyGate, workspaces: Path
+    ) -> None:
         self._toolbox = toolbox
         self._spawn = spawn
+        self._gate = gate
         self._workspaces = workspaces
 
     def plan(self, context: RunContext, message: Message) -> list[PlannedCall]:
@@ -73,7 +87,7 @@ class CallRunner:
             )
             for index, call in enumerate(calls)
         ]
-        planned = self._toolbox.door(context).plan(requests)
+        planned = self._toolbox.door(context).plan(requests, is_governed=context.is_governed)
         context.ledger.clear()
         context.open = {
             call.request.index: OpenCall(call=call, state=call.state)
@@ -112,7 +126,9 @@ class CallRunner:
     def moved(self, context: RunContext, call: PlannedCall, state: CallState, attempt: int) -> None:
         known = context.open[call.request.index]
         known.state = state
-        known.call = msgspec.structs.replace(known.call, attempt=attempt, state=state)
+        known.call = msgspec.structs.replace(
+            known.call, attempt=attempt, state=state, decision=call.decision
+        )
 
     def abandoned(
         self, context: RunContext, cause: str
@@ -125,6 +141,8 @@ class CallRunner:
         for known in context.open.values():
             if known.state is CallState.IN_DOUBT or known.state in SETTLED:
                 continue
+            if known.is_asked:
+                continue  # somebody may be deciding; closed in the commit that ends the run
             is_doubtful = known.state is CallState.DISPATCHED and known.call.effect not in UNCLAIMED
             settlement = Settlement(
                 state=CallState.IN_DOUBT if is_doubtful else CallState.CANCELLED,
@@ -133,24 +151,33 @@ class CallRunner:
             result.append((known.call, known.state, settlement))
         return result
 
-    async def perform(self, context: RunContext, known: OpenCall, log: EffectLog) -> Settlement:
+    async def perform(
+        self, context: RunContext, known: OpenCall, log: EffectLog, position: int
+    ) -> Settlement:
         door = self._toolbox.door(context)
         tool_context = self._tool_context(context, known.call)
         if known.is_recovered and known.state is CallState.DISPATCHED:
             return await door.recover(known.call, tool_context, log)
-        return await door.perform(known.call, tool_context, log)
+        gate = self._gate.of(context, known, position)
+        return await door.perform(known.call, tool_context, log, gate)
 
-    async def spawned(
-        self, context: RunContext, call: PlannedCall, park: Park
-    ) -> tuple[Settlement, RunRow | None]:
+    async def spawned(self, context: RunContext, call: PlannedCall, park: Park) -> Performed:
         """Turn the wish for a child run into its row, created in the commit that records it."""
         assert park.spawn is not None
         try:
             row = await self._spawn(context, park.spawn, call.id)
         except ToolError as error:
-            return failure(str(error)), None
+            return Performed(failure(str(error)))
         park = msgspec.structs.replace(park, spawn=None, child_run_id=row.id)
-        return Settlement(state=CallState.WAITING, park=park), row
+        return Performed(Settlement(state=CallState.WAITING, park=park), child=row)
+
+    def asked(self, call: PlannedCall, settlement: Settlement) -> Performed:
+        """Turn the wish to ask a person into its row, created in the commit that records it."""
+        assert settlement.park is not None
+        wanted = msgspec.convert(settlement.park.ask, ApprovalRow)
+        row = msgspec.structs.replace(wanted, subject_id=call.id, arguments=call.arguments)
+        park = msgspec.structs.replace(settlement.park, ask=None, approval_id=row.id)
+        return Performed(msgspec.structs.replace(settlement, park=park), approval=row)
 
     def _tool_context(self, context: RunContext, call: PlannedCall) -> ToolContext:
         workspace = self._workspaces / str(context.workspace_id) / str(context.root_id)
@@ -176,7 +203,7 @@ class Batch:
         self._asked_at = asked_at
         self._runner = runner
         self._log = log
-        self._tasks: dict[asyncio.Task[tuple[Settlement, RunRow | None]], OpenCall] = {}
+        self._tasks: dict[asyncio.Task[Performed], OpenCall] = {}
         self._ready: list[Item] = []
         self._parked: list[OpenCall] = []
 
@@ -217,13 +244,16 @@ class Batch:
             items.sort(
                 key=lambda item: recorded.order.get((self._asked_at, item.call.request.index), 0)
             )
-        children = []
+        children, approvals = [], []
         for task in done:
             known = self._tasks.pop(task)
-            settlement, child = task.result()
+            performed = task.result()
+            settlement = performed.settlement
             items.append(Item(known.call, settlement, known.state))
-            if child is not None:
-                children.append(child)
+            if performed.child is not None:
+                children.append(performed.child)
+            if performed.approval is not None:
+                approvals.append(performed.approval)
             if not settlement.is_final:
                 known.park = settlement.park
                 self._parked.append(known)
@@ -231,7 +261,7 @@ class Batch:
         for item in items:
             if item.settlement.is_final:
                 self._context.open.pop(item.call.request.index, None)
-        return Finished(tuple(items), tuple(children))
+        return Finished(tuple(items), tuple(children), tuple(approvals))
 
     async def cancel(self) -> None:
         """End what still runs and wait until it has ended."""
@@ -255,26 +285,30 @@ class Batch:
             known.park.until - now for known in self._parked if known.park and known.park.until
         ]
         seconds = max(min(times), 0.0) if times else None
+        asked = tuple(known.call.id for known in self._parked if known.is_asked)
         for kind, reason in _REASONS:
             if kind in kinds:
-                return Wait(kind, seconds, reason)
+                return Wait(kind, seconds, reason, asked)
         raise ValueError("No call waits for anything, yet the run has nothing to do")
 
-    async def _perform(self, known: OpenCall) -> tuple[Settlement, RunRow | None]:
-        settlement = await self._runner.perform(self._context, known, self._log)
+    async def _perform(self, known: OpenCall) -> Performed:
+        settlement = await self._runner.perform(self._context, known, self._log, self._asked_at)
         if settlement.park is not None and settlement.park.spawn is not None:
             return await self._runner.spawned(self._context, known.call, settlement.park)
-        return settlement, None
+        if settlement.park is not None and settlement.park.ask is not None:
+            return self._runner.asked(known.call, settlement)
+        return Performed(settlement)
 
     def _recorded(self, known: OpenCall) -> Settlement | None:
         """In a replay, answer from the record; nothing is ever done."""
         if self._context.recorded is None:
             return None
         row = self._context.recorded.outcomes.get((self._asked_at, known.call.request.index))
-        if row is None or row.arguments_digest != known.call.arguments_digest:
+        if row is None or _asked_digest(row) != known.call.arguments_digest:
             return failure("The recorded run made no such call here; the replay has diverged.")
         settled = _settled_elsewhere(row)
-        if settled.state in {CallState.COMMITTED, CallState.FAILED}:
+        is_kept = settled.state in _KEPT_IN_REPLAYS
+        if is_kept and LEDGER.allows(known.state, settled.state):
             return settled
         return msgspec.structs.replace(settled, state=CallState.FAILED)
 
@@ -285,6 +319,8 @@ class Batch:
             if park.until is not None and park.until > clock.now().timestamp():
                 return None
             return Settlement(state=CallState.COMMITTED, text="The wait is over.")
+        if known.is_asked:
+            return None  # it is settled in the ledger by whoever decides
         child = self._context.children.get(park.child_run_id) if park.child_run_id else None
         if child is None or not child.is_terminal:
             return None
@@ -300,8 +336,16 @@ _REASONS = (
 )
 
 
+_KEPT_IN_REPLAYS = frozenset({CallState.COMMITTED, CallState.FAILED, CallState.DENIED})
+
+
 def _kind(known: OpenCall) -> WaitKind:
     return known.park.kind if known.park is not None else WaitKind.NONE
+
+
+def _asked_digest(row: LedgerRow) -> str:
+    """The digest of what the model asked for, also where an approver changed it."""
+    return str((row.decision or {}).get("asked_digest") or row.arguments_digest)
 
 
 def _child_settlement(child: ChildOutcome) -> Settlement:
@@ -339,7 +383,7 @@ def _from_ledger(row: LedgerRow) -> OpenCall:
         spec_digest=row.spec_digest,
         arguments=row.arguments,
         arguments_digest=row.arguments_digest,
-        decision=None,
+        decision=row.decision,
         attempt=row.attempt,
     )
     park = msgspec.convert(row.wait, Park) if row.wait else None

@@ -85,6 +85,7 @@ def _context(run: Taken, snapshot: Snapshot) -> RunContext:
         head_sequence=run.head_sequence,
         control=run.control,
         prefix_length=run.prefix_length,
+        is_governed=run.policy_id is not None,
         checkpoint_sequence=0,
         state=None,
     )

@@ -44,6 +44,7 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
     result: str
     is_error: bool
     reason: str
+    decision: dict[str, Any] | None = None
     dispatched_at: datetime | None = None
 
 
@@ -69,6 +70,7 @@ class RunContext:
     head_sequence: int
     control: str
     prefix_length: int
+    is_governed: bool  # a policy was in force when it was claimed
     checkpoint_sequence: int
     state: EngineState | None
     history: list[Message] = field(default_factory=list)
@@ -91,6 +93,15 @@ class OpenCall:
     state: CallState
     park: Park | None = None
     is_recovered: bool = False
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether a person is to settle it, who may be doing so at this moment."""
+        return (
+            self.state is CallState.WAITING
+            and self.park is not None
+            and self.park.approval_id is not None
+        )
 
 
 class ChildOutcome(msgspec.Struct, frozen=True, kw_only=True):

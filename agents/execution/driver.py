@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -211,6 +212,7 @@ class RunDriver:
         error_code: str = "",
         output: str | None = None,
         draft: Draft | None = None,
+        awaits: tuple[UUID, ...] = (),
     ) -> None:
         if draft is None:
             is_ahead = bool(self._unwritten)
@@ -226,6 +228,7 @@ class RunDriver:
                 reason=reason,
                 error_code=error_code,
                 output=output,
+                awaits=awaits,
             )
         )
 
@@ -332,6 +335,7 @@ class RunDriver:
             wait_kind=wait.kind,
             wake_in_seconds=wait.seconds,
             reason=wait.reason,
+            awaits=wait.awaits,
         )
         return None
 
@@ -350,7 +354,14 @@ class RunDriver:
     ) -> None:
         """Make a move of a call durable before the door goes on (the door's `EffectLog`)."""
         draft = self._draft()
-        draft.move(call, source=source, state=state, attempt=attempt)
+        is_new = self._context.open[call.request.index].call.decision is None
+        draft.move(
+            call,
+            source=source,
+            state=state,
+            attempt=attempt,
+            decision=call.decision if is_new else None,
+        )
         try:
             await self._commit(draft.entry())
         except asyncio.CancelledError:
@@ -371,6 +382,8 @@ class RunDriver:
                 draft.settle(item.call, item.settlement, source=item.source)
         for child in finished.children:
             draft.child(child)
+        for approval in finished.approvals:
+            draft.approval(approval)
         draft.checkpoint(self._state)
         reach("result.before_commit")
         await self._commit(draft.entry())
@@ -416,4 +429,6 @@ class RunDriver:
         draft = self._draft()
         for call, source, settlement in self._means.calls.abandoned(self._context, cause):
             draft.settle(call, settlement, source=source)
+        if any(known.is_asked for known in self._context.open.values()):
+            draft.close_asked(cause)
         return draft

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -11,6 +12,7 @@ from agents.engine.state import EngineState
 from agents.execution.completion import Asked
 from agents.execution.context import RunContext
 from agents.journal.records import (
+    ApprovalRow,
     BlobRow,
     CallMove,
     CallRow,
@@ -50,6 +52,8 @@ class Draft:
         self._moved: list[CallMove] = []
         self._blobs: list[BlobRow] = []
         self._children: list[RunRow] = []
+        self._approvals: list[ApprovalRow] = []
+        self._closes = ""
 
     def event(self, kind: EventKind, payload: Any) -> None:
         self._events.append(EventRow(kind.value, self._now, payload))
@@ -126,8 +130,16 @@ class Draft:
         if settled:
             self.event(EventKind.TOOL_SETTLED, _tool_payload(call, call.state, settled))
 
-    def move(self, call: PlannedCall, *, source: CallState, state: CallState, attempt: int) -> None:
-        """Move a call that is not settled by it."""
+    def move(
+        self,
+        call: PlannedCall,
+        *,
+        source: CallState,
+        state: CallState,
+        attempt: int,
+        decision: dict[str, Any] | None = None,
+    ) -> None:
+        """Move a call that is not settled by it; `decision` is written when it is given."""
         _check_edge(source, state)
         self._moved.append(
             CallMove(
@@ -136,6 +148,7 @@ class Draft:
                 source=source.value,
                 state=state.value,
                 attempt=attempt,
+                decision=decision,
                 dispatched_at=self._now if state is CallState.DISPATCHED else None,
             )
         )
@@ -181,6 +194,14 @@ class Draft:
         self._children.append(row)
         self.event(EventKind.RUN_CHILD, {"run_id": row.id, "agent": row.agent_name})
 
+    def approval(self, row: ApprovalRow) -> None:
+        """Ask a person; the call that waits for the answer is settled as waiting beside it."""
+        self._approvals.append(row)
+
+    def close_asked(self, cause: str) -> None:
+        """End what waits for a person; `cause` is a clause. For a run that ends."""
+        self._closes = cause
+
     def entry(
         self,
         *,
@@ -190,27 +211,18 @@ class Draft:
         reason: str = "",
         error_code: str = "",
         output: str | None = None,
+        awaits: tuple[UUID, ...] = (),
     ) -> Entry:
-        """Close the draft; with `target` other than running the owner lets the run go."""
+        """Close the draft; with `target` other than running the owner lets the run go.
+
+        `awaits`: calls that a person settles; when one is settled by then, the run goes on at once.
+        """
         is_terminal = target in RUN_TABLE.terminal
         state = self._state
         if target is not RunState.RUNNING:
             if not RUN_TABLE.allows(RunState.RUNNING, target):
                 raise ValueError(f"A run cannot go from running to {target}")
-            self.event(
-                EventKind.RUN_STATE,
-                RunStatePayload(
-                    state=target.value,
-                    before=RunState.RUNNING.value,
-                    is_terminal=is_terminal,
-                    wait_kind=wait_kind.value,
-                    reason=reason,
-                    error_code=error_code,
-                    output=(output or "")[:PREVIEW_CHARS],
-                    usage=_usage(state.usage),
-                    cost_usd=str(state.cost_usd),
-                ),
-            )
+            self._moved_to(target, wait_kind, reason, error_code, output)
         progress = Progress(
             state=target.value,
             wait_kind=wait_kind.value,
@@ -234,8 +246,34 @@ class Draft:
             moved=tuple(self._moved),
             blobs=tuple(self._blobs),
             children=tuple(self._children),
+            approvals=tuple(self._approvals),
+            awaits=awaits,
+            closes=self._closes,
             parent_id=context.parent_id if is_terminal else None,
             session_id=context.session_id,
+        )
+
+    def _moved_to(
+        self,
+        target: RunState,
+        wait_kind: WaitKind,
+        reason: str,
+        error_code: str,
+        output: str | None,
+    ) -> None:
+        self.event(
+            EventKind.RUN_STATE,
+            RunStatePayload(
+                state=target.value,
+                before=RunState.RUNNING.value,
+                is_terminal=target in RUN_TABLE.terminal,
+                wait_kind=wait_kind.value,
+                reason=reason,
+                error_code=error_code,
+                output=(output or "")[:PREVIEW_CHARS],
+                usage=_usage(self._state.usage),
+                cost_usd=str(self._state.cost_usd),
+            ),
         )
 
 
@@ -295,8 +333,14 @@ def _tool_payload(
         result=settlement.text[:PREVIEW_CHARS] if settlement else "",
         is_error=settlement.is_error if settlement else False,
         wait_kind=settlement.park.kind.value if settlement and settlement.park else "",
+        approval=_approval(settlement),
         reason=settlement.reason[:PREVIEW_CHARS] if settlement else "",
     )
+
+
+def _approval(settlement: Settlement | None) -> str:
+    park = settlement.park if settlement else None
+    return str(park.approval_id) if park and park.approval_id else ""
 
 
 def _bounded(arguments: dict[str, Any] | None) -> dict[str, Any] | None:

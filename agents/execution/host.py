@@ -24,6 +24,7 @@ from agents.execution.completion import Asker
 from agents.execution.context import RunContext
 from agents.execution.database import DatabaseThread
 from agents.execution.driver import Means, RunDriver
+from agents.execution.gate import PolicyGate
 from agents.execution.providers import ProviderPool, provider_config
 from agents.execution.registration import worker_gone, worker_seen, workers_bury
 from agents.execution.spawning import child_row
@@ -36,6 +37,7 @@ from agents.transitions import leases_end
 from core import clock
 from core.errors import UnavailableError
 from core.ids import new_id
+from governance.selectors.policies import workspaces_governed
 from observability.live import emit_delta
 
 logger = logging.getLogger(__name__)
@@ -132,11 +134,13 @@ class EngineHost:
             lambda provider_id: self._database.run(partial(provider_config, provider_id))
         )
         self._toolbox = Toolbox(allow_hosts=settings.allow_hosts)
+        self._gate = PolicyGate(database=self._database, spec_of=self._toolbox.declaration)
         calls = CallRunner(
             toolbox=self._toolbox,
             spawn=lambda context, wish, call_id: self._database.run(
                 partial(child_row, context, wish, call_id)
             ),
+            gate=self._gate,
             workspaces=settings.workspaces,
         )
         asker = Asker(
@@ -169,6 +173,7 @@ class EngineHost:
 
     async def _close(self) -> None:
         await self._pool.aclose()
+        self._gate.close()
         try:
             await self._database.run(partial(worker_gone, self.worker_id))
         finally:
@@ -290,6 +295,21 @@ class EngineHost:
         for run_id, control in asked:
             if (driver := self._drivers.get(run_id)) is not None:
                 driver.obey(control)
+        await self._look_at_policies()
+
+    async def _look_at_policies(self) -> None:
+        """Notice policies that were published since runs were claimed."""
+        free = {
+            driver.context.workspace_id
+            for driver in self._drivers.values()
+            if not driver.context.is_governed
+        }
+        if not free:
+            return
+        governed = await self._sweeps.run(partial(workspaces_governed, free))
+        for driver in self._drivers.values():
+            if driver.context.workspace_id in governed:
+                driver.context.is_governed = True
 
     async def _sweep(self) -> None:
         if not self._is_draining and (await self._sweeps.run(sweep)).total:

@@ -23,8 +23,9 @@ from agents.transitions import (
 )
 from core import clock
 from core.errors import StaleStateError
+from governance.services.approvals import approvals_overdue
 from plugins.contracts import WaitKind
-from plugins.selectors import runs_in_doubt
+from plugins.selectors import runs_answered, runs_in_doubt
 
 logger = logging.getLogger(__name__)
 BATCH = 500
@@ -43,12 +44,14 @@ class Swept:
     overdue: int = 0
     orphans: int = 0
     unheeded: int = 0
+    undecided: int = 0
+    decided: int = 0
 
     @property
     def total(self) -> int:
         return (
             self.expired + self.timers + self.parents + self.turns + self.resolved
-            + self.overdue + self.orphans + self.unheeded
+            + self.overdue + self.orphans + self.unheeded + self.undecided + self.decided
         )  # fmt: skip
 
 
@@ -66,6 +69,8 @@ def sweep() -> Swept:
         overdue=_overdue(),
         orphans=_orphans(),
         unheeded=_unheeded(),
+        undecided=approvals_overdue(),
+        decided=_decided(),
     )
     Worker.objects.filter(seen_at__lt=now - FORGET_WORKERS_AFTER).delete()
     if swept.total:
@@ -120,6 +125,16 @@ def _resolved() -> int:
     doubtful = runs_in_doubt(waiting_ids)
     settled = Run.objects.filter(pk__in=[pk for pk in waiting_ids if pk not in doubtful])
     return _each(settled, lambda pk: _queue(pk, Q(wait_kind=WaitKind.IN_DOUBT.value)))
+
+
+def _decided() -> int:
+    """Runs that wait for a person's answer of which one is there."""
+    waiting = Run.objects.filter(
+        state=RunState.WAITING.value, wait_kind=WaitKind.APPROVAL.value
+    ).values_list("pk", flat=True)
+    waiting_ids = list(waiting.order_by("updated_at")[:BATCH])
+    answered = Run.objects.filter(pk__in=runs_answered(waiting_ids))
+    return _each(answered, lambda pk: _queue(pk, Q(wait_kind=WaitKind.APPROVAL.value)))
 
 
 def _overdue() -> int:

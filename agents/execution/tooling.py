@@ -6,6 +6,7 @@ from typing import Any
 from agents.execution.context import RunContext
 from agents.snapshot import PinnedTool
 from agents.tools.registry import BUILTIN_TOOLS
+from plugins.contracts import ToolSpec
 from plugins.declared import declared_tool
 from plugins.dispatch import BoundTool, Door
 
@@ -27,6 +28,13 @@ class Toolbox:
             found = self._doors[context.snapshot_digest] = Door(tools)
         return found
 
+    def declaration(self, context: RunContext, tool: str) -> tuple[ToolSpec, str]:
+        """Return what a tool of the run promises, and the address it calls when it is declared."""
+        bound = self.door(context).bound(tool)
+        assert bound is not None, "the door has judged this tool"
+        pinned = {each.name: each.definition or {} for each in context.snapshot.tools}
+        return bound.spec, str(pinned.get(tool, {}).get("url", ""))
+
     def config(self, context: RunContext, tool: str) -> Mapping[str, Any]:
         if tool == "agent":
             return {**self._config, "delegates": context.snapshot.delegates}
@@ -44,10 +52,15 @@ class Toolbox:
         return ""
 
     def _bound(self, pinned: PinnedTool) -> BoundTool | None:
-        if pinned.definition is not None:
-            bound = BoundTool(declared_tool(pinned.definition), self._config)
-        elif (tool := BUILTIN_TOOLS.get(pinned.name)) is not None:
-            bound = BoundTool(tool, self._config)
-        else:
-            return None
-        return bound if bound.digest == pinned.digest else None
+        return bound_tool(pinned, self._config)
+
+
+def bound_tool(pinned: PinnedTool, config: Mapping[str, Any] | None = None) -> BoundTool | None:
+    """Return the tool a run is pinned to; None when the one installed here is another."""
+    if pinned.definition is not None:
+        bound = BoundTool(declared_tool(pinned.definition), config)
+    elif (tool := BUILTIN_TOOLS.get(pinned.name)) is not None:
+        bound = BoundTool(tool, config)
+    else:
+        return None
+    return bound if bound.digest == pinned.digest else None

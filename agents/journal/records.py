@@ -138,10 +138,42 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
+class ApprovalRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A question to a person, asked in the commit that has something wait for the answer; field
+    names are its columns."""
+
+    id: UUID
+    workspace_id: UUID
+    kind: str
+    subject_id: UUID
+    run_id: UUID
+    agent_name: str
+    requester_id: UUID | None
+    requester_name: str
+    title: str
+    question: str
+    binding: Json
+    binding_digest: str
+    arguments: Json
+    approvers: Json
+    quorum: int
+    allow_self: bool
+    rule: str
+    policy_version: str
+    expires_seconds: float | None
+    expires_at: datetime | None
+    on_expiry: str
+    escalate_to: Json
+    created_at: datetime
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One atomic contribution of the owner of `run_id`, valid only while `fence` is current.
 
-    Entries of one run submitted without awaiting each other must touch different calls.
+    Entries of one run submitted without awaiting each other must touch different calls. `awaits`
+    are the calls that others settle and for which the run is parked: when one of them has moved
+    by then, the run is queued at once. `closes`: the run ends, and so do its calls that wait for a
+    person, with this clause for a reason.
     """
 
     run_id: UUID
@@ -155,6 +187,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     moved: tuple[CallMove, ...] = ()
     blobs: tuple[BlobRow, ...] = ()
     children: tuple[RunRow, ...] = ()
+    approvals: tuple[ApprovalRow, ...] = ()
+    awaits: tuple[UUID, ...] = ()
+    closes: str = ""
     parent_id: UUID | None = None
     session_id: UUID | None = None
 

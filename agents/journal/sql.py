@@ -8,6 +8,8 @@ CHECKPOINT = "agents_checkpoint"
 EVENT = "observability_traceevent"
 CALL = "plugins_toolcall"
 BLOB = "observability_blob"
+APPROVAL = "governance_approval"
+POLICY_VERSION = "governance_policyversion"
 
 # name -> PostgreSQL type, in insert order
 PROGRESS: Final = {
@@ -141,6 +143,37 @@ RUN_DEFAULTS: Final = {
     "cost_is_partial": "false",
     "prefix_length": "0",
     "is_rolled_back": "false",
+}
+APPROVAL_COLUMNS: Final = {
+    "id": "uuid",
+    "workspace_id": "uuid",
+    "kind": "text",
+    "subject_id": "uuid",
+    "run_id": "uuid",
+    "agent_name": "text",
+    "requester_id": "uuid",
+    "requester_name": "text",
+    "title": "text",
+    "question": "text",
+    "binding": "jsonb",
+    "binding_digest": "text",
+    "arguments": "jsonb",
+    "approvers": "jsonb",
+    "quorum": "int",
+    "allow_self": "boolean",
+    "rule": "text",
+    "policy_version": "text",
+    "expires_seconds": "double precision",
+    "expires_at": "timestamptz",
+    "on_expiry": "text",
+    "escalate_to": "jsonb",
+    "created_at": "timestamptz",
+}
+APPROVAL_DEFAULTS: Final = {
+    "state": "'pending'",
+    "decided_by_name": "''",
+    "reason": "''",
+    "surface": "''",
 }
 LIVE: Final = "('queued','running','waiting','paused','yielded')"
 

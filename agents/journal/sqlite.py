@@ -163,6 +163,12 @@ def _insert(table: str, columns: Mapping[str, str], conflict: str = "") -> str:
 _MESSAGES = _insert(sql.MESSAGE, sql.MESSAGE_COLUMNS)
 _CHECKPOINTS = _insert(sql.CHECKPOINT, sql.CHECKPOINT_COLUMNS)
 _CALLS = _insert(sql.CALL, sql.CALL_COLUMNS)
+_APPROVALS = (
+    f"INSERT INTO {sql.APPROVAL}"
+    f" ({sql.quoted(sql.APPROVAL_COLUMNS)}, {sql.quoted(sql.APPROVAL_DEFAULTS)})"
+    f" VALUES ({', '.join('?' * len(sql.APPROVAL_COLUMNS))},"
+    f" {', '.join(sql.APPROVAL_DEFAULTS.values())})"
+)
 _RUNS = (
     f"INSERT INTO {sql.RUN} ({sql.quoted(sql.RUN_COLUMNS)}, {sql.quoted(sql.RUN_DEFAULTS)})"
     f" VALUES ({', '.join('?' * len(sql.RUN_COLUMNS))}, {', '.join(sql.RUN_DEFAULTS.values())})"
@@ -274,6 +280,9 @@ def _append_rare(
         payload = {"state": "queued", "agent": child.agent_name, "parent": child.parent_id}
         born = EventRow("run.created", child.created_at, payload)
         events.append(_event(child.workspace_id, child.id, 1, born))
+    for approval in entry.approvals:
+        values = _row(msgspec.structs.asdict(approval), sql.APPROVAL_COLUMNS)
+        connection.execute(_APPROVALS, values)
 
 
 def _bear(
@@ -312,6 +321,15 @@ def _wake(connection: sqlite3.Connection, released: Sequence[Entry], now: str) -
         if entry.session_id is not None and entry.progress.finished_at is not None:
             session = entry.session_id.hex
             woken += connection.execute(WAKE_SESSION, (now, now, session, session)).fetchall()
+        if entry.closes:
+            reason, run = f"{entry.closes}.", entry.run_id.hex
+            connection.execute(WITHDRAW, (now, reason, run))
+            connection.execute(CLOSE, (now, reason, run))
+        if entry.awaits:
+            marks = ", ".join("?" * len(entry.awaits))
+            calls = [call.hex for call in entry.awaits]
+            again = WAKE_DECIDED.format(marks=marks)
+            woken += connection.execute(again, (now, now, entry.run_id.hex, *calls)).fetchall()
     payload = '{"before":"waiting","state":"queued"}'
     connection.executemany(
         _EVENTS, [(row[1], row[0], row[2], "run.state", now, payload) for row in woken]
@@ -326,6 +344,20 @@ WAKE_PARENT = (
     _QUEUE + " WHERE id = ? AND state = 'waiting' AND wait_kind = 'children'"
     f" AND NOT EXISTS (SELECT 1 FROM {sql.RUN} c WHERE c.parent_id = {sql.RUN}.id"
     f" AND c.state IN {sql.LIVE}) RETURNING id, workspace_id, head_sequence"
+)
+# A decision was made while the run was on its way to park.
+WAKE_DECIDED = (
+    _QUEUE + " WHERE id = ? AND state = 'waiting'"
+    f" AND EXISTS (SELECT 1 FROM {sql.CALL} c WHERE c.id IN ({{marks}}) AND c.state <> 'waiting')"
+    " RETURNING id, workspace_id, head_sequence"
+)
+WITHDRAW = (
+    f"UPDATE {sql.APPROVAL} SET state = 'withdrawn', decided_at = ?, reason = ?"
+    " WHERE run_id = ? AND state = 'pending'"
+)
+CLOSE = (
+    f"UPDATE {sql.CALL} SET state = 'cancelled', settled_at = ?, reason = ?"
+    " WHERE run_id = ? AND state IN ('waiting', 'approved')"
 )
 WAKE_SESSION = (
     _QUEUE + f" WHERE id = (SELECT w.id FROM {sql.RUN} w WHERE w.session_id = ?"

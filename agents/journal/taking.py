@@ -19,6 +19,11 @@ COLUMNS = (
     "session_id", "root_id", "depth", "requested_by_id", "deadline_at", "head_sequence", "control",
     "prefix_run_id", "prefix_length", "replay_of_id", "message_count", "crashes",
 )  # fmt: skip
+# Whether a policy is in force, asked with the claim: a policy published before it binds the run.
+_POLICY = (
+    f"(SELECT p.id FROM {sql.POLICY_VERSION} p WHERE p.workspace_id = {{run}}.workspace_id"
+    " AND p.is_active)"
+)
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +49,7 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     replay_of_id: UUID | None
     message_count: int
     crashes: int
+    policy_id: UUID | None = None
 
 
 # Only constants of ours are put into these statements; values are parameters.
@@ -58,6 +64,7 @@ _TAKE = (
     " started_at = COALESCE(started_at, %(now)s), updated_at = %(now)s,"
     " head_sequence = head_sequence + 1"
     f" WHERE id IN ({{due}}) AND state = 'queued' RETURNING {', '.join(COLUMNS)}"
+    f", {_POLICY.format(run=sql.RUN)} AS policy_id"
 )
 _TAKE_SQLITE = _TAKE.format(due=_DUE)
 # Materialised: a planner that asked the inner question again would lock more runs than it takes.
@@ -68,7 +75,7 @@ _TAKE_POSTGRES = (
     " (workspace_id, run_id, sequence, txid, kind, at, payload)"
     " SELECT workspace_id, id, head_sequence, pg_current_xact_id()::text::bigint, 'run.claimed',"
     " %(now)s, jsonb_build_object('worker', %(worker)s::text, 'fence', fence, 'crashes', crashes)"
-    f" FROM taken) SELECT {', '.join(COLUMNS)} FROM taken"
+    f" FROM taken) SELECT {', '.join(COLUMNS)}, policy_id FROM taken"
 )
 _EVENTS_SQLITE = (
     f"INSERT INTO {sql.EVENT} (workspace_id, run_id, sequence, txid, kind, at, payload)"
@@ -151,17 +158,17 @@ def _take(
 
 
 def _taken(row: tuple[Any, ...]) -> Taken:
-    return Taken(**dict(zip(COLUMNS, row, strict=True)))
+    return Taken(**dict(zip((*COLUMNS, "policy_id"), row, strict=True)))
 
 
 _UUIDS = frozenset(
     {"id", "workspace_id", "parent_id", "session_id", "root_id", "requested_by_id",
-     "prefix_run_id", "replay_of_id"}
+     "prefix_run_id", "replay_of_id", "policy_id"}
 )  # fmt: skip
 
 
 def _taken_sqlite(row: tuple[Any, ...]) -> Taken:
-    values = dict(zip(COLUMNS, row, strict=True))
+    values = dict(zip((*COLUMNS, "policy_id"), row, strict=True))
     for name in _UUIDS:
         if values[name] is not None:
             values[name] = UUID(values[name])

@@ -4,7 +4,7 @@ from typing import Any, TypeAlias
 
 from django.urls import path
 
-from governance.api import audit, views
+from governance.api import approvals, audit, policies, views
 
 _Actions: TypeAlias = dict[str, Any]
 
@@ -26,6 +26,41 @@ urlpatterns = [
     path(f"{_IN_WORKSPACE}/roles", views.RoleViewSet.as_view(_MANY), name="roles"),
     path(f"{_IN_WORKSPACE}/roles/<uuid:pk>", views.RoleViewSet.as_view(_ONE_ENDING), name="role"),
     path("tokens", views.TokenViewSet.as_view(_MANY), name="tokens"),
+    path(
+        f"{_IN_WORKSPACE}/policy",
+        policies.PolicyViewSet.as_view({"get": "retrieve", "put": "update"}),
+        name="policy",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/policy/publish",
+        policies.PolicyViewSet.as_view({"post": "publish"}),
+        name="policy-publish",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/policy/versions",
+        policies.PolicyVersionViewSet.as_view({"get": "list"}),
+        name="policy-versions",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/policy/versions/<int:number>",
+        policies.PolicyVersionViewSet.as_view({"get": "retrieve"}),
+        name="policy-version",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/approvals",
+        approvals.ApprovalViewSet.as_view({"get": "list"}),
+        name="approvals",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/approvals/<uuid:pk>",
+        approvals.ApprovalViewSet.as_view({"get": "retrieve"}),
+        name="approval",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/approvals/<uuid:pk>/decide",
+        approvals.ApprovalViewSet.as_view({"post": "decide"}),
+        name="approval-decide",
+    ),
     path(
         "tokens/<uuid:pk>",
         views.TokenViewSet.as_view({"get": "retrieve", "delete": "destroy"}),

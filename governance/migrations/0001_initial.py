@@ -1,4 +1,5 @@
 import core.ids
+import governance.models.approval
 import django.contrib.auth.models
 import django.contrib.auth.validators
 import django.core.validators
@@ -51,7 +52,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ('name',),
-                'permissions': [('workspace_view', 'workspace.view'), ('workspace_manage', 'workspace.manage'), ('agent_view', 'agent.view'), ('agent_edit', 'agent.edit'), ('agent_publish', 'agent.publish'), ('session_view', 'session.view'), ('run_view', 'run.view'), ('run_payload', 'run.payload'), ('run_start', 'run.start'), ('run_control', 'run.control'), ('tool_call_resolve', 'tool_call.resolve'), ('tool_view', 'tool.view'), ('tool_edit', 'tool.edit'), ('provider_view', 'provider.view'), ('provider_edit', 'provider.edit'), ('token_manage', 'token.manage'), ('activity_view', 'activity.view')],
+                'permissions': [('workspace_view', 'workspace.view'), ('workspace_manage', 'workspace.manage'), ('agent_view', 'agent.view'), ('agent_edit', 'agent.edit'), ('agent_publish', 'agent.publish'), ('session_view', 'session.view'), ('run_view', 'run.view'), ('run_payload', 'run.payload'), ('run_start', 'run.start'), ('run_control', 'run.control'), ('tool_call_resolve', 'tool_call.resolve'), ('tool_view', 'tool.view'), ('tool_edit', 'tool.edit'), ('provider_view', 'provider.view'), ('provider_edit', 'provider.edit'), ('policy_view', 'policy.view'), ('policy_edit', 'policy.edit'), ('policy_publish', 'policy.publish'), ('approval_view', 'approval.view'), ('approval_decide', 'approval.decide'), ('token_manage', 'token.manage'), ('activity_view', 'activity.view')],
                 'default_permissions': (),
             },
         ),
@@ -247,6 +248,122 @@ class Migration(migrations.Migration):
         migrations.AlterUniqueTogether(
             name='workspaceuserpermission',
             unique_together={('user', 'permission', 'content_object')},
+        ),
+        migrations.CreateModel(
+            name='Approval',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('kind', models.CharField(choices=governance.models.approval.kind_choices, max_length=20)),
+                ('subject_id', models.UUIDField(help_text='What it is about, such as a tool call.')),
+                ('run_id', models.UUIDField(null=True)),
+                ('agent_name', models.CharField(blank=True, max_length=63)),
+                ('requester_id', models.UUIDField(null=True)),
+                ('requester_name', models.CharField(blank=True, max_length=150)),
+                ('title', models.CharField(max_length=300)),
+                ('question', models.TextField(blank=True, help_text='Why a person is asked.')),
+                ('state', models.CharField(choices=governance.models.approval.state_choices, default='pending', max_length=12)),
+                ('binding', models.JSONField(default=dict)),
+                ('binding_digest', models.CharField(max_length=64)),
+                ('arguments', models.JSONField(help_text='As they were asked for; redacted.', null=True)),
+                ('edited_arguments', models.JSONField(help_text='Put in their place by an approver.', null=True)),
+                ('approvers', models.JSONField(default=list, help_text='user:, group: or role: and a name; none: whoever may decide.')),
+                ('quorum', models.PositiveSmallIntegerField(default=1)),
+                ('allow_self', models.BooleanField(default=False)),
+                ('rule', models.CharField(blank=True, help_text='Of the policy that asks.', max_length=200)),
+                ('policy_version', models.CharField(blank=True, max_length=100)),
+                ('expires_seconds', models.FloatField(null=True)),
+                ('expires_at', models.DateTimeField(null=True)),
+                ('on_expiry', models.CharField(blank=True, max_length=20)),
+                ('escalate_to', models.JSONField(default=list)),
+                ('created_at', models.DateTimeField()),
+                ('decided_at', models.DateTimeField(null=True)),
+                ('decided_by_id', models.UUIDField(null=True)),
+                ('decided_by_name', models.CharField(blank=True, max_length=150)),
+                ('reason', models.TextField(blank=True, help_text='Of the decision; the model is told.')),
+                ('surface', models.CharField(blank=True, help_text='Where it was decided.', max_length=20)),
+                ('used_at', models.DateTimeField(help_text='When what was approved was begun.', null=True)),
+                ('workspace', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='governance.workspace')),
+            ],
+            options={
+                'ordering': ('-id',),
+            },
+        ),
+        migrations.CreateModel(
+            name='ApprovalVote',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('verdict', models.CharField(choices=governance.models.approval.verdict_choices, max_length=10)),
+                ('digest', models.CharField(max_length=64)),
+                ('reason', models.TextField(blank=True)),
+                ('surface', models.CharField(blank=True, max_length=20)),
+                ('at', models.DateTimeField()),
+                ('approval', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='votes', to='governance.approval')),
+                ('user', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'ordering': ('at',),
+            },
+        ),
+        migrations.CreateModel(
+            name='Policy',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('draft', models.TextField(help_text='The permission matrix, as YAML.')),
+                ('updated_at', models.DateTimeField(auto_now=True)),
+                ('workspace', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='governance.workspace')),
+            ],
+            options={
+                'verbose_name_plural': 'policies',
+            },
+        ),
+        migrations.CreateModel(
+            name='PolicyVersion',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('number', models.PositiveIntegerField()),
+                ('source', models.TextField(help_text='The permission matrix, as YAML.')),
+                ('digest', models.CharField(help_text='Of the source.', max_length=64)),
+                ('note', models.CharField(blank=True, max_length=500)),
+                ('is_active', models.BooleanField(default=True)),
+                ('published_at', models.DateTimeField()),
+                ('published_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('workspace', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='governance.workspace')),
+            ],
+            options={
+                'ordering': ('-number',),
+            },
+        ),
+        migrations.AddIndex(
+            model_name='approval',
+            index=models.Index(fields=['workspace', '-id'], name='approval_newest'),
+        ),
+        migrations.AddIndex(
+            model_name='approval',
+            index=models.Index(condition=models.Q(('state', 'pending')), fields=['workspace', 'expires_at'], name='approval_pending'),
+        ),
+        migrations.AddIndex(
+            model_name='approval',
+            index=models.Index(condition=models.Q(('state', 'pending')), fields=['expires_at'], name='approval_due'),
+        ),
+        migrations.AddIndex(
+            model_name='approval',
+            index=models.Index(condition=models.Q(('state', 'pending')), fields=['run_id'], name='approval_of_run'),
+        ),
+        migrations.AddConstraint(
+            model_name='approval',
+            constraint=models.UniqueConstraint(condition=models.Q(('state', 'pending')), fields=('kind', 'subject_id'), name='approval_one_pending'),
+        ),
+        migrations.AddConstraint(
+            model_name='approvalvote',
+            constraint=models.UniqueConstraint(fields=('approval', 'user'), name='approval_vote_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='policyversion',
+            constraint=models.UniqueConstraint(fields=('workspace', 'number'), name='policy_number_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='policyversion',
+            constraint=models.UniqueConstraint(condition=models.Q(('is_active', True)), fields=('workspace',), name='policy_one_active'),
         ),
         migrations.RunPython(keep_audit, release_audit),
     ]

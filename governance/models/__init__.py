@@ -1,20 +1,26 @@
 """Rows of governance; one noun a file."""
 
+from governance.models.approval import Approval, ApprovalVote
 from governance.models.audit import AuditCheckpoint, AuditEntry, AuditHead
 from governance.models.idempotency import IdempotencyRecord
 from governance.models.membership import Membership, Role
 from governance.models.permission import WorkspaceGroupPermission, WorkspaceUserPermission
+from governance.models.policy import Policy, PolicyVersion
 from governance.models.token import ApiToken
 from governance.models.user import User
 from governance.models.workspace import Workspace
 
 __all__ = [
     "ApiToken",
+    "Approval",
+    "ApprovalVote",
     "AuditCheckpoint",
     "AuditEntry",
     "AuditHead",
     "IdempotencyRecord",
     "Membership",
+    "Policy",
+    "PolicyVersion",
     "Role",
     "User",
     "Workspace",

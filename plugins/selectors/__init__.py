@@ -1,6 +1,12 @@
 """Reading the ledger and the tools."""
 
-from plugins.selectors.calls import call_list, calls_in_doubt, calls_of_runs, runs_in_doubt
+from plugins.selectors.calls import (
+    call_list,
+    calls_in_doubt,
+    calls_of_runs,
+    runs_answered,
+    runs_in_doubt,
+)
 from plugins.selectors.tools import (
     ToolView,
     declared_tools,
@@ -16,6 +22,7 @@ __all__ = [
     "calls_in_doubt",
     "calls_of_runs",
     "declared_tools",
+    "runs_answered",
     "runs_in_doubt",
     "tool_declared",
     "tool_get",

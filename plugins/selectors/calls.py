@@ -34,6 +34,14 @@ def runs_in_doubt(run_ids: Sequence[UUID]) -> set[UUID]:
     return set(rows.values_list("run_id", flat=True))
 
 
+def runs_answered(run_ids: Sequence[UUID]) -> set[UUID]:
+    """Return which of these runs have an approved call, or none left that waits."""
+    rows = ToolCall.objects.filter(run_id__in=run_ids)
+    approved = rows.filter(state=CallState.APPROVED.value).values_list("run_id", flat=True)
+    waiting = rows.filter(state=CallState.WAITING.value).values_list("run_id", flat=True)
+    return set(approved) | (set(run_ids) - set(waiting))
+
+
 def calls_in_doubt(run_id: UUID) -> QuerySet[ToolCall]:
     """The calls of a run that a person must settle, oldest first."""
     rows = ToolCall.objects.filter(run_id=run_id, state=CallState.IN_DOUBT.value)

@@ -15,6 +15,7 @@ from core.pausepoints import reach
 from core.redaction import redact_text
 from governance import access
 from governance.contracts import Actor, AuditAction, AuditSubject, Perm
+from governance.services.approvals import approvals_withdraw
 from governance.services.audit import audit_append
 from plugins.contracts import CallState
 from plugins.ledger import UNCLAIMED
@@ -119,6 +120,7 @@ def calls_close(run_id: UUID, *, cause: str) -> None:
         target=CallState.IN_DOUBT,
         reason=f"{cause}, and the call may have happened.",
     )
+    approvals_withdraw(run_id, cause=cause)
 
 
 def _resolution(outcome: str) -> Resolution:

@@ -14,8 +14,14 @@ import pytest
 from core.pausepoints import POINTS
 from tests.chaos.cluster import Cluster, Worker
 
-# Forks are inserted where they are asked for; see `test_control`.
-ELSEWHERE = {"fork.before_insert"}
+# Forks are inserted where they are asked for; see `test_control`. No run of a wave asks a person;
+# see tests/integration/agents/approvals.
+ELSEWHERE = {
+    "fork.before_insert",
+    "approval.before_lock",
+    "approval.before_claim",
+    "approval.after_claim",
+}
 WORKER_POINTS = sorted(POINTS - ELSEWHERE)
 # How deep into a wave a visit may lie, so that the wave still comes to it.
 DEPTH = {"run.after_claim": 2, "run.before_finish": 3, "control.before_update": 2}

@@ -25,8 +25,8 @@ from agents.services.sessions import session_create
 from agents.services.versions import version_draft_save, version_publish
 from agents.transitions import run_move
 from core import clock
-from governance.contracts import SYSTEM
-from governance.models import Workspace
+from governance.contracts import SYSTEM, ApprovalKind
+from governance.models import Approval, Policy, PolicyVersion, Workspace
 from plugins.contracts import CallState, EffectClass
 from plugins.models import ToolCall, ToolDefinition
 from plugins.services.tools import tool_create
@@ -129,6 +129,39 @@ def make_call(run: Run, *, state: CallState = CallState.IN_DOUBT, index: int = 0
     )
 
 
+def make_approval(run: Run, call: ToolCall, **fields: Any) -> Approval:
+    """Make an open question about a call that waits, to be decided by whoever may."""
+    known: dict[str, Any] = {
+        "kind": ApprovalKind.TOOL_CALL.value,
+        "agent_name": run.agent_name,
+        "title": "charge?",
+        "question": "Because of the pineapple.",
+        "binding": {"arguments": "d"},
+        "binding_digest": "b" * 64,
+        "arguments": call.arguments,
+        "created_at": clock.now(),
+    }
+    return Approval.objects.create(
+        workspace_id=run.workspace_id,
+        subject_id=call.pk,
+        run_id=run.pk,
+        **{**known, **fields},
+    )
+
+
+def make_policy(workspace: Workspace, source: str) -> PolicyVersion:
+    """Make a policy that was in force once; calls are judged by the built-in rule."""
+    Policy.objects.create(workspace=workspace, draft=source)
+    return PolicyVersion.objects.create(
+        workspace=workspace,
+        number=PolicyVersion.objects.count() + 1,
+        source=source,
+        digest="d" * 64,
+        is_active=False,
+        published_at=clock.now(),
+    )
+
+
 def make_tool(workspace: Workspace, name: str = "orders", **fields: Any) -> ToolDefinition:
     return tool_create(
         actor=SYSTEM,
@@ -167,6 +200,8 @@ class Tenancy:
     run: Run
     parked_run: Run
     call: ToolCall
+    approval: Approval
+    policy: PolicyVersion
 
     @property
     def ids(self) -> dict[str, UUID]:
@@ -175,6 +210,7 @@ class Tenancy:
             "session": self.session.pk,
             "run": self.run.pk,
             "call": self.call.pk,
+            "approval": self.approval.pk,
         }
 
 
@@ -224,6 +260,8 @@ def make_tenancy(workspace: Workspace, mark: str) -> Tenancy:
         run=run,
         parked_run=parked,
         call=call,
+        policy=make_policy(workspace, f"# {mark}"),
+        approval=make_approval(run, call, title=f"{mark} question"),
     )
 
 

@@ -69,12 +69,13 @@ class Cast:
 
 
 def make_cast() -> Cast:
-    """An admin, an author, an operator, a viewer and an auditor of `acme`; an outsider, who is
-    admin of `other`; somebody inactive with all rights; somebody without any; a superuser."""
+    """An admin, an author, an operator, an approver, a viewer and an auditor of `acme`; an
+    outsider, who is admin of `other`; somebody inactive with all rights; somebody without any; a
+    superuser."""
     acme, other = make_workspace("acme"), make_workspace("other")
     members = {
         name: join(acme, name, name)
-        for name in ("admin", "author", "operator", "viewer", "auditor")
+        for name in ("admin", "author", "operator", "approver", "viewer", "auditor")
     }
     members["outsider"] = join(other, "outsider", "admin")
     members["inactive"] = join(acme, "inactive", "admin")

@@ -42,6 +42,9 @@ BODIES: dict[str, Any] = {
     "post runs": {"agent": f"{MARK}-agent", "input": "x"},
     "post resolve": {"outcome": "failed"},
     "post apply": {"documents": []},
+    "post decide": {"verdict": "approve"},
+    "put policy": {"source": "rules: []"},
+    "post publish": {},
 }
 
 
@@ -69,6 +72,8 @@ class World:
         """Return what stands for the parameter in the address of one of their rows."""
         if parameter == "workspace":
             return self.zeta.name
+        if parameter == "number" and "/policy/" in path:
+            return str(self.tenancy.policy.number)
         if parameter == "number":
             return "1"
         before = re.search(rf"([^/<>]+)/<(?:\w+:)?{parameter}>", path)
@@ -83,6 +88,7 @@ class World:
             ("sessions", "pk"): mine.session.pk,
             ("runs", "pk"): mine.run.pk,
             ("tool-calls", "pk"): mine.call.pk,
+            ("approvals", "pk"): mine.approval.pk,
             ("members", "pk"): self.member.pk,
             ("roles", "pk"): self.role.pk,
             ("tokens", "pk"): self.token.pk,

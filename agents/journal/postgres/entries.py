@@ -84,6 +84,7 @@ def parameters(entries: Sequence[Entry]) -> dict[str, str]:
             for entry in entries
             for row in entry.children
         ],
+        "approvals": [row for entry in entries for row in entry.approvals],
     }
     return {name: encoded(rows) for name, rows in tables.items() if rows}
 
@@ -205,5 +206,14 @@ def _rare_parts(present: frozenset[str]) -> list[str]:
             " SELECT workspace_id, id, 1, pg_current_xact_id()::text::bigint, 'run.created',"
             " created_at, jsonb_build_object('state', 'queued', 'agent', agent_name,"
             " 'parent', parent_id) FROM children)"
+        )
+    if "approvals" in present:
+        parts.append(
+            f"approvals AS (INSERT INTO {sql.APPROVAL}"
+            f" ({sql.quoted(sql.APPROVAL_COLUMNS)}, {sql.quoted(sql.APPROVAL_DEFAULTS)})"
+            f" SELECT {sql.prefixed(sql.APPROVAL_COLUMNS, 'x')},"
+            f" {', '.join(sql.APPROVAL_DEFAULTS.values())}"
+            f" FROM {sql.recordset('x', sql.APPROVAL_COLUMNS, 'approvals')}"
+            " JOIN fenced f ON f.id = x.run_id)"
         )
     return parts

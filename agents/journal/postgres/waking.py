@@ -1,4 +1,4 @@
-"""What an ending run sets free: its parent, and the next run of its session."""
+"""What a released run sets free, closes, or finds decided already."""
 
 import logging
 from collections.abc import Sequence
@@ -15,6 +15,9 @@ logger = logging.getLogger(__name__)
 
 def wake(connection: psycopg.Connection[tuple[Any, ...]], released: Sequence[Entry]) -> None:
     """Queue parents whose last child ended and the next run of each freed session.
+
+    A parked run whose calls were decided while it was on its way is queued again: its row is
+    locked by the deciding transaction too, so one of the two sees the other.
 
     The parents are locked before the question is asked, so that of two children ending at once
     the second one sees the first. A sweep asks the same question again for what slips through.
@@ -40,6 +43,14 @@ def wake(connection: psycopg.Connection[tuple[Any, ...]], released: Sequence[Ent
             # A new run became the session's active one at this moment; the waiting one is woken
             # when that ends, or by the sweep.
             logger.info("session_taken_meanwhile")
+    for entry in released:
+        if entry.closes:
+            values = {"run": entry.run_id, "reason": f"{entry.closes}."}
+            connection.execute(WITHDRAW, values)
+            connection.execute(CLOSE, values)
+        if entry.awaits:
+            values = {"run": entry.run_id, "calls": list(entry.awaits)}
+            connection.execute(WAKE_DECIDED, values)
 
 
 def _woken(update: str) -> str:
@@ -68,4 +79,17 @@ WAKE_SESSIONS = _woken(
     " AND w.wait_kind = 'turn' ORDER BY w.session_id, w.id) AND n.state = 'waiting'"
     f" AND NOT EXISTS (SELECT 1 FROM {sql.RUN} a WHERE a.session_id = n.session_id"
     f" AND a.state IN {sql.LIVE} AND a.wait_kind <> 'turn')"
+)
+WAKE_DECIDED = _woken(
+    _QUEUE + " WHERE n.id = %(run)s AND n.state = 'waiting'"
+    f" AND EXISTS (SELECT 1 FROM {sql.CALL} c WHERE c.id = ANY(%(calls)s)"
+    " AND c.state <> 'waiting')"
+)
+WITHDRAW = (
+    f"UPDATE {sql.APPROVAL} SET state = 'withdrawn', decided_at = clock_timestamp(),"
+    " reason = %(reason)s WHERE run_id = %(run)s AND state = 'pending'"
+)
+CLOSE = (
+    f"UPDATE {sql.CALL} SET state = 'cancelled', settled_at = clock_timestamp(),"
+    " reason = %(reason)s WHERE run_id = %(run)s AND state IN ('waiting', 'approved')"
 )

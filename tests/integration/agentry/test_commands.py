@@ -1,6 +1,7 @@
 """Commands against a real HTTP server: what they send, print, and end with."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -229,6 +230,53 @@ def test_a_call_in_doubt_is_resolved(server: ContractServer) -> None:
 
     assert result.exit_code == 0, result.output
     assert server.seen[0].body == {"outcome": "committed", "note": "saw it"}
+
+
+def test_an_approval_is_decided(server: ContractServer) -> None:
+    path = f"{BASE}/approvals/{CHILD}"
+    row = {"id": CHILD, "title": "helper wants to call pay", "state": "approved", "votes": []}
+    votes = [{"user": "ann", "verdict": "approve", "is_counted": True}]
+    server.always(f"GET {BASE}/approvals", {"items": [{**row, "state": "pending"}]})
+    server.always(f"GET {path}", {**row, "arguments": {"amount": 7}})
+    server.always(f"POST {path}/decide", {**row, "state": "pending", "quorum": 2, "votes": votes})
+
+    listed = invoke("approvals", "ls")
+    shown = invoke("approvals", "show", CHILD)
+    approved = invoke("approvals", "approve", CHILD)
+    denied = invoke("approvals", "deny", CHILD, "--reason", "no")
+    edited = invoke("approvals", "edit", CHILD, "--arguments", '{"amount": 5}')
+    broken = invoke("approvals", "edit", CHILD, "--arguments", "[5]")
+
+    assert "helper wants to call pay" in listed.stdout
+    assert "amount" in shown.stdout
+    assert approved.stdout == f"{CHILD} is pending (1 of 2 have said yes).\n"
+    assert (denied.exit_code, edited.exit_code, broken.exit_code) == (0, 0, 2)
+    assert server.seen[0].query == {"state": "pending", "limit": "50"}
+    assert [each.body for each in server.requests("POST", f"{path}/decide")] == [
+        {"verdict": "approve"},
+        {"verdict": "deny", "reason": "no"},
+        {"verdict": "approve", "arguments": {"amount": 5}},
+    ]
+
+
+def test_a_policy_is_written_and_published(server: ContractServer, tmp_path: Path) -> None:
+    version = {"number": 3, "source": "rules: []", "is_active": True}
+    server.always(f"PUT {BASE}/policy", {"source": "rules: []"})
+    server.always(f"GET {BASE}/policy", {"source": "rules: []", "active": 2})
+    server.always(f"GET {BASE}/policy/versions/3", version)
+    server.always(f"POST {BASE}/policy/publish", version, 201)
+    file = tmp_path / "policy.yaml"
+    file.write_text("rules: []")
+
+    published = invoke("policy", "publish", str(file), "--note", "first")
+    draft, third = invoke("policy", "show"), invoke("policy", "show", "--version", "3")
+
+    assert published.stdout == "Version 3 is in force.\n"
+    assert server.requests("PUT", f"{BASE}/policy")[0].body == {"source": "rules: []"}
+    assert server.requests("POST", f"{BASE}/policy/publish")[0].body == {"note": "first"}
+    assert "rules: []" in draft.stdout
+    assert "rules: []" in third.stdout
+    assert invoke("policy", "publish", str(tmp_path / "none.yaml")).exit_code == 2
 
 
 def test_a_new_token_goes_to_stdout_alone(server: ContractServer) -> None:

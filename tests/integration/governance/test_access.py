@@ -141,8 +141,9 @@ def test_scope_follows_paths_and_uuid_columns_in_one_query(cast: Cast) -> None:
     assert len(queries) == 3
     assert through_key == by_column
     assert {row.workspace_id for row in through_key} == {cast.acme.pk}
-    assert len(through_key) == 6
+    assert len(through_key) == 7
     assert {user.username for user in users} == {
+        "approver",
         "admin", "author", "operator", "viewer", "auditor", "inactive",
     }  # fmt: skip
 

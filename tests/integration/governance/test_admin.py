@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import path, reverse
 
 from governance import access
-from governance.admin import (
+from governance.admin.access import (
     ActivityAdmin,
     ApiTokenAdmin,
     MembershipAdmin,

@@ -131,7 +131,7 @@ def test_what_is_visible_but_not_allowed_is_denied_by_name(cast: Cast, call_as: 
         document = _problem(viewer(method, path, body), 403, "permission_denied")
         assert "workspace.manage" in document["detail"], (method, path)
     assert Workspace.objects.get(name="acme").title == ""
-    assert Membership.objects.filter(workspace=cast.acme).count() == 6
+    assert Membership.objects.filter(workspace=cast.acme).count() == 7
     _problem(viewer("post", "workspaces", {"name": "mine"}), 403, "permission_denied")
     _problem(viewer("get", "users"), 403, "permission_denied")
     assert viewer("get", "activity").json()["items"] == []

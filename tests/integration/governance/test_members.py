@@ -47,7 +47,7 @@ def test_a_role_of_one_workspace_is_unknown_in_another(cast: Cast) -> None:
     with pytest.raises(InvalidInputError, match="no role local"):
         member_add(cast.actor("outsider"), workspace=cast.other, username="nobody", roles=["local"])
     names = {role.name for role in role_list(cast.actor("outsider"), workspace=cast.other)}
-    assert names == {"admin", "author", "auditor", "operator", "viewer"}
+    assert names == {"admin", "approver", "author", "auditor", "operator", "viewer"}
 
 
 def test_members_may_leave_and_lose_everything(cast: Cast) -> None:

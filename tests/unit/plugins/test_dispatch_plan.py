@@ -79,7 +79,9 @@ def test_a_privileged_tool_is_denied_by_the_policy() -> None:
     assert call.state is CallState.DENIED
     assert call.settlement is not None
     assert call.settlement.is_error
-    assert call.settlement.text.startswith("The tool act is privileged and nobody can approve")
+    assert call.settlement.text.startswith(
+        "The tool act is privileged and this workspace has no policy"
+    )
     assert call.decision == {
         "is_allowed": False,
         "rule": "privileged-needs-approval",

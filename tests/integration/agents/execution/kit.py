@@ -54,6 +54,10 @@ class Engine:
         self._hosts.append(host)
         return host
 
+    @property
+    def is_started(self) -> bool:
+        return bool(self._hosts)
+
     def stop(self) -> None:
         while self._hosts:
             self._hosts.pop().drain()

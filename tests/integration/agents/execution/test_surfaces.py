@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import msgspec
 import pytest
 
 from agents.contracts import RunState
@@ -151,7 +150,7 @@ def test_the_same_tool_runs_on_every_live_surface_once_it_is_allowed(
 ) -> None:
     """Otherwise the test above would pass for a tool nobody can reach."""
     yes = Decision(is_allowed=True, rule="test")
-    monkeypatch.setattr("plugins.dispatch.decide", lambda spec: yes)
+    monkeypatch.setattr("plugins.dispatch.door.decide", lambda spec: yes)
     script_agent(workspace, SCRIPT, tools=["echo", "danger"])
     run = surface(engine, workspace)
 
@@ -159,4 +158,4 @@ def test_the_same_tool_runs_on_every_live_surface_once_it_is_allowed(
     assert run.state == RunState.SUCCEEDED.value
     call = ToolCall.objects.get(run_id=run.pk, tool="danger")
     assert (call.state, call.attempt) == (CallState.COMMITTED.value, 1)
-    assert call.decision == msgspec.to_builtins(yes)
+    assert call.decision == yes.record()

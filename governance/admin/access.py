@@ -1,4 +1,4 @@
-"""Admin pages of governance; changes go through the same services as the API."""
+"""Pages about who may do what: users, workspaces, members, roles, tokens, and what changed."""
 
 from typing import TYPE_CHECKING, Any, ClassVar
 

@@ -1,21 +1,19 @@
 """The one door: every tool call, from every surface, goes through here.
 
     plan      validate against the schema → classify → policy    (pure, before the intent)
-    perform   claim → dispatch → run → settle → bound → redact   (each durable before the next)
+    perform   policy → claim → dispatch → run → settle → bound → redact   (each durable first)
     recover   what a call found unsettled after a crash may become
 
-The door does not write rows. It tells the caller's `EffectLog` what is about to be true and goes on
-when that is durable; the outcome it returns is recorded by the caller together with the message
-that carries it, so that a result and its history commit as one.
+Where a workspace has a policy, it is asked in `perform`, outside, through the run's gate; `plan`
+then only checks. The door does not write rows. It tells the caller's `EffectLog` what is about to
+be true and goes on when that is durable; the outcome it returns is recorded by the caller together
+with the message that carries it, so that a result and its history commit as one.
 """
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
-from typing import Any, Protocol
-from uuid import UUID
+from typing import Any
 
 import msgspec
 
@@ -31,75 +29,26 @@ from plugins.contracts import (
     ToolContext,
     ToolResult,
     ToolSpec,
+    WaitKind,
 )
 from plugins.digest import spec_digest
+from plugins.dispatch.records import (
+    CallRequest,
+    EffectLog,
+    PlannedCall,
+    Settlement,
+    arguments_digest,
+    is_intact,
+)
+from plugins.dispatch.settling import annotated, denial, failure, success, unknown_or_failed
 from plugins.errors import OutcomeUnknownError, ToolError
 from plugins.ledger import REPEATABLE, UNCLAIMED
-from plugins.policy import Decision, decide
+from plugins.policy import Decision, Gate, decide
 from plugins.schemas import Checker
 
-SHOWN_CHARS = 32_000
 KEYED_ATTEMPTS = 3
 
 logger = logging.getLogger(__name__)
-
-
-class CallRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model (or a person) asked for. `arguments` None: it was not a JSON object."""
-
-    index: int
-    provider_call_id: str
-    tool: str
-    arguments: dict[str, Any] | None
-    raw_arguments: str = ""
-
-
-class Settlement(msgspec.Struct, frozen=True, kw_only=True):
-    """How a call stands after the door is done with it.
-
-    `text` is what the model sees, bounded and redacted; `full` the whole result when that is more.
-    For `waiting` and `in_doubt` there is no text yet.
-    """
-
-    state: CallState
-    text: str = ""
-    is_error: bool = False
-    reason: str = ""
-    full: bytes | None = None
-    full_digest: str = ""
-    park: Park | None = None
-    decision: dict[str, Any] | None = None
-
-    @property
-    def is_final(self) -> bool:
-        return self.state not in {CallState.WAITING, CallState.IN_DOUBT}
-
-
-class PlannedCall(msgspec.Struct, frozen=True, kw_only=True):
-    """A judged call, as it enters the ledger. `settlement` is set when it was refused."""
-
-    id: UUID
-    request: CallRequest
-    state: CallState
-    effect: EffectClass
-    spec_digest: str
-    arguments: dict[str, Any] | None
-    arguments_digest: str
-    decision: dict[str, Any] | None
-    attempt: int
-    settlement: Settlement | None = None
-
-
-class EffectLog(Protocol):
-    """Makes moves of a call durable under the run's fence; returns when they are.
-
-    Raises:
-        LeaseLostError: The run has another owner; the effect must not begin.
-    """
-
-    async def record(
-        self, call: PlannedCall, *, source: CallState, state: CallState, attempt: int
-    ) -> None: ...
 
 
 class BoundTool:
@@ -122,11 +71,19 @@ class Door:
         self._tools = tools
         self.specs: tuple[ToolSpec, ...] = tuple(bound.spec for bound in tools.values())
 
-    def plan(self, requests: Sequence[CallRequest]) -> list[PlannedCall]:
-        """Judge calls before anything is written about them."""
-        return [self._judge(request) for request in requests]
+    def plan(
+        self, requests: Sequence[CallRequest], *, is_governed: bool = False
+    ) -> list[PlannedCall]:
+        """Judge calls before anything is written about them.
 
-    def _judge(self, request: CallRequest) -> PlannedCall:
+        `is_governed`: a policy is in force, which `perform` will ask; nothing begins before.
+        """
+        return [self._judge(request, is_governed) for request in requests]
+
+    def bound(self, name: str) -> BoundTool | None:
+        return self._tools.get(name)
+
+    def _judge(self, request: CallRequest, is_governed: bool) -> PlannedCall:
         bound = self._tools.get(request.tool)
         if bound is None:
             known = ", ".join(sorted(self._tools)) or "none"
@@ -144,6 +101,8 @@ class Door:
                 f"The arguments of {request.tool} do not fit its schema: {complaint}",
                 bound,
             )
+        if is_governed:
+            return _planned(request, bound, state=CallState.PLANNED, attempt=0, verdict=None)
         verdict = decide(bound.spec)
         if not verdict.is_allowed:
             return _refused(request, verdict.reason, bound, CallState.DENIED, verdict)
@@ -156,11 +115,14 @@ class Door:
             verdict=verdict,
         )
 
-    async def perform(self, call: PlannedCall, context: ToolContext, log: EffectLog) -> Settlement:
-        """Bring a planned call to an outcome.
+    async def perform(
+        self, call: PlannedCall, context: ToolContext, log: EffectLog, gate: Gate | None = None
+    ) -> Settlement:
+        """Bring a planned or approved call to an outcome.
 
         A call that enters as `planned` or `claimed` is claimed and dispatched in commits of their
-        own, so that a crash between the two is known not to have started the effect.
+        own, so that a crash between the two is known not to have started the effect. A policy may
+        deny it or have it wait for a person; an approved one is compared with what was approved.
 
         Raises:
             LeaseLostError: The run was taken over; the caller stops quietly.
@@ -174,7 +136,45 @@ class Door:
                 "is not stored. Call the tool again."
             )
         if call.state is not CallState.DISPATCHED:
-            call = await self._claim(call, log)
+            admitted = await self._admitted(call, gate)
+            if isinstance(admitted, Settlement):
+                return admitted
+            call = await self._claim(admitted, log)
+        return annotated(await self._brought(bound, call, context, log), call.decision)
+
+    async def _admitted(self, call: PlannedCall, gate: Gate | None) -> PlannedCall | Settlement:
+        """Return the call as it may begin, or how it stands instead."""
+        if call.state is CallState.APPROVED:
+            attempt = call.attempt + 1
+            if gate is None:
+                return denial("Nobody here can say whether what was approved still holds.", None)
+            reach("approval.before_claim")
+            if (refusal := await gate.claim(call, attempt=attempt)) is not None:
+                refused = denial(refusal.sentence, None)
+                state = CallState.EXPIRED if refusal.is_late else CallState.DENIED
+                return msgspec.structs.replace(refused, state=state)
+            reach("approval.after_claim")
+            return msgspec.structs.replace(call, state=CallState.CLAIMED, attempt=call.attempt)
+        if call.state is not CallState.PLANNED or gate is None:
+            return call
+        decision = await gate.judge(call)
+        if decision is None:
+            return call
+        if decision.ask is not None:
+            park = Park(kind=WaitKind.APPROVAL, ask=decision.ask)
+            return Settlement(
+                state=CallState.WAITING,
+                park=park,
+                reason=redact_text(decision.reason),
+                decision=decision.record(),
+            )
+        if not decision.is_allowed:
+            return denial(decision.reason, decision.record())
+        return msgspec.structs.replace(call, decision=decision.record())
+
+    async def _brought(
+        self, bound: BoundTool, call: PlannedCall, context: ToolContext, log: EffectLog
+    ) -> Settlement:
         while True:
             settlement = await _run(bound, call, context)
             if settlement.state is not CallState.IN_DOUBT:
@@ -206,7 +206,7 @@ class Door:
         if can_repeat and call.effect in REPEATABLE:
             return await self.perform(await _redispatch(call, log), context, log)
         if (known := await self._probe(bound, context, doubt)) is not None:
-            return known
+            return annotated(known, call.decision)
         if can_repeat:
             return await self.perform(await _redispatch(call, log), context, log)
         return failure(
@@ -216,6 +216,11 @@ class Door:
 
     async def _claim(self, call: PlannedCall, log: EffectLog) -> PlannedCall:
         attempt = call.attempt + 1
+        if call.state is CallState.PLANNED and call.effect in UNCLAIMED:
+            await log.record(
+                call, source=CallState.PLANNED, state=CallState.DISPATCHED, attempt=attempt
+            )
+            return msgspec.structs.replace(call, state=CallState.DISPATCHED, attempt=attempt)
         if call.state is CallState.PLANNED:
             reach("claim.before_commit")
             await log.record(
@@ -250,36 +255,6 @@ class Door:
         return None if answer.answer is ProbeAnswer.NOT_HAPPENED else doubt
 
 
-def arguments_digest(arguments: dict[str, Any] | None) -> str:
-    """Name arguments by their content; the same before and after a database kept them.
-
-    PostgreSQL's jsonb stores numbers by value, so `1e22` comes back as a whole number.
-    """
-    content = msgspec.json.encode(_by_value(arguments), order="sorted")
-    return hashlib.sha256(content).hexdigest()
-
-
-def _by_value(value: Any) -> Any:
-    match value:
-        case float():
-            exact = Decimal(repr(value))
-            return int(exact) if exact == exact.to_integral_value() else value
-        case dict():
-            return {name: _by_value(inner) for name, inner in value.items()}
-        case list():
-            return [_by_value(inner) for inner in value]
-        case _:
-            return value
-
-
-def is_intact(call: PlannedCall) -> bool:
-    """Say whether the call still has the very arguments the model sent.
-
-    A call read back from the ledger has them redacted; when that changed anything, they are gone.
-    """
-    return arguments_digest(call.request.arguments) == call.arguments_digest
-
-
 async def _redispatch(call: PlannedCall, log: EffectLog) -> PlannedCall:
     attempt = call.attempt + 1
     await log.record(call, source=CallState.DISPATCHED, state=CallState.DISPATCHED, attempt=attempt)
@@ -296,66 +271,26 @@ async def _run(bound: BoundTool, call: PlannedCall, context: ToolContext) -> Set
         async with asyncio.timeout(spec.timeout_seconds):
             result = await bound.tool.call(call.request.arguments or {}, context)
     except TimeoutError:
-        return _unknown_or_failed(
+        return unknown_or_failed(
             spec, f"{spec.name} did not answer within {spec.timeout_seconds:g} seconds."
         )
     except OutcomeUnknownError as error:
-        return _unknown_or_failed(spec, str(error))
+        return unknown_or_failed(spec, str(error))
     except ToolError as error:
         return failure(str(error))
     except asyncio.CancelledError:
         if task is not None and task.cancelling():
             raise
-        return _unknown_or_failed(spec, f"{spec.name} broke: it was cancelled from within.")
+        return unknown_or_failed(spec, f"{spec.name} broke: it was cancelled from within.")
     except Exception as error:  # a plugin's defect must not take the run along
         logger.exception("tool_crashed", extra={"tool": spec.name})
-        return _unknown_or_failed(spec, f"{spec.name} broke: {type(error).__name__}: {error}")
+        return unknown_or_failed(spec, f"{spec.name} broke: {type(error).__name__}: {error}")
     reach("effect.after")
     if isinstance(result, Park):
-        return Settlement(state=CallState.WAITING, park=result)
+        # Who is asked and what a yes means is for policy to say, never for a tool.
+        park = msgspec.structs.replace(result, ask=None, approval_id=None)
+        return Settlement(state=CallState.WAITING, park=park)
     return success(result, spec)
-
-
-def _unknown_or_failed(spec: ToolSpec, sentence: str) -> Settlement:
-    if spec.effect in UNCLAIMED:
-        return failure(sentence)
-    return Settlement(state=CallState.IN_DOUBT, reason=redact_text(sentence))
-
-
-def success(result: ToolResult, spec: ToolSpec) -> Settlement:
-    """Settle with a result: bounded for the model, whole in the blob store when it is larger."""
-    text = redact_text(result.text)
-    full = full_digest = None
-    if len(text) > SHOWN_CHARS:
-        whole = text.encode("utf-8", "replace")
-        full = whole[: spec.max_result_bytes]
-        full_digest = hashlib.sha256(full).hexdigest()
-        what = "the whole result" if len(full) == len(whole) else "its beginning"
-        text = _shortened(text, full_digest, f"{what} ({len(full)} bytes)")
-    return Settlement(
-        state=CallState.FAILED if result.is_error else CallState.COMMITTED,
-        text=text,
-        is_error=result.is_error,
-        full=full,
-        full_digest=full_digest or "",
-    )
-
-
-def failure(sentence: str) -> Settlement:
-    """Settle as known not to have worked; the model sees the sentence."""
-    sentence = redact_text(sentence)
-    if len(sentence) > SHOWN_CHARS:
-        sentence = sentence[:SHOWN_CHARS] + " …"
-    return Settlement(state=CallState.FAILED, text=sentence, is_error=True, reason=sentence)
-
-
-def _shortened(text: str, digest: str, kept: str) -> str:
-    head, tail = SHOWN_CHARS * 3 // 4, SHOWN_CHARS // 4
-    left_out = len(text) - head - tail
-    return (
-        f"{text[:head]}\n[… {left_out} characters left out; {kept} "
-        f"is stored as sha256:{digest} …]\n{text[-tail:]}"
-    )
 
 
 def _refused(
@@ -387,7 +322,7 @@ def _planned(
         spec_digest=bound.digest if bound else "",
         arguments=stored if isinstance(stored, dict) else None,
         arguments_digest=arguments_digest(request.arguments),
-        decision=msgspec.to_builtins(verdict) if verdict else None,
+        decision=verdict.record() if verdict else None,
         attempt=attempt,
         settlement=settlement,
     )

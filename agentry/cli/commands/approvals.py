@@ -1,0 +1,104 @@
+"""`agentry approvals …`: questions to people, and answering them."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from agentry.cli.invocation import Invocation, command, usage_error
+from agentry.cli.output import Column, Row, print_fields, seconds_ago
+from agentry.cli.terminal import plain
+from agentry.client.calls import governing
+
+ApprovalId = Annotated[str, typer.Argument(metavar="APPROVAL", help="The approval's id.")]
+COLUMNS = (
+    Column("ID", "id"),
+    Column("TITLE", "title", 50),
+    Column("STATE", "state"),
+    Column("FOR", lambda row: ", ".join(row.get("approvers") or ()) or "anybody"),
+    Column("REQUESTER", "requester"),
+    Column("AGE", lambda row: seconds_ago(row.get("created_at"))),
+    Column("EXPIRES", "expires_at", 32),
+)
+
+
+def register(parent: typer.Typer) -> None:
+    app = typer.Typer(no_args_is_help=True, help="Questions to people, and answering them.")
+    parent.add_typer(app, name="approvals", rich_help_panel="Work")
+
+    @command(app, "ls")
+    def ls(
+        inv: Invocation,
+        state: Annotated[
+            str, typer.Option(help="pending, approved, denied, expired or withdrawn.")
+        ] = "pending",
+        run: Annotated[str | None, typer.Option(help="Of this run.")] = None,
+        everything: Annotated[bool, typer.Option("--all", help="Every page.")] = False,
+    ) -> None:
+        """List approvals; by default those that wait for somebody."""
+        call = governing.approvals(state=state, run=run, limit=50)
+        inv.listing(call, COLUMNS, everything=everything)
+
+    @command(app, "show")
+    def show(inv: Invocation, approval: ApprovalId) -> None:
+        """Show one approval: what is asked, of whom, bound to what, and what was said."""
+        inv.show(inv.fetch(governing.approval(approval)), _print_approval)
+
+    @command(app, "approve")
+    def approve(
+        inv: Invocation,
+        approval: ApprovalId,
+        reason: Annotated[str | None, typer.Option(help="Kept in the record.")] = None,
+    ) -> None:
+        """Say yes to exactly what was asked; its run goes on."""
+        inv.show(inv.fetch(governing.approve(approval, reason=reason)), _print_state)
+
+    @command(app, "deny")
+    def deny(
+        inv: Invocation,
+        approval: ApprovalId,
+        reason: Annotated[str, typer.Option(help="The model is told, and goes on with that.")],
+    ) -> None:
+        """Say no; nothing is done."""
+        inv.show(inv.fetch(governing.deny(approval, reason=reason)), _print_state)
+
+    @command(app, "edit")
+    def edit(
+        inv: Invocation,
+        approval: ApprovalId,
+        arguments: Annotated[
+            str, typer.Option(help="The whole new arguments as JSON, or @ and a file's name.")
+        ],
+        reason: Annotated[str | None, typer.Option(help="The model is told.")] = None,
+    ) -> None:
+        """Say yes to other arguments than were asked; both are kept."""
+        call = governing.approve(approval, reason=reason, arguments=_arguments(arguments))
+        inv.show(inv.fetch(call), _print_state)
+
+
+def _arguments(text: str) -> dict[str, Any]:
+    try:
+        content = Path(text[1:]).read_text("utf-8") if text.startswith("@") else text
+        found = json.loads(content)
+    except (OSError, UnicodeDecodeError) as error:
+        raise usage_error(f"The arguments cannot be read: {error}") from error
+    except json.JSONDecodeError as error:
+        raise usage_error(f"The arguments are not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise usage_error("The arguments are not a JSON object.", 'Write {"name": "value"}.')
+    return found
+
+
+def _print_state(approval: Row) -> None:
+    needed = ""
+    if approval["state"] == "pending":
+        counted = sum(
+            vote["is_counted"] and vote["verdict"] == "approve" for vote in approval["votes"]
+        )
+        needed = f" ({counted} of {approval['quorum']} have said yes)"
+    print(plain(f"{approval['id']} is {approval['state']}{needed}."))
+
+
+def _print_approval(approval: Row) -> None:
+    print_fields([(name, value) for name, value in approval.items() if value not in (None, "", [])])

@@ -1,0 +1,289 @@
+"""The gate: asks a workspace's policy about calls, off the loop, and takes approved ones.
+
+Shared by all drivers of a process. What a policy takes too long for, or breaks at, is denied.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from functools import partial
+from uuid import UUID
+
+import msgspec
+from django.db import transaction
+
+from agents.contracts import RunState
+from agents.execution.context import OpenCall, RunContext
+from agents.execution.database import DatabaseThread
+from agents.execution.questions import AskedCall, facts_of, question_of
+from agents.journal.records import ApprovalRow
+from agents.models import Run
+from core import clock
+from core.errors import LeaseLostError
+from core.ids import new_id
+from core.redaction import redact_text
+from governance.binding import EXPIRY, changed_facts, digest_of_facts
+from governance.contracts import ApprovalKind, ApprovalState
+from governance.policy.contracts import (
+    Effect,
+    OnExpiry,
+    PolicyDecision,
+    PolicyEngine,
+    PolicyInput,
+    abnormal,
+)
+from governance.selectors.approvals import approval_binding
+from governance.selectors.policies import PolicyInForce, policy_in_force, policy_source
+from governance.services import policies
+from governance.services.approvals import approval_used
+from plugins.contracts import CallState, ToolSpec
+from plugins.dispatch import PlannedCall, arguments_digest
+from plugins.policy import Decision, Refusal
+from plugins.services.asked import call_of, call_take_approved
+
+logger = logging.getLogger(__name__)
+POLICY_SECONDS = 5.0
+MAX_ENGINES = 64
+
+# The declared specification of a run's tool by name, and the address it calls.
+SpecOf = Callable[[RunContext, str], tuple[ToolSpec, str]]
+
+
+class PolicyGate:
+    """Engines by version, a pool for asking them, and the database thread of the host."""
+
+    def __init__(self, *, database: DatabaseThread, spec_of: SpecOf) -> None:
+        self._database = database
+        self._spec_of = spec_of
+        self._engines: dict[UUID, PolicyEngine] = {}
+        self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="policy")
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def of(self, context: RunContext, known: OpenCall, position: int) -> "CallGate":
+        return CallGate(self, context, known, position)
+
+    def asked(self, context: RunContext, call: PlannedCall, position: int) -> AskedCall:
+        spec, url = self._spec_of(context, call.request.tool)
+        return AskedCall(
+            run_id=context.run_id,
+            workspace_id=context.workspace_id,
+            position=position,
+            index=call.request.index,
+            spec=spec,
+            spec_digest=call.spec_digest,
+            arguments=call.request.arguments or {},
+            arguments_digest=call.arguments_digest,
+            url=url,
+        )
+
+    async def judge(self, context: RunContext, asked: AskedCall) -> Decision | None:
+        """Ask the policy in force; None when there is none."""
+        found = await self._database.run(partial(_question, asked))
+        if found is None:
+            return None
+        policy, question = found
+        answer = await self._answer(policy, question)
+        if answer.effect is not Effect.ASK:
+            return _decision(answer)
+        expires_at = clock.now() + timedelta(seconds=answer.expires_seconds)
+        facts = await self._database.run(
+            partial(facts_of, asked, policy_id=policy.id, expires_at=expires_at)
+        )
+        row = _row(context, asked, answer, question, facts, expires_at)
+        return msgspec.structs.replace(_decision(answer), ask=msgspec.to_builtins(row))
+
+    async def _answer(self, policy: PolicyInForce, question: PolicyInput) -> PolicyDecision:
+        """Decide in a thread; whatever goes wrong is a no that says so."""
+        loop = asyncio.get_running_loop()
+        try:
+            engine = self._engines.get(policy.id) or await self._built(policy)
+            async with asyncio.timeout(POLICY_SECONDS):
+                return await loop.run_in_executor(self._pool, engine.decide, question)
+        except TimeoutError:
+            why = f"it did not answer within {POLICY_SECONDS:g} seconds"
+        except Exception as error:  # a policy that cannot be asked allows nothing
+            logger.exception("policy_failed", extra={"version": policy.number})
+            why = f"it failed ({type(error).__name__})"
+        return abnormal(why, version=policy.digest)
+
+    async def _built(self, policy: PolicyInForce) -> PolicyEngine:
+        source = await self._database.run(partial(policy_source, policy.id))
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(POLICY_SECONDS):
+            engine = await loop.run_in_executor(self._pool, policies.policy_engine, source)
+        if len(self._engines) >= MAX_ENGINES:
+            self._engines.clear()
+        self._engines[policy.id] = engine
+        return engine
+
+    async def take(
+        self, context: RunContext, asked: AskedCall, call_id: UUID, approval_id: UUID, attempt: int
+    ) -> Refusal | None:
+        job = partial(
+            _take,
+            asked,
+            fence=context.fence,
+            call_id=call_id,
+            approval_id=approval_id,
+            attempt=attempt,
+        )
+        return await self._database.run(job)
+
+
+class CallGate:
+    """The gate as one call's door sees it."""
+
+    def __init__(
+        self, gate: PolicyGate, context: RunContext, known: OpenCall, position: int
+    ) -> None:
+        self._gate = gate
+        self._context = context
+        self._known = known
+        self._position = position
+
+    async def judge(self, call: PlannedCall) -> Decision | None:
+        if not self._context.is_governed:
+            return None
+        return await self._gate.judge(
+            self._context, self._gate.asked(self._context, call, self._position)
+        )
+
+    async def claim(self, call: PlannedCall, *, attempt: int) -> Refusal | None:
+        """Take an approved call. Being cancelled waits for the transaction all the same, so that
+        where the call stands is never unknown."""
+        park = self._known.park
+        if park is None or park.approval_id is None:
+            return Refusal(sentence="The call is approved, and nobody can say by whom.")
+        asked = self._gate.asked(self._context, call, self._position)
+        taking = asyncio.ensure_future(
+            self._gate.take(self._context, asked, call.id, park.approval_id, attempt)
+        )
+        was_cancelled = False
+        while not taking.done():
+            try:
+                await asyncio.shield(taking)
+            except asyncio.CancelledError:
+                if taking.cancelled():
+                    raise
+                was_cancelled = True
+        refusal = taking.result()
+        if refusal is None:
+            self._known.state = CallState.CLAIMED
+            self._known.call = msgspec.structs.replace(
+                self._known.call, state=CallState.CLAIMED, attempt=attempt
+            )
+        if was_cancelled:
+            raise asyncio.CancelledError
+        return refusal
+
+
+def _question(asked: AskedCall) -> tuple[PolicyInForce, PolicyInput] | None:
+    policy = policy_in_force(asked.workspace_id)
+    return None if policy is None else (policy, question_of(asked))
+
+
+def _decision(answer: PolicyDecision) -> Decision:
+    return Decision(
+        is_allowed=answer.effect is Effect.ALLOW,
+        rule=answer.rule,
+        reason=answer.reason or f"The policy says {answer.effect.value} ({answer.rule}).",
+        version=answer.version,
+        is_abnormal=answer.is_abnormal,
+    )
+
+
+def _row(
+    context: RunContext,
+    asked: AskedCall,
+    answer: PolicyDecision,
+    question: PolicyInput,
+    facts: dict[str, str],
+    expires_at: datetime,
+) -> ApprovalRow:
+    """Write the question down; the call it is about is filled in by whoever records it."""
+    return ApprovalRow(
+        id=new_id(),
+        workspace_id=context.workspace_id,
+        kind=ApprovalKind.TOOL_CALL.value,
+        subject_id=context.run_id,
+        run_id=context.run_id,
+        agent_name=context.agent,
+        requester_id=context.requested_by_id,
+        requester_name=question.subject.user,
+        title=f"{context.agent} wants to call {asked.spec.name}",
+        question=redact_text(answer.reason),
+        binding=facts,
+        binding_digest=digest_of_facts(facts),
+        arguments=None,
+        approvers=list(answer.approvers),
+        quorum=answer.quorum,
+        allow_self=answer.allow_self,
+        rule=answer.rule,
+        policy_version=answer.version,
+        expires_seconds=answer.expires_seconds,
+        expires_at=expires_at,
+        on_expiry=OnExpiry(answer.on_expiry).value,
+        escalate_to=list(answer.escalate_to),
+        created_at=clock.now(),
+    )
+
+
+def _take(
+    asked: AskedCall, *, fence: int, call_id: UUID, approval_id: UUID, attempt: int
+) -> Refusal | None:
+    """Compare an approved call with what was approved, and claim it, in one transaction.
+
+    Safe to repeat: a call that this attempt has taken already is taken.
+    """
+    with transaction.atomic():
+        owned = Run.objects.select_for_update().filter(
+            pk=asked.run_id, fence=fence, state=RunState.RUNNING.value
+        )
+        if not owned.values_list("pk").first():
+            raise LeaseLostError(f"The run {asked.run_id} is no longer owned by this worker.")
+        call = call_of(call_id)
+        if call.state == CallState.CLAIMED.value and call.attempt == attempt:
+            return None
+        approved = approval_binding(approval_id)
+        if approved is None or approved.state is not ApprovalState.APPROVED:
+            return Refusal(sentence="The approval of this call does not hold any more.")
+        stored = arguments_digest(call.arguments)
+        digests = {stored, call.arguments_digest, asked.arguments_digest}
+        expiry = approved.facts.get(EXPIRY, "")
+        policy = policy_in_force(asked.workspace_id)
+        present = facts_of(
+            msgspec.structs.replace(
+                asked,
+                position=call.position,
+                index=call.index,
+                arguments_digest=stored if len(digests) == 1 else "altered",
+            ),
+            policy_id=policy.id if policy else None,
+            expires_at=datetime.fromisoformat(expiry) if expiry else None,
+        )
+        changed = changed_facts(approved.facts, present)
+        if digest_of_facts(approved.facts) != approved.digest and not changed:
+            changed = ["approval"]
+        is_late = bool(expiry) and datetime.fromisoformat(expiry) <= clock.now()
+        if changed or is_late:
+            return _refusal(changed, is_late=is_late)
+        if not call_take_approved(call_id, attempt=attempt):
+            return Refusal(sentence=f"The call is {call.state}; it cannot be taken.")
+        approval_used(approval_id)
+    return None
+
+
+def _refusal(changed: list[str], *, is_late: bool) -> Refusal:
+    names = [name.replace("_", " ") for name in changed]
+    if is_late:
+        names.append(EXPIRY)
+    what = ", ".join(names)
+    return Refusal(
+        sentence=f"The call was approved, but what was approved is not what would run any more. "
+        f"Changed since: {what}. Nothing was done; ask again if it is still wanted.",
+        is_late=is_late and not changed,
+    )

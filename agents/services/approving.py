@@ -1,0 +1,127 @@
+"""Carrying decisions about tool calls to their runs, in the deciding transaction.
+
+The run is woken by each decision, not only by the last of a turn: what was approved should happen
+before its time is over or a fact it is bound to changes, and it costs one more claim.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+
+from agents.contracts import RunState
+from agents.doorbell import ring
+from agents.execution.questions import AskedCall, question_of
+from agents.execution.tooling import bound_tool
+from agents.models import Run
+from agents.snapshot import snapshot_of
+from agents.transitions import run_move, run_note
+from core.errors import ConflictError, InvalidInputError, PermissionDeniedError, StaleStateError
+from core.redaction import redact_or_withhold
+from governance.contracts import Edit, Ruling
+from governance.policy.contracts import Effect
+from governance.selectors.policies import policy_in_force, policy_source
+from governance.services import policies
+from observability.contracts import EventKind
+from plugins.contracts import WaitKind
+from plugins.dispatch import BoundTool, arguments_digest
+from plugins.services.asked import call_of, call_rule
+
+
+class ToolCallApprovals:
+    """The approval kind `tool_call`."""
+
+    def lock(self, *, subject_id: UUID, run_id: UUID | None) -> None:
+        """Lock the run, which its owner's writes lock first too."""
+        if run_id is not None:
+            list(Run.objects.select_for_update().filter(pk=run_id).values_list("pk"))
+
+    def edit(self, *, subject_id: UUID, arguments: Mapping[str, Any]) -> Edit:
+        """Check arguments against the tool's schema, for secrets, and against the policy."""
+        call = call_of(subject_id)
+        run = Run.objects.select_related("snapshot").get(pk=call.run_id)
+        bound = _bound(run, call.tool)
+        given = dict(arguments)
+        if complaint := bound.checker.complaint(given):
+            raise _unfit(f"The arguments do not fit the schema of {call.tool}: {complaint}")
+        if redact_or_withhold(given) != given:
+            raise _unfit(
+                "The arguments hold something that looks like a secret; it would not be stored, "
+                "and the call could not run."
+            )
+        digest = arguments_digest(given)
+        asked = AskedCall(
+            run_id=run.pk,
+            workspace_id=run.workspace_id,
+            position=call.position,
+            index=call.index,
+            spec=bound.spec,
+            spec_digest=call.spec_digest,
+            arguments=given,
+            arguments_digest=digest,
+        )
+        _refuse_denied(asked)
+        return Edit(arguments=given, facts={"arguments": digest})
+
+    def decided(self, ruling: Ruling) -> None:
+        call = call_rule(ruling)
+        run = Run.objects.get(pk=call.run_id)
+        told = _told(ruling) | {"call_id": str(call.pk), "tool": call.tool}
+        run_note(
+            run=run, kind=EventKind.APPROVAL_DECIDED, payload=told | {"call_state": call.state}
+        )
+        try:
+            run_move(
+                run_id=run.pk,
+                target=RunState.QUEUED,
+                sources={RunState.WAITING},
+                where=~Q(wait_kind=WaitKind.TURN.value),
+            )
+        except StaleStateError:
+            return  # running, paused or queued: it finds the decision when it looks
+        transaction.on_commit(ring)
+
+    def noted(self, ruling: Ruling, *, event: str) -> None:
+        run = Run.objects.get(pk=call_of(ruling.subject_id).run_id)
+        told = _told(ruling) | {"call_id": str(ruling.subject_id), "what": event}
+        run_note(run=run, kind=EventKind.APPROVAL_NOTED, payload=told)
+
+
+def _told(ruling: Ruling) -> dict[str, Any]:
+    return {
+        "approval": str(ruling.approval_id),
+        "state": ruling.state.value,
+        "by": ruling.by,
+        "reason": ruling.reason,
+        "surface": ruling.surface,
+        "is_edited": ruling.arguments is not None,
+    }
+
+
+def _bound(run: Run, tool: str) -> BoundTool:
+    for pinned in snapshot_of(run.snapshot.content).tools:
+        if pinned.name == tool and (bound := bound_tool(pinned)) is not None:
+            return bound
+    raise ConflictError(
+        f"The tool {tool} the run started with is not installed here.",
+        remedy="Approve it as it was asked, or deny it.",
+    )
+
+
+def _refuse_denied(asked: AskedCall) -> None:
+    """An approver decides what policy leaves open, and no more than that."""
+    policy = policy_in_force(asked.workspace_id)
+    if policy is None:
+        return
+    answer = policies.policy_engine(policy_source(policy.id)).decide(question_of(asked))
+    if answer.effect is Effect.DENY:
+        raise PermissionDeniedError(
+            f"The policy denies these arguments: {answer.reason or answer.rule}",
+            remedy="Choose others, or deny the call.",
+        )
+
+
+def _unfit(sentence: str) -> InvalidInputError:
+    return InvalidInputError(sentence, fields={"arguments": [sentence]})

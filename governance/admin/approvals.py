@@ -1,0 +1,246 @@
+"""Pages of approvals: the inbox, one question with its evidence, and deciding it."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from core.admin import NOTHING, WITHHELD, json_block, moment_column, pill, row_link, short_id
+from core.errors import DomainError
+from governance import access
+from governance.contracts import ApprovalState, Perm, Verdict
+from governance.guard.admin import GuardedAdmin
+from governance.models import Approval, ApprovalVote
+from governance.selectors.approvals import decider_of, difference
+from governance.services.approvals import approval_decide
+from governance.services.approvals.deciding import MAX_REASON_CHARS
+
+_VERDICTS = (
+    (
+        Verdict.APPROVE.value,
+        "Yes",
+        "It is done once, exactly as shown, unless something it depends on has changed by then.",
+    ),
+    (
+        Verdict.DENY.value,
+        "No",
+        "Nothing is done. The model is told your reason and decides what to do next.",
+    ),
+)
+
+
+class StateFilter(admin.SimpleListFilter):
+    """States of approvals, those that wait for somebody first."""
+
+    title = "state"
+    parameter_name = "state__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(state.value, state.value) for state in ApprovalState]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Approval]) -> QuerySet[Approval]:
+        return queryset.filter(state=self.value()) if self.value() else queryset
+
+
+class DecisionForm(forms.Form):
+    verdict = forms.ChoiceField(choices=[(value, title) for value, title, _ in _VERDICTS])
+    reason = forms.CharField(
+        required=False,
+        max_length=MAX_REASON_CHARS,
+        label="Reason",
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="Kept in the record. The model is told why you denied or changed it.",
+    )
+    arguments = forms.JSONField(
+        required=False,
+        label="Other arguments",
+        widget=forms.Textarea(attrs={"rows": 6, "class": "code", "spellcheck": "false"}),
+        help_text="Leave empty to approve what was asked. Otherwise the whole new arguments, as "
+        "JSON; both are kept.",
+    )
+
+    def clean_arguments(self) -> dict[str, Any] | None:
+        given = self.cleaned_data["arguments"]
+        if given is not None and not isinstance(given, dict):
+            raise forms.ValidationError("Write a JSON object.")
+        return given
+
+
+@admin.register(Approval)
+class ApprovalAdmin(GuardedAdmin):
+    """Questions to people, to read; whoever may can answer the open ones."""
+
+    view_perm = Perm.APPROVAL_VIEW
+    explanation = "What agents may do only after a person has said yes to exactly that."
+    lesson = "console/lessons/approvals.html"
+    change_form_template = "admin/governance/approval/change_form.html"
+    list_display = ("title", "state_shown", "for_whom", "requester_name", "run_shown", "asked",
+                    "expires")  # fmt: skip
+    list_filter = (StateFilter, "workspace")
+    list_per_page = 50
+    search_fields = ("title", "agent_name", "requester_name", "id__istartswith",
+                     "run_id__istartswith")  # fmt: skip
+    ordering = ("-pk",)
+    actions = ()
+
+    @admin.display(description="State", ordering="state")
+    def state_shown(self, row: Approval) -> SafeString:
+        return pill(row.state)
+
+    @admin.display(description="For")
+    def for_whom(self, row: Approval) -> str:
+        names = ", ".join(row.approvers) or "whoever may decide"
+        return names if row.quorum == 1 else f"{row.quorum} of: {names}"
+
+    @admin.display(description="Run")
+    def run_shown(self, row: Approval) -> SafeString | str:
+        if row.run_id is None:
+            return NOTHING
+        return row_link("agents_run", row.run_id, short_id(row.run_id))
+
+    asked = moment_column("created_at", "Asked")
+
+    expires = moment_column("expires_at", "Expires")
+
+    decided = moment_column("decided_at", "Decided")
+
+    used = moment_column("used_at", "Begun")
+
+    @admin.display(description="Why")
+    def question_shown(self, row: Approval) -> str:
+        return row.question or NOTHING
+
+    @admin.display(description="Arguments")
+    def arguments_shown(self, row: Approval) -> SafeString:
+        return json_block(row.arguments)
+
+    @admin.display(description="Changed by an approver")
+    def difference_shown(self, row: Approval) -> SafeString | str:
+        if row.edited_arguments is None:
+            return NOTHING
+        lines = (
+            (each["path"], json.dumps(each["before"]), json.dumps(each["after"]))
+            for each in difference(row.arguments, row.edited_arguments)
+        )
+        return format_html_join("\n", "<p><code>{}</code>: {} → {}</p>", lines)
+
+    @admin.display(description="Reason")
+    def reason_shown(self, row: Approval) -> str:
+        return row.reason or NOTHING
+
+    @admin.display(description="Bound to")
+    def binding_shown(self, row: Approval) -> SafeString:
+        return format_html("{}<p><code>{}</code></p>", json_block(row.binding), row.binding_digest)
+
+    @admin.display(description="Votes")
+    def votes_shown(self, row: Approval) -> SafeString | str:
+        votes = [(vote.user.username, vote.verdict) for vote in row.votes.select_related("user")]
+        return format_html_join(", ", "{}: {}", votes) if votes else NOTHING
+
+    @admin.display(description="Arguments and reasons")
+    def withheld(self, row: Approval) -> str:
+        return WITHHELD
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any | None = None) -> Any:
+        is_readable = obj is not None and access.may_see_payload(
+            self.actor(request), obj.workspace_id
+        )
+        content = ("question_shown", "arguments_shown", "difference_shown", "reason_shown")
+        return (
+            (None, {"fields": ("agent_name", "requester_name", "run_shown", "rule")}),
+            ("What is asked", {"fields": content if is_readable else ("withheld",)}),
+            ("Who decides", {"fields": ("for_whom", "votes_shown", "decided_by_name", "surface")}),
+            ("When", {"fields": ("asked", "expires", "on_expiry", "decided", "used")}),
+            ("What a yes is bound to", {"fields": ("binding_shown",)}),
+        )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> Any:
+        return [
+            name for _, options in self.get_fieldsets(request, obj) for name in options["fields"]
+        ]
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.decide_view)
+        return [
+            path("<uuid:approval_id>/decide/", view, name="governance_approval_decide"),
+            *super().get_urls(),
+        ]
+
+    def beside_form(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
+        row = self.get_object(request, object_id)
+        if row is None:
+            return {}
+        return {
+            "state": pill(row.state),
+            "is_pending": row.state == ApprovalState.PENDING.value,
+            "may_decide": decider_of(self.actor(request), row.workspace_id).may_decide(row),
+            "decide_url": reverse("admin:governance_approval_decide", args=[row.pk]),
+        }
+
+    def decide_view(self, request: HttpRequest, approval_id: UUID) -> HttpResponse:
+        """Show what is asked and what an answer means (GET), then answer (POST)."""
+        row = self.get_object(request, str(approval_id))
+        if row is None or not self.has_view_permission(request, row):
+            raise PermissionDenied
+        if not self._may(request, Perm.APPROVAL_DECIDE, row):
+            raise PermissionDenied(f"This needs the permission {Perm.APPROVAL_DECIDE}.")
+        back = reverse("admin:governance_approval_change", args=[row.pk])
+        form = DecisionForm(request.POST if request.method == "POST" else None)
+        if request.method == "POST" and form.is_valid():
+            self._decide(request, row, form)
+            return HttpResponseRedirect(back)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"{row.title}: yes or no?",
+            "opts": self.opts,
+            "original": row,
+            "form": form,
+            "verdicts": _VERDICTS,
+            "chosen": form["verdict"].value(),
+            "is_readable": access.may_see_payload(self.actor(request), row.workspace_id),
+            "arguments": json_block(row.arguments),
+            "back": back,
+        }
+        return TemplateResponse(request, "admin/governance/approval/decide.html", context)
+
+    def _decide(self, request: HttpRequest, row: Approval, form: DecisionForm) -> None:
+        try:
+            decided = approval_decide(
+                actor=self.actor(request),
+                approval_id=row.pk,
+                surface="console",
+                **form.cleaned_data,
+            )
+        except DomainError as error:
+            self.message_user(request, str(error), messages.ERROR)
+        else:
+            is_open = decided.state == ApprovalState.PENDING.value
+            sentence = "Your vote counts; others must agree." if is_open else "It is decided."
+            self.message_user(request, sentence, messages.SUCCESS)
+
+
+@admin.register(ApprovalVote)
+class ApprovalVoteAdmin(GuardedAdmin):
+    """What people said; nobody edits it."""
+
+    view_perm = Perm.APPROVAL_VIEW
+    workspace_path = "approval__workspace"
+    explanation = "Every yes and no that somebody gave, also where more than one was needed."
+    list_display = ("approval", "user", "verdict", "surface", "given")
+    list_filter = ("verdict",)
+    list_select_related = ("approval", "user")
+    search_fields = ("approval__title", "user__username")
+    fields = ("approval", "user", "verdict", "surface", "given")
+    readonly_fields = fields
+    actions = ()
+
+    given = moment_column("at", "Given")

@@ -1,0 +1,86 @@
+"""Pages of policies: the draft with publishing, and what was published."""
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+
+from core.admin import moment_column, pill, text_block
+from governance.contracts import Actor, Perm
+from governance.guard.admin import GuardedAdmin
+from governance.models import Policy, PolicyVersion
+from governance.services.policies import policy_publish, policy_put
+
+if TYPE_CHECKING:
+    from django.utils.safestring import SafeString
+
+    _PolicyForm = forms.ModelForm[Policy]
+else:  # generic for the type checker only
+    _PolicyForm = forms.ModelForm
+
+
+class PolicyForm(_PolicyForm):
+    publish = forms.BooleanField(
+        required=False,
+        label="Publish it now",
+        help_text="Calls that have not begun are judged by it from then on, and approvals given "
+        "under the version before do not hold any more.",
+    )
+
+    class Meta:
+        model = Policy
+        fields: ClassVar = ("workspace", "draft")
+        widgets: ClassVar = {
+            "draft": forms.Textarea(attrs={"rows": 24, "class": "code", "spellcheck": "false"})
+        }
+
+
+@admin.register(Policy)
+class PolicyAdmin(GuardedAdmin):
+    view_perm = Perm.POLICY_VIEW
+    edit_perm = Perm.POLICY_EDIT
+    can_add = True
+    form = PolicyForm
+    explanation = "What tool calls are judged by: allowed, denied, or asked about."
+    fixed_fields = ("workspace",)
+    list_display = ("workspace", "changed")
+    list_select_related = ("workspace",)
+    fields = ("workspace", "draft", "publish")
+    actions = ()
+
+    changed = moment_column("updated_at", "Changed")
+
+    def save_row(
+        self, actor: Actor, row: Policy, form: "forms.ModelForm[Any]", *, is_new: bool
+    ) -> Policy:
+        workspace = row.workspace
+        policy = policy_put(actor, workspace=workspace, source=row.draft)
+        if form.cleaned_data.get("publish"):
+            policy_publish(actor, workspace=workspace)
+        return policy
+
+
+@admin.register(PolicyVersion)
+class PolicyVersionAdmin(GuardedAdmin):
+    """Published policies; they never change."""
+
+    view_perm = Perm.POLICY_VIEW
+    explanation = "Every policy that was ever in force, and which one is."
+    list_display = ("number", "workspace", "state_shown", "published", "published_by", "note")
+    list_filter = ("is_active", "workspace")
+    list_select_related = ("workspace", "published_by")
+    search_fields = ("digest__istartswith", "note")
+    fields = ("number", "workspace", "state_shown", "digest", "published", "published_by", "note",
+              "source_shown")  # fmt: skip
+    readonly_fields = fields
+    actions = ()
+
+    published = moment_column("published_at", "Published")
+
+    @admin.display(description="State", ordering="is_active")
+    def state_shown(self, row: PolicyVersion) -> "SafeString":
+        return pill("on" if row.is_active else "off", label="in force" if row.is_active else "past")
+
+    @admin.display(description="Policy")
+    def source_shown(self, row: PolicyVersion) -> "SafeString":
+        return text_block(row.source)

@@ -1,0 +1,117 @@
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from core.ids import new_id
+from governance.contracts import ApprovalKind, ApprovalState, Verdict
+from governance.models.workspace import Workspace
+
+
+def kind_choices() -> list[tuple[str, str]]:
+    return [(member.value, member.value) for member in ApprovalKind]
+
+
+def state_choices() -> list[tuple[str, str]]:
+    return [(member.value, member.value) for member in ApprovalState]
+
+
+def verdict_choices() -> list[tuple[str, str]]:
+    return [(member.value, member.value) for member in Verdict]
+
+
+class Approval(models.Model):
+    """A question to a person, bound to exactly what is asked for.
+
+    Written by the journal together with what waits for it. `binding` are the facts a yes is about
+    and `binding_digest` their digest; both change only when an approver edits the arguments or
+    when time is given anew. People are kept by id and name, so that a deleted account neither
+    takes its decisions along nor stands in the way of a question.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    workspace = models.ForeignKey(
+        Workspace, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
+    kind = models.CharField(max_length=20, choices=kind_choices)
+    subject_id = models.UUIDField(help_text="What it is about, such as a tool call.")
+    run_id = models.UUIDField(null=True)
+    agent_name = models.CharField(max_length=63, blank=True)
+    requester_id = models.UUIDField(null=True)
+    requester_name = models.CharField(max_length=150, blank=True)
+    title = models.CharField(max_length=300)
+    question = models.TextField(blank=True, help_text="Why a person is asked.")
+    state = models.CharField(
+        max_length=12, choices=state_choices, default=ApprovalState.PENDING.value
+    )
+    binding = models.JSONField(default=dict)
+    binding_digest = models.CharField(max_length=64)
+    arguments = models.JSONField(null=True, help_text="As they were asked for; redacted.")
+    edited_arguments = models.JSONField(null=True, help_text="Put in their place by an approver.")
+    approvers = models.JSONField(
+        default=list, help_text="user:, group: or role: and a name; none: whoever may decide."
+    )
+    quorum = models.PositiveSmallIntegerField(default=1)
+    allow_self = models.BooleanField(default=False)
+    rule = models.CharField(max_length=200, blank=True, help_text="Of the policy that asks.")
+    policy_version = models.CharField(max_length=100, blank=True)
+    expires_seconds = models.FloatField(null=True)
+    expires_at = models.DateTimeField(null=True)
+    on_expiry = models.CharField(max_length=20, blank=True)
+    escalate_to = models.JSONField(default=list)
+    created_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True)
+    decided_by_id = models.UUIDField(null=True)
+    decided_by_name = models.CharField(max_length=150, blank=True)
+    reason = models.TextField(blank=True, help_text="Of the decision; the model is told.")
+    surface = models.CharField(max_length=20, blank=True, help_text="Where it was decided.")
+    used_at = models.DateTimeField(null=True, help_text="When what was approved was begun.")
+
+    class Meta:
+        ordering = ("-id",)
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "subject_id"],
+                condition=Q(state="pending"),
+                name="approval_one_pending",
+            )
+        ]
+        indexes = [
+            models.Index(fields=["workspace", "-id"], name="approval_newest"),
+            # The inbox.
+            models.Index(
+                fields=["workspace", "expires_at"],
+                name="approval_pending",
+                condition=Q(state="pending"),
+            ),
+            # Sweeping: what nobody decided in time.
+            models.Index(fields=["expires_at"], name="approval_due", condition=Q(state="pending")),
+            # Withdrawing: what a run that ends leaves open.
+            models.Index(fields=["run_id"], name="approval_of_run", condition=Q(state="pending")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.title} {self.state}"
+
+
+class ApprovalVote(models.Model):
+    """What one person said. A vote counts for the binding it was given for (`digest`)."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    approval = models.ForeignKey(Approval, on_delete=models.CASCADE, related_name="votes")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
+    verdict = models.CharField(max_length=10, choices=verdict_choices)
+    digest = models.CharField(max_length=64)
+    reason = models.TextField(blank=True)
+    surface = models.CharField(max_length=20, blank=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("at",)
+        constraints = [
+            models.UniqueConstraint(fields=["approval", "user"], name="approval_vote_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} {self.verdict}"

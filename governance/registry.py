@@ -1,0 +1,53 @@
+"""What approvals can be about: each kind with the code that carries a decision out.
+
+The app that owns the subjects registers its handler at start; governance knows no subject.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+from uuid import UUID
+
+from governance.contracts import ApprovalKind, Edit, Ruling
+
+
+class ApprovalHandler(Protocol):
+    """Carries decisions of one kind to their subjects, inside the deciding transaction."""
+
+    def lock(self, *, subject_id: UUID, run_id: UUID | None) -> None:
+        """Lock what the decision will move, before the approval itself is locked.
+
+        Whoever moves subjects takes their locks in this order too.
+        """
+        ...
+
+    def edit(self, *, subject_id: UUID, arguments: Mapping[str, Any]) -> Edit:
+        """Check arguments that shall replace the asked ones.
+
+        Raises:
+            InvalidInputError: They do not fit.
+        """
+        ...
+
+    def decided(self, ruling: Ruling) -> None:
+        """Move the subject as decided and wake what waits for it.
+
+        Raises:
+            StaleStateError: It waits no more; the decision is undone with this transaction.
+        """
+        ...
+
+    def noted(self, ruling: Ruling, *, event: str) -> None:
+        """Tell the subject's trace of something that decides nothing yet."""
+        ...
+
+
+_handlers: dict[ApprovalKind, ApprovalHandler] = {}
+
+
+def approval_kind_register(kind: ApprovalKind, handler: ApprovalHandler) -> None:
+    """Say who carries out decisions of a kind; called while apps start."""
+    _handlers[kind] = handler
+
+
+def approval_handler(kind: ApprovalKind | str) -> ApprovalHandler:
+    return _handlers[ApprovalKind(kind)]

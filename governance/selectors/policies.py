@@ -1,0 +1,79 @@
+"""Policies: what is in force, what was, and for whom a call is made."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from core.errors import NotFoundError
+from governance import access
+from governance.contracts import Actor, Perm
+from governance.models import Membership, Policy, PolicyVersion, User, Workspace
+from governance.policy.contracts import PolicySubject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyInForce:
+    """The published policy a workspace decides by; `id` names exactly this version."""
+
+    id: UUID
+    number: int
+    digest: str
+
+
+def policy_in_force(workspace_id: UUID) -> PolicyInForce | None:
+    """Return what is in force now, for the engine; None: the built-in rule decides."""
+    row = (
+        PolicyVersion.objects.filter(workspace_id=workspace_id, is_active=True)
+        .values_list("pk", "number", "digest")
+        .first()
+    )
+    return None if row is None else PolicyInForce(id=row[0], number=row[1], digest=row[2])
+
+
+def policy_source(version_id: UUID) -> str:
+    """Return the text of a published version, for the engine."""
+    return PolicyVersion.objects.values_list("source", flat=True).get(pk=version_id)
+
+
+def workspaces_governed(workspace_ids: Collection[UUID]) -> set[UUID]:
+    """Return which of these workspaces have a policy in force."""
+    rows = PolicyVersion.objects.filter(workspace_id__in=workspace_ids, is_active=True)
+    return set(rows.values_list("workspace_id", flat=True))
+
+
+def policy_get(actor: Actor, workspace: Workspace) -> Policy:
+    """Return a workspace's policy with its draft.
+
+    Raises:
+        NotFoundError: nobody has written one yet.
+    """
+    rows = access.scope(actor, Perm.POLICY_VIEW, Policy.objects.select_related("workspace"))
+    row = rows.filter(workspace=workspace).first()
+    if row is None:
+        raise NotFoundError(
+            "This workspace has no policy; the built-in rule decides.",
+            remedy="Write one, then publish it.",
+        )
+    return row
+
+
+def policy_version_list(actor: Actor, workspace: Workspace) -> QuerySet[PolicyVersion]:
+    """Return the published versions, newest first."""
+    rows = PolicyVersion.objects.select_related("published_by").filter(workspace=workspace)
+    return access.scope(actor, Perm.POLICY_VIEW, rows)
+
+
+def policy_subject(user_id: UUID | None, workspace_id: UUID, *, surface: str = "") -> PolicySubject:
+    """Describe a user as policies know people; nobody, when inactive or gone."""
+    user = User.objects.filter(pk=user_id, is_active=True).first() if user_id else None
+    if user is None:
+        return PolicySubject(surface=surface)
+    roles = Membership.objects.filter(user=user, workspace_id=workspace_id)
+    return PolicySubject(
+        user=user.username,
+        groups=tuple(sorted(user.groups.values_list("name", flat=True))),
+        roles=tuple(sorted(name for name in roles.values_list("roles__name", flat=True) if name)),
+        surface=surface,
+    )

@@ -1,0 +1,192 @@
+"""Deciding: of everybody who decides at once one wins, and what waits goes on in the same
+transaction."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+
+from core import clock
+from core.errors import InvalidInputError, NotFoundError, StaleStateError
+from core.pausepoints import reach
+from core.redaction import redact_text
+from governance import access
+from governance.binding import digest_of_facts
+from governance.contracts import Actor, ApprovalState, Perm, Ruling, Verdict
+from governance.models import Approval, ApprovalVote
+from governance.registry import ApprovalHandler, approval_handler
+from governance.services.approvals.eligibility import refuse_ineligible
+from governance.transitions import approvals_move
+
+MAX_REASON_CHARS = 2_000
+
+
+def approval_decide(
+    *,
+    actor: Actor,
+    approval_id: UUID,
+    verdict: str,
+    reason: str = "",
+    arguments: Mapping[str, Any] | None = None,
+    surface: str = "api",
+) -> Approval:
+    """Say yes or no; returns the approval, still pending when its quorum is not reached.
+
+    One no decides. `arguments` approve something else than was asked: they are checked, kept
+    beside the asked ones, and votes for other arguments count no more.
+
+    Raises:
+        PermissionDeniedError: The actor is none of its approvers, asked for it themselves, or may
+            not see what it is about.
+        StaleStateError: It is decided, expired or withdrawn; the error names who won.
+        InvalidInputError: No such verdict, or arguments that do not fit.
+    """
+    known = access.scope(actor, Perm.APPROVAL_VIEW, Approval.objects.all()).filter(pk=approval_id)
+    found = known.first()
+    if found is None:
+        raise NotFoundError(f"There is no approval {approval_id}.", remedy="List the approvals.")
+    access.require(actor, Perm.APPROVAL_DECIDE, found.workspace_id)
+    # Nobody decides what they cannot see.
+    access.require(actor, Perm.RUN_PAYLOAD, found.workspace_id)
+    refuse_ineligible(actor, found)
+    said = _verdict(verdict, arguments)
+    given = redact_text(reason.strip())[:MAX_REASON_CHARS]
+    handler = approval_handler(found.kind)
+    with transaction.atomic():
+        reach("approval.before_lock")
+        handler.lock(subject_id=found.subject_id, run_id=found.run_id)
+        approval = Approval.objects.select_for_update().get(pk=found.pk)
+        if not _is_open(approval):
+            raise stale(approval)
+        refuse_ineligible(actor, approval)  # its approvers may have changed meanwhile
+        if arguments is not None:
+            _edit(approval, handler, arguments)
+        _vote(actor, approval, said, given, surface)
+        if said is Verdict.APPROVE and _votes(approval) < approval.quorum:
+            handler.noted(_ruling(approval, ApprovalState.PENDING, actor, given, surface),
+                          event="voted")  # fmt: skip
+        else:
+            _decide(actor, approval, handler, said, given, surface)
+        approval.refresh_from_db()
+    return approval
+
+
+def _verdict(verdict: str, arguments: Mapping[str, Any] | None) -> Verdict:
+    try:
+        said = Verdict(verdict)
+    except ValueError:
+        known = ", ".join(Verdict)
+        raise InvalidInputError(
+            f"The verdict {verdict!r} is not one of: {known}.",
+            fields={"verdict": [f"choose one of: {known}"]},
+        ) from None
+    if arguments is not None and said is not Verdict.APPROVE:
+        raise InvalidInputError(
+            "Only an approval can change the arguments.",
+            remedy="Leave the arguments out, or approve.",
+            fields={"arguments": ["not with a denial"]},
+        )
+    return said
+
+
+def _is_open(approval: Approval) -> bool:
+    is_late = approval.expires_at is not None and approval.expires_at <= clock.now()
+    return approval.state == ApprovalState.PENDING.value and not is_late
+
+
+def _edit(approval: Approval, handler: ApprovalHandler, arguments: Mapping[str, Any]) -> None:
+    edit = handler.edit(subject_id=approval.subject_id, arguments=arguments)
+    approval.edited_arguments = dict(edit.arguments)
+    approval.binding = {**approval.binding, **edit.facts}
+    approval.binding_digest = digest_of_facts(approval.binding)
+    approval.save(update_fields=["edited_arguments", "binding", "binding_digest"])
+
+
+def _vote(actor: Actor, approval: Approval, said: Verdict, reason: str, surface: str) -> None:
+    """Keep the vote. Voting again counts only for another binding than before."""
+    assert actor.user_id is not None, "who is nobody is not eligible"
+    before = ApprovalVote.objects.filter(approval=approval, user_id=actor.user_id).first()
+    if before is not None and before.digest == approval.binding_digest and said == before.verdict:
+        raise StaleStateError(
+            f"You have said {before.verdict} already; it waits for others "
+            f"({_votes(approval)} of {approval.quorum}).",
+            remedy="Wait for the others, or deny it.",
+            detail={"state": approval.state, "by": actor.username},
+        )
+    ApprovalVote.objects.update_or_create(
+        approval=approval,
+        user_id=actor.user_id,
+        defaults={
+            "verdict": said.value,
+            "digest": approval.binding_digest,
+            "reason": reason,
+            "surface": surface,
+            "at": clock.now(),
+        },
+    )
+
+
+def _votes(approval: Approval) -> int:
+    return ApprovalVote.objects.filter(
+        approval=approval, verdict=Verdict.APPROVE.value, digest=approval.binding_digest
+    ).count()
+
+
+def _decide(
+    actor: Actor,
+    approval: Approval,
+    handler: ApprovalHandler,
+    said: Verdict,
+    reason: str,
+    surface: str,
+) -> None:
+    state = ApprovalState.APPROVED if said is Verdict.APPROVE else ApprovalState.DENIED
+    moved = approvals_move(
+        Q(pk=approval.pk),
+        target=state,
+        decided_at=clock.now(),
+        decided_by_id=actor.user_id,
+        decided_by_name=actor.username,
+        reason=reason,
+        surface=surface,
+    )
+    if not moved:
+        raise stale(Approval.objects.get(pk=approval.pk))
+    handler.decided(_ruling(approval, state, actor, reason, surface))
+
+
+def _ruling(
+    approval: Approval, state: ApprovalState, actor: Actor, reason: str, surface: str
+) -> Ruling:
+    return Ruling(
+        approval_id=approval.pk,
+        workspace_id=approval.workspace_id,
+        subject_id=approval.subject_id,
+        run_id=approval.run_id,
+        state=state,
+        by=actor.username,
+        reason=reason,
+        surface=surface,
+        arguments=approval.edited_arguments,
+    )
+
+
+def stale(approval: Approval) -> StaleStateError:
+    """Say who or what was first."""
+    state = approval.state
+    if state == ApprovalState.PENDING.value:
+        state = ApprovalState.EXPIRED.value  # its time is over; the sweep has not seen it yet
+    by = approval.decided_by_name
+    who = f" by {by}" if by else ""
+    reason = f": {approval.reason}" if approval.reason and not by else ""
+    return StaleStateError(
+        f"The approval is {state}{who}{reason}.",
+        remedy="Look at it again; what it was about has moved on.",
+        detail={
+            "state": state,
+            "by": by,
+            "at": approval.decided_at.isoformat() if approval.decided_at else "",
+        },
+    )

@@ -1,0 +1,114 @@
+"""What becomes of approvals that nobody decides in time, and of those whose subject is gone."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+
+from core import clock
+from governance.binding import EXPIRY, digest_of_facts, expiry_fact
+from governance.contracts import ApprovalState, Ruling
+from governance.models import Approval
+from governance.registry import ApprovalHandler, approval_handler
+from governance.transitions import approvals_move
+
+BATCH = 500
+NOBODY = "Nobody decided in time."
+SURFACE = "expiry"
+
+
+def approvals_overdue() -> int:
+    """Give every approval whose time is over the outcome it was asked with; returns how many.
+
+    Safe to run by anybody at any time: each moves by itself, once.
+    """
+    due = Approval.objects.filter(state=ApprovalState.PENDING.value, expires_at__lte=clock.now())
+    moved = 0
+    for approval_id in list(due.order_by("expires_at").values_list("pk", flat=True)[:BATCH]):
+        with transaction.atomic():
+            moved += _expire(approval_id)
+    return moved
+
+
+def _expire(approval_id: UUID) -> bool:
+    known = Approval.objects.get(pk=approval_id)
+    handler = approval_handler(known.kind)
+    handler.lock(subject_id=known.subject_id, run_id=known.run_id)
+    approval = Approval.objects.select_for_update().get(pk=approval_id)
+    is_due = approval.expires_at is not None and approval.expires_at <= clock.now()
+    if approval.state != ApprovalState.PENDING.value or not is_due:
+        return False
+    match approval.on_expiry:
+        case "escalate" if approval.escalate_to:
+            _escalate(approval, handler)
+        case "park":
+            _extend(approval, None)
+            handler.noted(_ruling(approval, ApprovalState.PENDING, f"{NOBODY} It waits on."),
+                          event="extended")  # fmt: skip
+        case "allow_default":
+            _extend(approval, _later(approval))
+            _end(approval, handler, ApprovalState.APPROVED,
+                 f"{NOBODY} The policy allows it then.")  # fmt: skip
+        case _:
+            _end(approval, handler, ApprovalState.EXPIRED, NOBODY)
+    return True
+
+
+def _escalate(approval: Approval, handler: ApprovalHandler) -> None:
+    """Ask others, once, with the same time again."""
+    approval.approvers, approval.escalate_to = approval.escalate_to, []
+    _extend(approval, _later(approval), "approvers", "escalate_to")
+    reason = f"{NOBODY} Now asked: {', '.join(approval.approvers)}."
+    handler.noted(_ruling(approval, ApprovalState.PENDING, reason), event="escalated")
+
+
+def _later(approval: Approval) -> float | None:
+    return approval.expires_seconds
+
+
+def _extend(approval: Approval, seconds: float | None, *fields: str) -> None:
+    """Give new time; the end of it is one of the facts a decision is bound to."""
+    approval.expires_at = None if seconds is None else clock.now() + timedelta(seconds=seconds)
+    approval.binding = {**approval.binding, EXPIRY: expiry_fact(approval.expires_at)}
+    approval.binding_digest = digest_of_facts(approval.binding)
+    approval.save(update_fields=["expires_at", "binding", "binding_digest", *fields])
+
+
+def _end(approval: Approval, handler: ApprovalHandler, state: ApprovalState, reason: str) -> None:
+    if approvals_move(
+        Q(pk=approval.pk),
+        target=state,
+        decided_at=clock.now(),
+        reason=reason,
+        surface=SURFACE,
+    ):
+        handler.decided(_ruling(approval, state, reason))
+
+
+def _ruling(approval: Approval, state: ApprovalState, reason: str) -> Ruling:
+    return Ruling(
+        approval_id=approval.pk,
+        workspace_id=approval.workspace_id,
+        subject_id=approval.subject_id,
+        run_id=approval.run_id,
+        state=state,
+        by="",
+        reason=reason,
+        surface=SURFACE,
+    )
+
+
+def approvals_withdraw(run_id: UUID, *, cause: str) -> int:
+    """End what a run leaves undecided; called in the transaction that ends the run."""
+    return approvals_move(
+        Q(run_id=run_id),
+        target=ApprovalState.WITHDRAWN,
+        decided_at=clock.now(),
+        reason=f"{cause}.",
+    )
+
+
+def approval_used(approval_id: UUID) -> None:
+    """Note that what was approved has begun; called in the transaction that begins it."""
+    Approval.objects.filter(pk=approval_id).update(used_at=clock.now())
