@@ -10,9 +10,16 @@ ConflictError
   LastAdminError          a workspace would be left without an admin
   NameTakenError          the name belongs to something else
   AuditBrokenError        an audit chain was tampered with
+InvalidInputError
+  PolicyInvalidError      a policy cannot be used as it is written
 """
 
-from core.errors import ConflictError, NotAuthenticatedError, PermissionDeniedError
+from core.errors import (
+    ConflictError,
+    InvalidInputError,
+    NotAuthenticatedError,
+    PermissionDeniedError,
+)
 
 
 class TokenInvalidError(NotAuthenticatedError):
@@ -77,3 +84,12 @@ class AuditBrokenError(ConflictError):
     """
 
     code = "audit_broken"
+
+
+class PolicyInvalidError(InvalidInputError):
+    """A policy cannot be used as it is written; nothing of it was put into force.
+
+    Mend the named lines and load it again.
+    """
+
+    code = "policy_invalid"

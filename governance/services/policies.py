@@ -5,12 +5,14 @@ import hashlib
 from django.db import transaction
 
 from core import clock
-from core.errors import InvalidInputError, UnavailableError
+from core.errors import InvalidInputError
 from governance import access
-from governance.contracts import Actor, Perm
+from governance.contracts import Actor, AuditAction, AuditSubject, Perm
 from governance.models import Policy, PolicyVersion, Workspace
 from governance.policy.contracts import PolicyEngine
+from governance.policy.engines import engine_of
 from governance.services.activity import recorded_as
+from governance.services.audit import audit_append
 
 MAX_SOURCE_CHARS = 256_000
 
@@ -56,7 +58,7 @@ def policy_publish(actor: Actor, *, workspace: Workspace, note: str = "") -> Pol
             return active
         newest = versions.order_by("-number").values_list("number", flat=True).first()
         versions.filter(is_active=True).update(is_active=False)
-        return PolicyVersion.objects.create(
+        version = PolicyVersion.objects.create(
             workspace=workspace,
             number=(newest or 0) + 1,
             source=policy.draft,
@@ -65,6 +67,14 @@ def policy_publish(actor: Actor, *, workspace: Workspace, note: str = "") -> Pol
             published_at=clock.now(),
             published_by_id=actor.user_id,
         )
+        audit_append(
+            actor,
+            action=AuditAction.POLICY_PUBLISHED,
+            workspace_id=workspace.pk,
+            subject=AuditSubject(kind="policy", id=str(version.pk), label=f"v{version.number}"),
+            payload={"digest": digest, "note": note},
+        )
+        return version
 
 
 def _check(source: str) -> None:
@@ -79,7 +89,6 @@ def policy_engine(source: str) -> PolicyEngine:
 
     Raises:
         InvalidInputError: It is no policy.
+        UnavailableError: Nothing here can evaluate policies now.
     """
-    raise UnavailableError(
-        "This site has no engine for policies.", remedy="Install one that reads this language."
-    )
+    return engine_of(source)

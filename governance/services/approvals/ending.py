@@ -8,9 +8,11 @@ from django.db.models import Q
 
 from core import clock
 from governance.binding import EXPIRY, digest_of_facts, expiry_fact
-from governance.contracts import ApprovalState, Ruling
+from governance.contracts import SYSTEM, ApprovalState, AuditAction, AuditSubject, Ruling
 from governance.models import Approval
 from governance.registry import ApprovalHandler, approval_handler
+from governance.services.approvals.recording import decision_recorded
+from governance.services.audit import audit_append
 from governance.transitions import approvals_move
 
 BATCH = 500
@@ -84,6 +86,7 @@ def _end(approval: Approval, handler: ApprovalHandler, state: ApprovalState, rea
         surface=SURFACE,
     ):
         handler.decided(_ruling(approval, state, reason))
+        decision_recorded(SYSTEM, approval, state, reason)
 
 
 def _ruling(approval: Approval, state: ApprovalState, reason: str) -> Ruling:
@@ -112,3 +115,11 @@ def approvals_withdraw(run_id: UUID, *, cause: str) -> int:
 def approval_used(approval_id: UUID) -> None:
     """Note that what was approved has begun; called in the transaction that begins it."""
     Approval.objects.filter(pk=approval_id).update(used_at=clock.now())
+    approval = Approval.objects.get(pk=approval_id)
+    audit_append(
+        SYSTEM,
+        action=AuditAction.EFFECT,
+        workspace_id=approval.workspace_id,
+        subject=AuditSubject(kind=approval.kind, id=str(approval.subject_id), label=approval.title),
+        payload={"approval": str(approval.pk), "binding_digest": approval.binding_digest},
+    )
