@@ -13,7 +13,7 @@ MAX_GLOB = 500
 MAX_STARS = 8
 ANY_PARTS = "**"
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\ue000-\uf8ff]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ue000-\uf8ff]")
 _OTHERS = re.compile(r"[?{}\[\]\\]")
 _HOST = re.compile(r"[a-z0-9_.:\[\]*-]+")
 _PORT = re.compile(r"(\[[^\]]*\]|[^:\[\]]*):[^:]*")

@@ -48,6 +48,7 @@ TEXT_GLOBS = (
     "*aXb*b*",
     "a*b*a",
     "u0000*",
+    "*\n*",
 )
 PATTERNS = (
     ".*",
