@@ -309,3 +309,15 @@ def test_a_finding_counts_what_its_list_shows(cast: Cast, browse: Browser) -> No
     }  # fmt: skip
     assert figures["Failed"].is_urgent
     assert list(operator.get(figures["Failed"].url).context["cl"].result_list) == [run]
+
+
+def test_filters_offer_only_what_runs_can_have(cast: Cast, browse: Browser) -> None:
+    make_run(cast.acme)
+    make_run(cast.acme, "second")
+
+    page = browse("operator").get(LIST).content.decode()
+
+    assert "agent__id__exact" in page
+    assert "surface=console" in page
+    assert "surface=cli" not in page
+    assert "agent__isnull" not in page
