@@ -1,7 +1,6 @@
 """The API of the site: every app's resources under /api/v1/, its description, and its health."""
 
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import redis
@@ -17,6 +16,7 @@ from drf_spectacular.renderers import OpenApiJsonRenderer
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from agents.selectors.workers import workers_alive
+from core.process import installed_version
 
 _CHECK_SECONDS = 2.0
 UNKNOWN = "Not looked at: that takes a database that answers and is up to date."
@@ -76,13 +76,6 @@ def readyz(request: HttpRequest) -> HttpResponse:
 def site_version(request: HttpRequest) -> HttpResponse:
     """What is installed here."""
     return JsonResponse({"name": "agentry-cloud", "version": installed_version(), "api": "v1"})
-
-
-def installed_version() -> str:
-    try:
-        return version("agentry-cloud")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def _database() -> str:

@@ -140,7 +140,7 @@ def run_expire_lease(run_id: UUID, *, max_crashes: int) -> bool:
     with transaction.atomic():
         known = Run.objects.values_list("crashes", flat=True).filter(pk=run_id).first()
         if known is None:
-            raise stale(run_id, "expire")
+            raise stale(run_id, "expired")
         crashes = known + 1
         is_poison = crashes >= max_crashes
         target = S.PAUSED if is_poison else S.QUEUED
@@ -164,7 +164,7 @@ def run_expire_lease(run_id: UUID, *, max_crashes: int) -> bool:
             head_sequence=F("head_sequence") + 1,
         )
         if not changed:
-            raise stale(run_id, "expire")
+            raise stale(run_id, "expired")
         _told(
             run_id,
             EventKind.RUN_RELEASED,
@@ -326,12 +326,8 @@ def _woken(run_id: UUID, kind: WaitKind) -> bool:
     return True
 
 
-_VERBS = {
-    S.QUEUED.value: "resume",
-    S.PAUSED.value: "pause",
-    S.FAILED.value: "fail",
-    S.CANCELLED.value: "cancel",
-}
+# What was wanted, as a participle; states name themselves, and a run is queued by resuming it.
+_DEEDS = {"queued": "resumed", "resume": "resumed", "pause": "paused", "cancel": "cancelled"}
 
 
 def stale(run_id: UUID, wanted: str) -> StaleStateError:
@@ -346,9 +342,13 @@ def stale(run_id: UUID, wanted: str) -> StaleStateError:
         steered = f", resumed{by}"
     else:
         steered = by if run.state in {S.CANCELLED.value, S.PAUSED.value} else ""
+    verb = "has" if run.state in {S.SUCCEEDED.value, S.FAILED.value} else "is"
+    remedy = "Look at it again before you decide."
+    if run.state in TERMINAL:
+        remedy = "Fork it from a checkpoint, or replay it."
     return StaleStateError(
-        f"The run is {run.state}{steered}; it cannot {_VERBS.get(wanted, wanted)} now.",
-        remedy="Look at it again before you decide.",
+        f"The run {verb} {run.state}{steered}; it cannot be {_DEEDS.get(wanted, wanted)} now.",
+        remedy=remedy,
         detail={"state": run.state, "control": run.control, "by": run.control_by},
     )
 

@@ -1,6 +1,8 @@
-"""Tuning of a long-lived process that holds many small objects."""
+"""This process: which release it runs, and tuning it for many small objects that live long."""
 
 import gc
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 
 
 def tune_garbage_collection() -> None:
@@ -13,3 +15,12 @@ def tune_garbage_collection() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+
+
+@cache
+def installed_version() -> str:
+    """Return the release that is installed, "unknown" for a checkout that is not."""
+    try:
+        return version("agentry-cloud")
+    except PackageNotFoundError:
+        return "unknown"

@@ -17,6 +17,9 @@ from django.utils.safestring import SafeString
 
 from core import clock
 from core.admin import count, moment, money, pill
+from governance import access
+from governance.contracts import Perm
+from governance.guard.authentication import actor_of
 
 NEWEST: Final = 8
 WORKER_SILENT_SECONDS: Final = 60
@@ -54,6 +57,7 @@ class Overview:
     has_models: bool
     has_workers: bool
     may_see_runs: bool
+    may_start: bool
     runs_url: str
 
 
@@ -111,8 +115,13 @@ def overview_of(site: AdminSite, request: HttpRequest) -> Overview:
         has_models=_has(site, request, "agents.Model"),
         has_workers=workers is None or workers.filter(seen_at__gt=_heard_since()).exists(),
         may_see_runs=runs is not None,
+        may_start=_may_start(request),
         runs_url=_list_url("agents.Run"),
     )
+
+
+def _may_start(request: HttpRequest) -> bool:
+    return access.permitted_workspace_ids(actor_of(request), Perm.RUN_START).exists()
 
 
 def _rows(site: AdminSite, request: HttpRequest, label: str) -> QuerySet[Any] | None:

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from agents.admin.forms import AgentForm
+from agents.admin.starting import may_start_agent
 from agents.contracts import VersionState
 from agents.models import Agent
 from agents.selectors.agents import version_list, with_versions
@@ -75,6 +76,7 @@ class AgentAdmin(ServiceAdmin):
             "draft": next((row for row, *_ in versions if _is_draft(row)), None),
             "may_edit": self.has_change_permission(request, agent),
             "runs_url": reverse("admin:agents_run_changelist") + f"?agent__id__exact={agent.pk}",
+            "start_url": _start_url(agent) if may_start_agent(self.actor(request), agent) else "",
             "new_draft_url": reverse("admin:agents_agentversion_draft", args=[agent.pk]),
         }
 
@@ -108,6 +110,10 @@ class AgentAdmin(ServiceAdmin):
 
 def _version_link(version: Any) -> SafeString:
     return row_link("agents_agentversion", version.pk, f"v{version.number}")
+
+
+def _start_url(agent: Agent) -> str:
+    return reverse("admin:agents_run_start") + f"?agent={agent.pk}"
 
 
 def _is_draft(version: Any) -> bool:

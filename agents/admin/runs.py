@@ -23,6 +23,7 @@ from django.utils.safestring import SafeString
 from agents.admin.deeds import MEANINGS, NAMES, deed_do
 from agents.admin.run_forms import FORMS
 from agents.admin.run_page import run_page
+from agents.admin.starting import StartForm, chosen_at_first, startable_agents
 from agents.contracts import RunState
 from agents.models import Run
 from core.admin import count, moment, moment_column, money, pill
@@ -54,7 +55,7 @@ class SurfaceFilter(admin.SimpleListFilter):
     parameter_name = "surface"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        known = ("api", "invoke", "cli", "agent", "fork", "replay", "legacy")
+        known = ("api", "console", "agent", "fork", "replay", "legacy")
         return [(name, name) for name in known]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
@@ -158,7 +159,42 @@ class RunAdmin(GuardedAdmin):
             return path(f"<uuid:run_id>/{word}/", guarded, arguments, name=f"agents_run_{word}")
 
         deeds = [address(name, self.deed_view, {"name": name}) for name in NAMES]
-        return [address("live", self.live_view, {}), *deeds, *super().get_urls()]
+        start = path("start/", self.admin_site.admin_view(self.start_view), name="agents_run_start")
+        return [start, address("live", self.live_view, {}), *deeds, *super().get_urls()]
+
+    # --- a new run --------------------------------------------------------------------------------
+
+    def has_start_permission(self, request: HttpRequest) -> bool:
+        return self._may(request, Perm.RUN_START, None)
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        more = {"may_start": self.has_start_permission(request), **(extra_context or {})}
+        return super().changelist_view(request, more)
+
+    def start_view(self, request: HttpRequest) -> HttpResponse:
+        """Ask (GET) what a run shall do, or start it (POST) and go to its page."""
+        if not self.has_start_permission(request):
+            raise PermissionDenied(f"This needs the permission {Perm.RUN_START}.")
+        actor = self.actor(request)
+        if request.method == "POST":
+            form = StartForm(request.POST, actor=actor)
+            if form.is_valid() and form.start() and form.run is not None:
+                return HttpResponseRedirect(reverse("admin:agents_run_change", args=[form.run.pk]))
+        elif request.method == "GET":
+            form = StartForm(actor=actor, initial=chosen_at_first(request))
+        else:
+            return HttpResponseNotAllowed(["GET", "POST"])
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Start a run",
+            "opts": self.opts,
+            "form": form,
+            "has_agents": startable_agents(actor).exists(),
+            "back": reverse("admin:agents_run_changelist"),
+        }
+        return TemplateResponse(request, "admin/agents/run/start.html", context)
 
     def change_view(
         self,

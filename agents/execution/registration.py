@@ -8,6 +8,7 @@ from uuid import UUID
 from agents.models import Worker
 from agents.transitions import leases_end
 from core import clock
+from core.process import installed_version
 
 
 def worker_seen(
@@ -26,6 +27,7 @@ def worker_seen(
             "name": name,
             "host": socket.gethostname(),
             "pid": os.getpid(),
+            "version": installed_version(),
             "capacity": capacity,
             "running": running,
             "is_draining": is_draining,

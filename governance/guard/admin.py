@@ -37,7 +37,11 @@ Needed: TypeAlias = Perm | str
 
 
 class ScopedRelatedFilter(RelatedFieldListFilter):
-    """A list filter that offers only related rows the actor may see."""
+    """A list filter that offers only related rows the actor may see, and never none of them."""
+
+    @property
+    def include_empty_choice(self) -> bool:
+        return False
 
     def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[Any]:
         rows = model_admin.related_rows(field, request)

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +13,10 @@ from agentry.cli.invocation import Invocation, command, usage_error
 from agentry.cli.output import Row, compact
 from agentry.cli.terminal import console, is_terminal, one_line, plain
 from agentry.client.calls import account
-from agentry.client.errors import InvalidRequest
+from agentry.client.errors import AgentryError, InvalidRequest
+
+if TYPE_CHECKING:
+    from agentry.cli.documents.places import Placed
 
 _STYLES = {"create": "green", "update": "yellow", "unchanged": "dim"}
 _SIGNS = {"create": "+", "update": "~", "unchanged": "="}
@@ -43,16 +46,25 @@ def register(app: typer.Typer) -> None:
 def apply_files(
     inv: Invocation, files: Sequence[Path], *, dry_run: bool, kinds: Collection[str] = ()
 ) -> None:
-    from agentry.cli.documents.places import Unreadable
+    from agentry.cli.documents.places import Finding, Unreadable
     from agentry.cli.documents.reading import KINDS, check, read_paths
 
+    findings: list[Finding] = []
     try:
-        documents = check(read_paths(files), kinds=kinds or KINDS)
+        sources = read_paths(files)
     except Unreadable as error:
-        for finding in error.findings:
-            print(plain(finding), file=sys.stderr)
-        _count(len(error.findings))
-        raise typer.Exit(ExitCode.USAGE) from error
+        findings, sources = error.findings, list(error.sound)
+    try:
+        documents = check(sources, kinds=kinds or KINDS)
+    except Unreadable as error:
+        findings, documents = [*findings, *error.findings], list(error.sound)
+    if findings:
+        lines = [str(finding) for finding in findings]
+        lines += _objections(inv, documents, refused=_names(sources, documents))
+        for line in lines:
+            print(plain(line), file=sys.stderr)
+        _count(len(lines))
+        raise typer.Exit(ExitCode.USAGE)
     if not documents:
         raise usage_error(
             "There are no documents in what was given.",
@@ -66,24 +78,57 @@ def _count(number: int) -> None:
     print(f"{told}; nothing was changed.", file=sys.stderr)
 
 
-def send_documents(inv: Invocation, documents: Sequence[Any], *, dry_run: bool) -> None:
-    """Send checked documents; the server's objections come back as places in the files."""
+def _names(sources: Sequence["Placed"], sound: Sequence[Any]) -> frozenset[str]:
+    """The names of the documents that are not sound."""
+    kept = {id(document.source) for document in sound}
+    bad = (each.get("metadata") for each in sources if id(each) not in kept)
+    return frozenset(name for each in bad if each is not None and (name := each.text("name")))
+
+
+def _objections(
+    inv: Invocation, documents: Sequence[Any], *, refused: Collection[str]
+) -> list[str]:
+    """What the server says of the sound documents, tried without changing anything.
+
+    What only fails because it names one of the `refused` documents is left out.
+    """
+    if not documents:
+        return []
+    contents = [document.content(os.environ) for document in documents]
+    try:
+        inv.fetch(account.apply(contents, dry_run=True))
+    except InvalidRequest as error:
+        told = _placed(documents, error)
+        return [line for line in told if not any(repr(name) in line for name in refused)]
+    except AgentryError as error:
+        inv.say(f"The server did not look at the other documents: {error.message}")
+    return []
+
+
+def _placed(documents: Sequence[Any], error: InvalidRequest) -> list[str]:
+    """The server's objections, each with its place in the files."""
     from agentry.cli.documents.reading import place_of
 
+    lines = []
+    for path, sentences in error.fields.items():
+        place, below = place_of(list(documents), path)
+        lead = f"{place}: {below}: " if place else f"{path}: "
+        lines += [lead + sentence for sentence in sentences]
+    return lines
+
+
+def send_documents(inv: Invocation, documents: Sequence[Any], *, dry_run: bool) -> None:
+    """Send checked documents; the server's objections come back as places in the files."""
     contents = [document.content(os.environ) for document in documents]
     try:
         answer = inv.fetch(account.apply(contents, dry_run=dry_run))
     except InvalidRequest as error:
         if not error.fields:
             raise
-        count = 0
-        for path, sentences in error.fields.items():
-            place, below = place_of(list(documents), path)
-            for sentence in sentences:
-                count += 1
-                lead = f"{place}: {below}: " if place else f"{path}: "
-                print(plain(lead + sentence), file=sys.stderr)
-        _count(count)
+        lines = _placed(documents, error)
+        for line in lines:
+            print(plain(line), file=sys.stderr)
+        _count(len(lines))
         raise typer.Exit(ExitCode.USAGE) from error
     inv.show(answer, lambda value: _print_changes(value["changes"]))
     changed = sum(change["action"] != "unchanged" for change in answer["changes"])

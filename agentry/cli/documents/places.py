@@ -7,7 +7,7 @@ unbounded. Words like `no` and numbers like `012` keep the meaning a reader sees
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,9 +91,12 @@ class Placed:
 
 
 class Unreadable(Exception):  # noqa: N818  carries findings, is not shown itself
-    def __init__(self, findings: list[Finding]) -> None:
+    """`sound` is what could be read all the same: documents without a finding of their own."""
+
+    def __init__(self, findings: list[Finding], sound: Sequence[Any] = ()) -> None:
         super().__init__("; ".join(str(each) for each in findings))
         self.findings = findings
+        self.sound = sound
 
 
 def read_yaml(text: str, file: str) -> list[Placed]:

@@ -44,7 +44,8 @@ class Document:
 
 
 def read_paths(paths: Iterable[Path]) -> list[Placed]:
-    """All documents of these files and folders. Raises `Unreadable` with every finding."""
+    """All documents of these files and folders. Raises `Unreadable` with every finding and with
+    the documents of the files that can be read."""
     documents: list[Placed] = []
     findings: list[Finding] = []
     for path in paths:
@@ -54,7 +55,7 @@ def read_paths(paths: Iterable[Path]) -> list[Placed]:
             except Unreadable as error:
                 findings += error.findings
     if findings:
-        raise Unreadable(findings)
+        raise Unreadable(findings, documents)
     return documents
 
 
@@ -89,13 +90,16 @@ def check(
 ) -> list[Document]:
     """Check the shape of every document; the server knows what belongs into each `spec`.
 
-    Returns them in the order they depend on each other. Raises `Unreadable` with every finding.
+    Returns them in the order they depend on each other. Raises `Unreadable` with every finding and
+    with the documents that have none.
     """
     environ = os.environ if environ is None else environ
     documents: list[Document] = []
     findings: list[Finding] = []
     first: dict[tuple[str, str], Place] = {}
+    sound: list[Document] = []
     for source in sources:
+        known = len(findings)
         document = _document(source, kinds, findings)
         _check_secrets(source, environ, findings)
         if document is None:
@@ -107,8 +111,14 @@ def check(
             findings.append(Finding(place, sentence))
         first.setdefault(identity, source.place)
         documents.append(document)
+        if len(findings) == known:
+            sound.append(document)
     if findings:
-        raise Unreadable(sorted(findings))
+        raise Unreadable(sorted(findings), _ordered(sound))
+    return _ordered(documents)
+
+
+def _ordered(documents: Iterable[Document]) -> list[Document]:
     return sorted(documents, key=lambda each: KINDS.index(each.kind))
 
 

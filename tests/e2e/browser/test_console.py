@@ -65,6 +65,23 @@ def test_a_run_is_watched_live_to_its_end(page: Page, stage: Stage) -> None:
     assert page.evaluate("window.stayed") is True, "the page was loaded again"
 
 
+def test_a_run_is_started_from_the_page_of_its_agent_by_keys(page: Page, stage: Stage) -> None:
+    sign_in(page, stage, "olga")
+    page.goto(f"{stage.url}/admin/agents/agent/{stage.rows['agent']}/change/")
+    page.get_by_role("link", name="Start a run").press("Enter")
+
+    expect(page.get_by_label("Agent", exact=True)).to_have_value(stage.rows["agent"])
+    expect(page.get_by_label("Input")).to_be_focused()
+    page.get_by_role("button", name="Start the run").press("Enter")
+    expect(page.locator(".field.errors")).to_contain_text("Say what the agent shall do.")
+    page.get_by_label("Input").fill("Start from here.")
+    page.get_by_role("button", name="Start the run").press("Enter")
+
+    page.wait_for_url("**/admin/agents/run/*/change/")
+    expect(page.locator("#conversation")).to_contain_text("Start from here.")
+    expect(page.locator("#run-facts")).to_contain_text("console")
+
+
 def test_words_appear_while_the_model_writes(page: Page, stage: Stage) -> None:
     sign_in(page, stage, "olga")
     visit(page, stage, start(stage, "inbox-triage", "Sort it."))
@@ -263,6 +280,7 @@ def addresses(stage: Stage) -> list[str]:
     return [
         "/admin/",
         "/admin/agents/run/",
+        f"/admin/agents/run/start/?agent={stage.rows['agent']}",
         run,
         f"{run}#show=calls",
         f"{run}#show=timeline",

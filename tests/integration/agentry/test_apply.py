@@ -113,6 +113,46 @@ def test_every_mistake_is_told_with_its_place_and_nothing_is_sent(
     assert server.seen == []
 
 
+def test_a_mistake_of_shape_hides_none_of_what_the_server_finds_elsewhere(
+    server: ContractServer, tmp_path: Path
+) -> None:
+    file, broken = tmp_path / "all.yaml", tmp_path / "broken.yaml"
+    misnamed = AGENT.replace("kind: Agent", "kind: Agnt").replace("writer", "second")
+    file.write_text(f"{AGENT}---\n{misnamed}")
+    broken.write_text("a: [1\n")
+    errors = {
+        "documents.0.spec.modl": ["Agent/writer: Unknown field. Did you mean 'model'?"],
+        "documents.0.spec.delegates": ["Agent/writer: there is no agent 'second'"],
+    }
+    server.will(APPLY, problem(400, "invalid_input", "Wrong.", errors=errors))
+
+    result = invoke("apply", "-f", str(file), "-f", str(broken))
+
+    assert result.exit_code == 2
+    first, *rest = result.stderr.splitlines()
+    assert first.startswith(f"{broken}:2:1: ")
+    assert rest == [
+        f"{file}:11:1: kind 'Agnt' is not known here. Did you mean 'Agent'?",
+        f"{file}:7:3: spec.modl: Agent/writer: Unknown field. Did you mean 'model'?",
+        "3 mistakes; nothing was changed.",
+    ]
+    (request,) = server.seen
+    assert request.body["dry_run"] is True
+    assert [each["metadata"]["name"] for each in request.body["documents"]] == ["writer"]
+
+
+def test_without_a_server_the_mistakes_of_shape_are_told_all_the_same(
+    server: ContractServer,
+) -> None:
+    server.will(APPLY, problem(401, "not_authenticated", "The token is not valid."))
+
+    result = invoke("apply", "-f", "-", stdin=f"{AGENT}---\n{AGENT.replace('writer', 'b!')}")
+
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[0].startswith("The server did not look at the other")
+    assert result.stderr.splitlines()[-1] == "1 mistake; nothing was changed."
+
+
 def test_the_servers_objections_become_places_in_the_files(
     server: ContractServer, tmp_path: Path
 ) -> None:

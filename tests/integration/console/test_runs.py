@@ -184,7 +184,8 @@ def test_who_comes_second_is_told_who_won(cast: Cast, browse: Browser) -> None:
     operator.post(address(run, "cancel"))
 
     assert said(operator, address(run)) == [
-        "The run is cancelled by admin; it cannot cancel now. Look at it again before you decide."
+        "The run is cancelled by admin; it cannot be cancelled now. "
+        "Fork it from a checkpoint, or replay it."
     ]
     run.refresh_from_db()
     assert run.control_by == "admin"
@@ -269,7 +270,7 @@ def test_a_list_action_asks_and_then_decides_each_run_by_itself(
     assert [state(run) for run in (first, second, foreign)] == ["cancelled", "cancelled", "queued"]
     messages = said(operator, LIST)
     assert messages[0] == "1 run: cancel done."
-    assert "The run is cancelled; it cannot cancel now." in messages[1]
+    assert "The run is cancelled; it cannot be cancelled now." in messages[1]
 
 
 def test_runs_cannot_be_added_changed_or_deleted(cast: Cast, browse: Browser) -> None:
@@ -309,3 +310,15 @@ def test_a_finding_counts_what_its_list_shows(cast: Cast, browse: Browser) -> No
     }  # fmt: skip
     assert figures["Failed"].is_urgent
     assert list(operator.get(figures["Failed"].url).context["cl"].result_list) == [run]
+
+
+def test_filters_offer_only_what_runs_can_have(cast: Cast, browse: Browser) -> None:
+    make_run(cast.acme)
+    make_run(cast.acme, "second")
+
+    page = browse("operator").get(LIST).content.decode()
+
+    assert "agent__id__exact" in page
+    assert "surface=console" in page
+    assert "surface=cli" not in page
+    assert "agent__isnull" not in page

@@ -90,7 +90,7 @@ def test_a_condition_belongs_to_the_same_update(workspace: Workspace) -> None:
     run = a_run(workspace, S.WAITING, wait_kind="timer")
     before = snapshot(run)
 
-    with pytest.raises(StaleStateError, match=r"The run is waiting; it cannot resume now"):
+    with pytest.raises(StaleStateError, match=r"The run is waiting; it cannot be resumed now"):
         run_move(run_id=run.pk, target=S.QUEUED, where=Q(wait_kind="children"))
     with pytest.raises(StaleStateError):
         run_move(run_id=run.pk, target=S.QUEUED, sources={S.PAUSED, S.RUNNING})
@@ -179,7 +179,7 @@ def test_what_a_second_comer_is_told(workspace: Workspace) -> None:
     error = stale(run.pk, "pause")
 
     assert error.message == (
-        "The run is running and was already asked to pause by ann; it cannot pause now."
+        "The run is running and was already asked to pause by ann; it cannot be paused now."
     )
     assert error.detail == {"state": "running", "control": "pause", "by": "ann"}
 
@@ -205,10 +205,10 @@ def test_a_version_is_published_once_and_as_it_was_read(workspace: Workspace) ->
 @pytest.mark.parametrize(
     ("state", "by", "sentence"),
     [
-        (S.QUEUED, "ann", "The run is queued, resumed by ann; it cannot pause now."),
-        (S.PAUSED, "ann", "The run is paused by ann; it cannot pause now."),
-        (S.PAUSED, "", "The run is paused; it cannot pause now."),
-        (S.SUCCEEDED, "ann", "The run is succeeded; it cannot pause now."),
+        (S.QUEUED, "ann", "The run is queued, resumed by ann; it cannot be paused now."),
+        (S.PAUSED, "ann", "The run is paused by ann; it cannot be paused now."),
+        (S.PAUSED, "", "The run is paused; it cannot be paused now."),
+        (S.SUCCEEDED, "ann", "The run has succeeded; it cannot be paused now."),
     ],
 )
 def test_a_second_comer_hears_who_was_first(
