@@ -32,10 +32,10 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 class Lease:
     """One sandbox's place; release it when everything it names is gone."""
 
-    def __init__(self, *, number: int, descriptor: int, workspace_lock: int = -1) -> None:
+    def __init__(self, *, number: int, descriptor: int) -> None:
         self.number = number
         self._descriptor = descriptor
-        self._workspace_lock = workspace_lock
+        self._workspace_lock: WorkspaceLock | None = None
         self.group = f"s{number}-{new_id().hex[-12:]}"  # never one that a dead owner used
 
     @property
@@ -58,8 +58,8 @@ class Lease:
         except msgspec.DecodeError:
             return Held(owner=0, group=self.group)
 
-    def keep_workspace(self, descriptor: int) -> None:
-        self._workspace_lock = descriptor
+    def keep_workspace(self, lock: "WorkspaceLock") -> None:
+        self._workspace_lock = lock
 
     def release(self) -> None:
         """Forget what was held and give the place back."""
@@ -69,10 +69,23 @@ class Lease:
 
     def abandon(self) -> None:
         """Give the place back as it is, for whoever cleans up."""
-        for descriptor in (self._workspace_lock, self._descriptor):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._descriptor = self._workspace_lock = -1
+        if self._workspace_lock is not None:
+            self._workspace_lock.release()
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor, self._workspace_lock = -1, None
+
+
+class WorkspaceLock:
+    """Keeps other sandboxes from a workspace until it is released."""
+
+    def __init__(self, *, file: Path, descriptor: int) -> None:
+        self._file = file
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        self._file.unlink(missing_ok=True)
+        os.close(self._descriptor)
 
 
 class Leases:
@@ -80,7 +93,13 @@ class Leases:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for place in (folder, folder / "places", folder / "workspaces", folder / "mount"):
+        for place in (
+            folder,
+            folder / "places",
+            folder / "workspaces",
+            folder / "seats",
+            folder / "trials",
+        ):
             place.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
             if place.stat().st_uid != os.geteuid():
                 raise SandboxUnavailableError(
@@ -104,6 +123,18 @@ class Leases:
             f"All {MOST} places for sandboxes are taken.", remedy="Wait until some are closed."
         )
 
+    def seat(self, lease: Lease) -> Path:
+        """Return the folder a place's workspace is bound to."""
+        folder = self.folder / "seats" / str(lease.number)
+        folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
+        return folder
+
+    def trial(self) -> Path:
+        """Return a new empty folder for a sandbox that is only to be started and ended."""
+        folder = self.folder / "trials" / new_id().hex
+        folder.mkdir(mode=0o755)
+        return folder
+
     def orphans(self) -> Iterator[tuple[Lease, Held]]:
         """Yield what dead owners left, locked; release each when it is cleaned up."""
         for file in sorted((self.folder / "places").iterdir()):
@@ -116,20 +147,21 @@ class Leases:
             else:
                 yield lease, held
 
-    def lock_workspace(self, workspace: Path) -> int:
-        """Return a descriptor that keeps other sandboxes from this workspace until it is closed.
+    def lock_workspace(self, workspace: Path) -> WorkspaceLock:
+        """Keep other sandboxes from this workspace.
 
         Raises:
             SandboxBusyError: Another sandbox has it.
         """
         name = hashlib.sha256(os.fsencode(workspace.resolve())).hexdigest()[:32]
-        descriptor = _lock(self.folder / "workspaces" / name)
+        file = self.folder / "workspaces" / name
+        descriptor = _lock(file)
         if descriptor is None:
             raise SandboxBusyError(
                 f"Another sandbox has the workspace {workspace.name}.",
                 remedy="Wait until it is closed.",
             )
-        return descriptor
+        return WorkspaceLock(file=file, descriptor=descriptor)
 
     def _locked(self, number: int) -> Lease | None:
         descriptor = _lock(self.folder / "places" / str(number))
@@ -137,10 +169,14 @@ class Leases:
 
 
 def _lock(file: Path) -> int | None:
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
+    """Return a descriptor that holds the file's lock, None while somebody else holds it."""
+    while True:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+        os.close(descriptor)  # its last holder has just deleted it

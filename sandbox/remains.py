@@ -15,13 +15,16 @@ class Remains:
 
     group: Group
     workspace: Path
-    is_mounted: bool
+    is_mounted: bool = False
+    seat: Path | None = None
 
 
 def take_away(remains: Remains) -> None:
     """Kill what is left, remove the group, unmount the workspace. Raises OSError."""
     remains.group.kill()
     remains.group.remove()
+    if remains.seat is not None:
+        quota.detach(remains.seat)
     if remains.is_mounted and remains.workspace.is_dir():
         quota.detach(remains.workspace)
 
@@ -37,7 +40,12 @@ def reap(leases: Leases) -> list[str]:
         group = cgroups.hierarchy().group(held.group)
         try:
             take_away(
-                Remains(group=group, workspace=Path(held.workspace), is_mounted=held.is_mounted)
+                Remains(
+                    group=group,
+                    workspace=Path(held.workspace),
+                    is_mounted=held.is_mounted,
+                    seat=leases.seat(lease),
+                )
             )
         except OSError as error:
             told.append(f"{held.group} of process {held.owner} is still there: {error}")

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import ctypes
 import json
 import os
 import select
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 CHUNK = 65536
+SET_DUMPABLE = 4  # prctl(2)
 BECOMES_VICTIM = b"500"  # out of memory, the work dies before this process
 
 
@@ -113,8 +115,9 @@ def become(request: dict[str, Any], streams: list[int]) -> NoReturn:
             os.dup2(descriptor, number)
         os.closerange(3, 1024)
         signal.set_wakeup_fd(-1)
-        for caught in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
+        for caught in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(caught, signal.SIG_DFL)
+        hide(False)
         make_victim()
         os.umask(0o022)
         named = request["cwd"]
@@ -135,12 +138,12 @@ def make_victim() -> None:
         os.close(descriptor)
 
 
-def hide() -> None:
-    """Keep the work from this process's memory and pipes, which have the same owner."""
-    import ctypes
+def hide(is_hidden: bool) -> None:
+    """Keep the work from this process's memory and pipes, which have the same owner.
 
-    set_dumpable = 4
-    ctypes.CDLL(None).prctl(set_dumpable, 0, 0, 0, 0)
+    What is hidden cannot write its own files in /proc either, so a child shows itself again.
+    """
+    ctypes.CDLL(None).prctl(SET_DUMPABLE, 0 if is_hidden else 1, 0, 0, 0)
 
 
 def tell(message: dict[str, Any]) -> None:
@@ -156,6 +159,8 @@ class Agent:
         os.set_blocking(self.wake, False)
         os.set_blocking(wakened_by, False)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        # Process 1 gets no signal from within that it has no handler for, SIGKILL included.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.set_wakeup_fd(wakened_by, warn_on_full_buffer=False)
 
     def serve(self) -> NoReturn:
@@ -254,5 +259,5 @@ def report(call: Call) -> dict[str, Any]:
 if __name__ == "__main__":
     if os.getpid() != 1:
         sys.exit("This program is process 1 of a sandbox and runs nowhere else.")
-    hide()
+    hide(True)
     Agent().serve()

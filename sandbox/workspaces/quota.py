@@ -58,7 +58,7 @@ def attach(workspace: Path, *, disk_bytes: int) -> bool:
             f"The workspace has a disk of {disk.stat().st_size} bytes, more than {disk_bytes}.",
             remedy="Ask for at least as much, or begin with a new workspace.",
         )
-    if workspace.is_mount():
+    if is_mounted(workspace):
         return False
     has_files = any(workspace.iterdir())
     if is_new:
@@ -77,10 +77,22 @@ def attach(workspace: Path, *, disk_bytes: int) -> bool:
     return True
 
 
+def is_mounted(folder: Path) -> bool:
+    """Say whether something is mounted there, also when it is of the same file system."""
+    wanted = "".join(f"\\{ord(c):03o}" if c in " \t\n\\" else c for c in str(folder.resolve()))
+    lines = Path("/proc/self/mounts").read_text(errors="surrogateescape").splitlines()
+    return any(line.split(" ", 2)[1] == wanted for line in lines)
+
+
 def detach(workspace: Path) -> None:
     """Unmount the disk; the loop device goes with it. What is not mounted is no error."""
-    if os.geteuid() == 0 and workspace.is_mount():
+    if os.geteuid() == 0 and is_mounted(workspace):
         _run("umount", str(workspace))
+
+
+def bind(workspace: Path, seat: Path) -> None:
+    """Let the workspace be seen at `seat` too; `detach` it there afterwards."""
+    _run("mount", "--bind", str(workspace), str(seat))
 
 
 def give(workspace: Path, *, uid: int) -> None:

@@ -20,25 +20,20 @@ ETC: Mapping[str, bytes] = {
 }
 _SHARED_ETC = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/ssl/certs")
 
-# Joins the control groups, puts the workspace where its user can reach it (in a mount namespace of
-# its own), and turns into the rest of the command line.
+# Joins the control groups and turns into the rest of the command line.
 _LAUNCH = """
 IFS=:
 for group in $1; do echo $$ >"$group/cgroup.procs"; done
-mount --bind "$2" "$3"
-shift 3
+shift
 exec "$@"
 """
 
 
-def from_root(
-    *, groups: Sequence[Path], workspace: Path, mount: Path, uid: int, rest: Sequence[str]
-) -> list[str]:
+def from_root(*, groups: Sequence[Path], uid: int, rest: Sequence[str]) -> list[str]:
     """Return the command line that begins as root and runs `rest` as `uid`."""
     return [
-        "unshare", "--mount", "--propagation", "private", "--",
         "sh", "-euc", _LAUNCH, "agentry-sandbox",
-        ":".join(map(str, groups)), str(workspace), str(mount),
+        ":".join(map(str, groups)),
         "setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--no-new-privs",
         "--inh-caps=-all", "--", *rest,
     ]  # fmt: skip

@@ -73,10 +73,12 @@ class BubblewrapRunner:
         """Start and end one sandbox with no limits but those that always hold."""
         free = Profile(limits=Limits(cpu=None, memory_bytes=None, pids=None, disk_bytes=None))
         try:
-            workspace = self._places().folder / "trial"
-            workspace.mkdir(mode=0o755, exist_ok=True)
-            async with await self._start(workspace, free):
-                return "", ""
+            workspace = self._places().trial()
+            try:
+                async with await self._start(workspace, free):
+                    return "", ""
+            finally:
+                workspace.rmdir()
         except SandboxUnavailableError as error:
             return error.message, error.remedy
 
@@ -109,7 +111,7 @@ class BubblewrapRunner:
             try:
                 lease = await asyncio.to_thread(places.take)
             except BaseException:
-                os.close(lock)
+                lock.release()
                 raise
             lease.keep_workspace(lock)
             group = cgroups.hierarchy().group(lease.group)
@@ -120,12 +122,15 @@ class BubblewrapRunner:
                     owner=os.getpid(),
                     group=lease.group,
                     workspace=str(workspace),
-                    is_mounted=wants_disk and not await asyncio.to_thread(workspace.is_mount),
+                    is_mounted=wants_disk
+                    and not await asyncio.to_thread(quota.is_mounted, workspace),
                 )
             )
-            remains = Remains(group=group, workspace=workspace, is_mounted=False)
+            remains = Remains(group=group, workspace=workspace)
             try:
-                remains = await asyncio.to_thread(_prepare, group, workspace, lease, profile)
+                remains = await asyncio.to_thread(
+                    _prepare, group, workspace, lease, profile, self._seat(lease)
+                )
                 return await self._launch(remains, lease, profile)
             except BaseException as error:
                 await asyncio.to_thread(_clean_up, remains, lease)
@@ -135,6 +140,10 @@ class BubblewrapRunner:
                         remedy="See `agentry sandbox doctor`.",
                     ) from error
                 raise
+
+    def _seat(self, lease: Lease) -> Path | None:
+        """Return where the sandbox's user can reach its workspace, whatever lies above that."""
+        return self._places().seat(lease) if os.geteuid() == 0 else None
 
     async def _launch(self, remains: Remains, lease: Lease, profile: Profile) -> BubblewrapSession:
         with contextlib.ExitStack() as descriptors:
@@ -178,10 +187,9 @@ class BubblewrapRunner:
         inside = {name: _in_memory(data, descriptors) for name, data in files.items()}
         calls = _in_memory(compiled(platform.machine()), descriptors)
         is_root = os.geteuid() == 0
-        mount = self._places().folder / "mount"
         words = arguments.bwrap(
             program=_bwrap() or "bwrap",
-            workspace=mount if is_root else remains.workspace,
+            workspace=remains.seat or remains.workspace,
             files=inside,
             filter_descriptor=calls,
             python=_python() or "python3",
@@ -190,15 +198,15 @@ class BubblewrapRunner:
         if is_root:
             words = arguments.from_root(
                 groups=remains.group.folders,
-                workspace=remains.workspace,
-                mount=mount,
                 uid=lease.uid,
                 rest=words,
             )
         return words, [*inside.values(), calls]
 
 
-def _prepare(group: Group, workspace: Path, lease: Lease, profile: Profile) -> Remains:
+def _prepare(
+    group: Group, workspace: Path, lease: Lease, profile: Profile, seat: Path | None
+) -> Remains:
     """Make the group and the workspace ready; undo what was made when that fails."""
     limits = profile.limits
     if limits.pids is not None:
@@ -208,12 +216,13 @@ def _prepare(group: Group, workspace: Path, lease: Lease, profile: Profile) -> R
         group.create(limits)
         if limits.disk_bytes is not None:
             is_mounted = quota.attach(workspace, disk_bytes=limits.disk_bytes)
-        if os.geteuid() == 0:
+        if seat is not None:
             quota.give(workspace, uid=lease.uid)
+            quota.bind(workspace, seat)
     except BaseException:
-        take_away(Remains(group=group, workspace=workspace, is_mounted=is_mounted))
+        take_away(Remains(group=group, workspace=workspace, is_mounted=is_mounted, seat=seat))
         raise
-    return Remains(group=group, workspace=workspace, is_mounted=is_mounted)
+    return Remains(group=group, workspace=workspace, is_mounted=is_mounted, seat=seat)
 
 
 def _clean_up(remains: Remains, lease: Lease) -> None:
@@ -258,7 +267,7 @@ def _missing_part() -> tuple[str, str]:
             "There is no Python below /usr for the session agent.",
             "Install it: apt-get install python3-minimal libpython3-stdlib.",
         )
-    absent = [name for name in ("prlimit", "setpriv", "unshare") if shutil.which(name) is None]
+    absent = [name for name in ("prlimit", "setpriv", "mount") if shutil.which(name) is None]
     if absent:
         return f"{', '.join(absent)} is not installed.", "Install util-linux."
     return "", ""

@@ -1,10 +1,13 @@
 """What the host sees of a sandbox: its group, its processes, its mounts."""
 
+import asyncio
+import contextlib
 from pathlib import Path
 from typing import Protocol
 
 from sandbox.cgroups import Group
 from sandbox.contracts import Session
+from tests.waiting import NeverHappenedError, wait_for
 
 
 class Observed(Session, Protocol):
@@ -30,6 +33,19 @@ def traces(session: Observed) -> list[str]:
     found += [f"mount {place}" for place in _mounts() if place.startswith(str(session.workspace))]
     found += [f"loop {file}" for file in _loop_files() if file.startswith(str(session.workspace))]
     return found
+
+
+async def settled(session: Observed) -> list[str]:
+    """Return the traces once they are gone, or those that stay.
+
+    A neighbour that is just starting holds a copy of all mounts for a moment, and with it the loop
+    device of a disk that has been unmounted.
+    """
+    with contextlib.suppress(NeverHappenedError):
+        await asyncio.to_thread(
+            wait_for, lambda: not traces(session), lambda: traces(session), seconds=20
+        )
+    return traces(session)
 
 
 def work_of(session: Observed) -> list[int]:

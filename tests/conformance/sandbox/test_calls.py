@@ -7,7 +7,7 @@ import pytest
 
 from sandbox.contracts import Command, Ended, Limits, Profile, Runner
 from sandbox.errors import SandboxLostError
-from tests.conformance.sandbox.host import traces, work_of
+from tests.conformance.sandbox.host import settled, work_of
 from tests.conformance.sandbox.subjects import observed, shell, until
 
 
@@ -174,6 +174,6 @@ async def test_a_sandbox_that_dies_is_told_and_stays_dead(runner: Runner, worksp
     await session.close()
     await session.close()
 
-    assert traces(observed(session)) == []
+    assert await settled(observed(session)) == []
     with pytest.raises(SandboxLostError):
         await session.run(shell("true"))

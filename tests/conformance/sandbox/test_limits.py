@@ -7,7 +7,7 @@ import pytest
 
 from sandbox.contracts import MIB, Command, Ended, Isolation, Limit, Limits, Profile, Runner
 from sandbox.errors import SandboxBusyError, SandboxRefusedError
-from tests.conformance.sandbox.host import names_in, traces
+from tests.conformance.sandbox.host import names_in, settled
 from tests.conformance.sandbox.subjects import observed, shell
 
 EAT = """
@@ -181,4 +181,4 @@ async def test_a_hundred_calls_at_once_finish_and_leave_nothing(
     answers = await asyncio.gather(*map(one, range(100)))
 
     assert answers == [f"{number}\n".encode() for number in range(100)]
-    assert [trace for session in ended for trace in traces(observed(session))] == []
+    assert [await settled(observed(session)) for session in ended] == [[]] * 100
