@@ -37,10 +37,10 @@ def safe_read(workspace: Path, name: str, *, max_bytes: int) -> bytes:
         descriptor = _open_beneath(folder, name)
     finally:
         os.close(folder)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UnsafePathError(f"{name!r} is no plain file.")
     with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise UnsafePathError(f"{name!r} is no plain file.")
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
         raise LimitExceededError(
