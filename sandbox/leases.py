@@ -101,7 +101,7 @@ class Leases:
             folder / "trials",
         ):
             place.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
-            if place.stat().st_uid != os.geteuid():
+            if place.is_symlink() or place.stat().st_uid != os.geteuid():
                 raise SandboxUnavailableError(
                     f"{place} belongs to another user.", remedy="Remove it, or name another folder."
                 )

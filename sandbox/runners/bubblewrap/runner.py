@@ -24,6 +24,7 @@ from sandbox.leases import Held, Lease, Leases
 from sandbox.remains import Remains, take_away
 from sandbox.runners.bubblewrap import arguments
 from sandbox.runners.bubblewrap.session import BubblewrapSession, words_of
+from sandbox.runners.ending import to_the_end
 from sandbox.runners.link import LINE_BYTES, AgentLink, LinkLostError
 from sandbox.seccomp import MACHINES, compiled
 from sandbox.workspaces import quota
@@ -128,12 +129,17 @@ class BubblewrapRunner:
             )
             remains = Remains(group=group, workspace=workspace)
             try:
-                remains = await asyncio.to_thread(
-                    _prepare, group, workspace, lease, profile, self._seat(lease)
+                making = asyncio.ensure_future(
+                    asyncio.to_thread(_prepare, group, workspace, lease, profile, self._seat(lease))
                 )
+                try:
+                    remains = await asyncio.shield(making)
+                except asyncio.CancelledError:
+                    remains = await to_the_end(making)  # a thread cannot be stopped half-way
+                    raise
                 return await self._launch(remains, lease, profile)
             except BaseException as error:
-                await asyncio.to_thread(_clean_up, remains, lease)
+                await to_the_end(asyncio.to_thread(_clean_up, remains, lease))
                 if isinstance(error, OSError):
                     raise SandboxUnavailableError(
                         f"The sandbox could not be made: {error}.",

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Coroutine
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,6 +15,7 @@ from sandbox.contracts import Command, Ended, Limits, Outcome, Profile, Usage
 from sandbox.errors import SandboxLostError
 from sandbox.leases import Lease
 from sandbox.remains import Remains, take_away
+from sandbox.runners.ending import to_the_end
 from sandbox.runners.link import AgentLink, LinkLostError, lost
 
 _FAREWELL_SECONDS = 2.0
@@ -84,7 +84,7 @@ class BubblewrapSession:
         try:
             outcome = await asyncio.shield(answer)
         except asyncio.CancelledError:
-            await _to_the_end(self._end_call(answer))
+            await to_the_end(self._end_call(answer))
             raise
         except LinkLostError as reason:
             return await self._without_answer(str(reason), deaths)
@@ -148,15 +148,6 @@ class BubblewrapSession:
             self._process.kill()
         await self._process.wait()
         await asyncio.to_thread(self._group.kill)
-
-
-async def _to_the_end(work: Coroutine[None, None, None]) -> None:
-    """Finish the work although the caller is being cancelled, once or several times."""
-    task = asyncio.ensure_future(work)
-    while not task.done():
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.shield(task)
-    task.result()
 
 
 async def words_of(process: asyncio.subprocess.Process) -> str:

@@ -177,3 +177,21 @@ async def test_a_sandbox_that_dies_is_told_and_stays_dead(runner: Runner, worksp
     assert await settled(observed(session)) == []
     with pytest.raises(SandboxLostError):
         await session.run(shell("true"))
+
+
+async def test_an_opening_that_is_given_up_leaves_nothing(runner: Runner, workspace: Path) -> None:
+    await runner.abilities()
+    for pauses in (1, 3, 10, 30, 100, 300):
+        opening = asyncio.ensure_future(runner.open(workspace, Profile()))
+        for _ in range(pauses):
+            await asyncio.sleep(0)
+        opening.cancel()
+        result = (await asyncio.gather(opening, return_exceptions=True))[0]
+        if not isinstance(result, BaseException):
+            await result.close()
+
+    async with await runner.open(workspace, Profile()) as session:
+        outcome = await session.run(shell("echo alive"))
+
+    assert outcome.stdout == b"alive\n"
+    assert await settled(observed(session)) == []
