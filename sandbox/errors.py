@@ -13,7 +13,8 @@ from core.errors import ConflictError, DomainError, UnavailableError
 class SandboxRefusedError(DomainError):
     """The sandbox asked for cannot be held on this host; nothing ran.
 
-    Ask for limits the engine can hold, or for an engine that holds them: `agentry sandbox doctor`.
+    Ask for limits the engine can hold, or for an engine that holds them; `manage.py sandbox doctor`
+    says which.
     """
 
     code = "sandbox_refused"

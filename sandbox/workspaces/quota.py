@@ -156,5 +156,5 @@ def _run(program: str, *arguments: str, allowed: int = 0) -> None:
         words = (done.stderr or done.stdout)[-300:].decode(errors="replace").strip()
         raise SandboxUnavailableError(
             f"The workspace's disk could not be prepared: {program}: {words}",
-            remedy="See `agentry sandbox doctor`.",
+            remedy="See `manage.py sandbox doctor`.",
         )

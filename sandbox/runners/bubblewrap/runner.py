@@ -143,7 +143,7 @@ class BubblewrapRunner:
                 if isinstance(error, OSError):
                     raise SandboxUnavailableError(
                         f"The sandbox could not be made: {error}.",
-                        remedy="See `agentry sandbox doctor`.",
+                        remedy="See `manage.py sandbox doctor`.",
                     ) from error
                 raise
 
@@ -294,4 +294,4 @@ def _remedy(words: str) -> str:
             "kernel.apparmor_restrict_unprivileged_userns=0; in a container they need "
             "--privileged, or seccomp and AppArmor profiles that allow them."
         )
-    return "See `agentry sandbox doctor`."
+    return "See `manage.py sandbox doctor`."

@@ -138,7 +138,7 @@ class BubblewrapSession:
             self._lease.abandon()  # the reaper tries again
             raise SandboxLostError(
                 f"The sandbox could not be taken down: {error}.",
-                remedy="The reaper tries again; see `agentry sandbox doctor`.",
+                remedy="The reaper tries again; see `manage.py sandbox doctor`.",
             ) from error
         self._lease.release()
 
