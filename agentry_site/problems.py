@@ -13,7 +13,9 @@ import msgspec
 from agents.contracts import RUN_ERRORS
 from core.errors import DomainError
 
-PACKAGES = ("core", "governance", "observability", "plugins", "agents", "agentry_site")
+PACKAGES = (
+    "core", "governance", "observability", "sandbox", "plugins", "agents", "agentry_site",
+)  # fmt: skip
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -105,6 +107,7 @@ def _described(error: type[DomainError]) -> Problem:
 
 def _error_classes() -> Iterator[type[DomainError]]:
     import agentry_site.urls  # noqa: F401 - brings in every module that raises something
+    import sandbox.errors  # noqa: F401 - nothing the site imports has it yet
 
     waiting: list[type[DomainError]] = list(DomainError.__subclasses__())
     while waiting:

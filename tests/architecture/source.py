@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-APPS = ("core", "governance", "observability", "plugins", "agents")
+APPS = ("core", "governance", "observability", "sandbox", "plugins", "agents")
 SERVER = (*APPS, "agentry_site")
 LIBRARY = (*SERVER, "agentry")
 

@@ -43,7 +43,7 @@ def test_only_the_environment_module_and_programs_read_the_process_environment()
     readers = {
         module.place
         for module in modules(
-            "core", "governance", "observability", "plugins", "agents", "agentry_site"
+            "core", "governance", "observability", "sandbox", "plugins", "agents", "agentry_site"
         )
         if re.search(
             r"os\.environ(?!\.setdefault\(\"DJANGO_SETTINGS_MODULE\")|os\.getenv", module.text

@@ -30,7 +30,7 @@ def find_program(name: str) -> str:
         key=lambda folder: int(folder.parent.name) if folder.parent.name.isdigit() else 0,
         reverse=True,
     )
-    for place in [*debian, Path("/opt/homebrew/bin")]:
+    for place in [*debian, Path("/opt/homebrew/bin"), Path("/usr/sbin"), Path("/sbin")]:
         if (place / name).exists():
             return str(place / name)
     if found := shutil.which(name):

@@ -1,0 +1,1 @@
+"""The ways to isolate work, one package each, and what they have in common."""

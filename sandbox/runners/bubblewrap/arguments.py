@@ -1,0 +1,88 @@
+"""The command lines: from root down to an unprivileged user, its limits, and `bwrap` itself."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sandbox.contracts import WORKSPACE, Limits
+
+INSIDE_ID = 10001
+AGENT = "/run/agentry/agent.py"
+PATH = "/usr/local/bin:/usr/bin:/bin"
+_TEMPORARY_BYTES = 64 * 1024 * 1024
+_SHARED_BYTES = 16 * 1024 * 1024
+
+# Files of /etc a program may need to find its way; nothing of the host's own is among them.
+ETC: Mapping[str, bytes] = {
+    "passwd": b"tool:x:10001:10001::/workspace:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n",
+    "group": b"tool:x:10001:\nnogroup:x:65534:\n",
+    "hosts": b"127.0.0.1 localhost sandbox\n::1 localhost\n",
+    "nsswitch.conf": b"passwd: files\ngroup: files\nhosts: files\n",
+}
+_SHARED_ETC = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/ssl/certs")
+
+# Joins the control groups and turns into the rest of the command line.
+_LAUNCH = """
+IFS=:
+for group in $1; do echo $$ >"$group/cgroup.procs"; done
+shift
+exec "$@"
+"""
+
+
+def from_root(*, groups: Sequence[Path], uid: int, rest: Sequence[str]) -> list[str]:
+    """Return the command line that begins as root and runs `rest` as `uid`."""
+    return [
+        "sh", "-euc", _LAUNCH, "agentry-sandbox",
+        ":".join(map(str, groups)),
+        "setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--no-new-privs",
+        "--inh-caps=-all", "--", *rest,
+    ]  # fmt: skip
+
+
+def limited(limits: Limits, rest: Sequence[str]) -> list[str]:
+    """Return `rest` under the limits that hold for each process and file."""
+    return [
+        "prlimit", f"--nofile={limits.open_files}", f"--fsize={limits.file_bytes}", "--core=0",
+        "--memlock=65536", "--msgqueue=0", "--", *rest,
+    ]  # fmt: skip
+
+
+def bwrap(
+    *,
+    program: str,
+    workspace: Path,
+    files: Mapping[str, int],
+    filter_descriptor: int,
+    python: str,
+) -> list[str]:
+    """Return bwrap's command line; `files` are descriptors of what is put in, by path inside."""
+    words = [
+        program,
+        "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net",
+        "--unshare-cgroup-try", "--disable-userns",
+        "--uid", str(INSIDE_ID), "--gid", str(INSIDE_ID), "--hostname", "sandbox",
+        "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv", "--cap-drop", "ALL",
+        "--ro-bind", "/usr", "/usr", *_links_to_usr(),
+        "--proc", "/proc", "--dev", "/dev",
+        "--size", str(_SHARED_BYTES), "--tmpfs", "/dev/shm",  # noqa: S108 - inside
+        "--size", str(_TEMPORARY_BYTES), "--tmpfs", "/tmp",  # noqa: S108 - inside
+        "--bind", str(workspace), WORKSPACE,
+    ]  # fmt: skip
+    for place in _SHARED_ETC:
+        words += ["--ro-bind-try", place, place]
+    for place, descriptor in files.items():
+        words += ["--perms", "0444", "--ro-bind-data", str(descriptor), place]
+    words += ["--remount-ro", "/dev", "--remount-ro", "/"]
+    words += ["--chdir", WORKSPACE, "--setenv", "PATH", PATH, "--seccomp", str(filter_descriptor)]
+    return [*words, "--", python, "-I", "-S", AGENT]
+
+
+def _links_to_usr() -> list[str]:
+    words = []
+    for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
+        place = Path("/") / name
+        if place.is_symlink():
+            words += ["--symlink", str(place.readlink()), str(place)]
+        elif place.is_dir():
+            words += ["--ro-bind", str(place), str(place)]
+    return words

@@ -1,0 +1,5 @@
+"""Which system calls a sandboxed program may make, compiled for the kernel without a library."""
+
+from sandbox.seccomp.filter import MACHINES, compiled
+
+__all__ = ["MACHINES", "compiled"]

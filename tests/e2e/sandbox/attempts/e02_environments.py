@@ -1,0 +1,12 @@
+"""Read the environment of every process.
+
+control: yes
+"""
+
+import glob
+
+from tests.e2e.sandbox.attempts.inside import attempt
+
+for path in glob.glob("/proc/[0-9]*/environ"):
+    file = attempt(open, path, "rb")
+    print(file.read() if file is not None else "")

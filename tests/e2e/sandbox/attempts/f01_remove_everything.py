@@ -1,0 +1,8 @@
+"""Remove the whole file system."""
+
+import subprocess
+
+from tests.e2e.sandbox.attempts.inside import CANARIES
+
+subprocess.run(["rm", "-rf", "--no-preserve-root", "/"], stderr=subprocess.DEVNULL, check=False)
+subprocess.run(["rm", "-rf", CANARIES], stderr=subprocess.DEVNULL, check=False)

@@ -1,0 +1,10 @@
+"""Write a file of the host by its path.
+
+control: yes
+"""
+
+from pathlib import Path
+
+from tests.e2e.sandbox.attempts.inside import VICTIM, attempt
+
+attempt(Path(VICTIM).write_text, "overwritten")

@@ -1,0 +1,10 @@
+"""Leave a symbolic link to a file of the host as the result.
+
+control: yes
+"""
+
+import os
+
+from tests.e2e.sandbox.attempts.inside import SECRET
+
+os.symlink(SECRET, "/workspace/result")

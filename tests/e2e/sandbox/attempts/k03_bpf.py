@@ -1,0 +1,5 @@
+"""Load a program into the kernel."""
+
+from tests.e2e.sandbox.attempts.inside import must_be_refused
+
+must_be_refused("bpf", 321, 280, 0, 0, 0)

@@ -1,0 +1,5 @@
+"""Hold the kernel at a page fault."""
+
+from tests.e2e.sandbox.attempts.inside import must_be_refused
+
+must_be_refused("userfaultfd", 323, 282, 0)

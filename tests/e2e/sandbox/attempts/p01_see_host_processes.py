@@ -1,0 +1,13 @@
+"""See the processes of the host.
+
+control: yes
+"""
+
+import glob
+
+from tests.e2e.sandbox.attempts.inside import PID, attempt, reached
+
+for path in glob.glob("/proc/[0-9]*/cmdline"):
+    print(attempt(open, path, "rb").read())
+if attempt(open, f"/proc/{PID}/status") is not None:
+    reached(PID)

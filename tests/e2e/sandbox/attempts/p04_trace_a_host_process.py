@@ -1,0 +1,11 @@
+"""Attach to a process of the host as its debugger.
+
+control: yes
+"""
+
+import time
+
+from tests.e2e.sandbox.attempts.inside import PID, must_be_refused
+
+if must_be_refused("ptrace", 101, 117, 16, PID, 0, 0) == 0:
+    time.sleep(1)

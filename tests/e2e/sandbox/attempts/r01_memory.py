@@ -1,0 +1,8 @@
+"""Fill the memory with one process.
+
+ends: memory
+"""
+
+block = []
+while True:
+    block.append(b"x" * (8 << 20))

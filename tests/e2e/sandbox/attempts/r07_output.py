@@ -1,0 +1,10 @@
+"""Write a gigabyte of output.
+
+ends: output
+"""
+
+import os
+
+line = b"y" * 65536
+for _ in range(16384):
+    os.write(1, line)

@@ -1,0 +1,8 @@
+"""Wait for ever.
+
+ends: timeout
+"""
+
+import time
+
+time.sleep(3600)

@@ -1,0 +1,21 @@
+"""A process that opens a sandbox, says where, and waits to be killed: run by `test_reaper`."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from sandbox.contracts import Command, Profile
+from sandbox.runners.bubblewrap import BubblewrapRunner
+
+
+async def main(folder: Path, workspace: Path) -> None:
+    session = await BubblewrapRunner(folder).open(workspace, Profile())
+    groups = [str(group) for group in session.group.folders]
+    sys.stdout.write(json.dumps({"groups": groups, "processes": session.group.processes()}) + "\n")
+    sys.stdout.flush()
+    await session.run(Command(argv=("sh", "-c", "echo kept >file; exec sleep 600")))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2])))

@@ -1,0 +1,62 @@
+"""Choosing a runner never falls back to something weaker, and the doctor names every engine."""
+
+from pathlib import Path
+
+import pytest
+
+from sandbox.contracts import Isolation, Limit, Profile, Strength
+from sandbox.errors import SandboxRefusedError, SandboxUnavailableError
+from sandbox.runners.bubblewrap import runner as bubblewrap
+from sandbox.services import Sandboxes, default_folder
+from tests.conformance.sandbox.host import names_in
+
+
+@pytest.mark.parametrize("name", ["docker", "gvisor", "microvm", "landlock"])
+def test_an_engine_that_is_missing_is_refused_with_a_remedy(name: str, tmp_path: Path) -> None:
+    with pytest.raises(SandboxUnavailableError) as refused:
+        Sandboxes(tmp_path).runner_for(Profile(isolation=Isolation(name)))
+
+    assert refused.value.remedy
+
+
+@pytest.mark.parametrize("name", ["", "bubblewrap"])
+def test_the_sites_own_is_bubblewrap(name: str, tmp_path: Path) -> None:
+    runner = Sandboxes(tmp_path).runner_for(Profile(isolation=Isolation(name)))
+
+    assert runner.name == Isolation.BUBBLEWRAP
+
+
+async def test_the_doctor_names_every_engine() -> None:
+    told = await Sandboxes().doctor()
+
+    assert {abilities.name for abilities in told} == set(Isolation) - {Isolation.SITE}
+    assert told[0].strength == Strength.NAMESPACES
+    assert all(abilities.remedy for abilities in told[1:])
+    assert all(not abilities.is_available for abilities in told[1:])
+
+
+async def test_without_bwrap_nothing_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bubblewrap, "_bwrap", lambda: None)
+    runner = bubblewrap.BubblewrapRunner(tmp_path / "places")
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+
+    with pytest.raises(SandboxUnavailableError, match="not installed") as refused:
+        await runner.open(workspace, Profile())
+
+    assert "apt-get install bubblewrap" in refused.value.remedy
+
+
+async def test_a_limit_that_cannot_be_held_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        bubblewrap, "_missing_limits", lambda: {Limit.MEMORY: "only root may make control groups"}
+    )
+    runner = bubblewrap.BubblewrapRunner(default_folder())
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+
+    with pytest.raises(SandboxRefusedError, match="memory_bytes cannot be held: only root"):
+        await runner.open(workspace, Profile())
+    assert names_in(tmp_path) == ["workspace"]
