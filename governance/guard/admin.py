@@ -90,7 +90,7 @@ class GuardedAdmin(_ModelAdmin):
         if needed == SITE_ADMIN:
             return actor.is_superuser
         if row is None:
-            return actor.is_superuser or access.permitted_workspace_ids(actor, needed).exists()
+            return actor.is_superuser or _may_somewhere(request, actor, needed)
         return access.can(actor, needed, self.workspace_of(row))
 
     def has_module_permission(self, request: HttpRequest) -> bool:
@@ -257,3 +257,14 @@ class GuardedAdmin(_ModelAdmin):
         except ValidationError as error:
             self.message_user(request, " ".join(error.messages), messages.ERROR)
         return HttpResponseRedirect(request.get_full_path())
+
+
+def _may_somewhere(request: HttpRequest, actor: Actor, needed: Needed) -> bool:
+    """Say whether there is a workspace where the actor may do this; asked once a request.
+
+    Every page lists what the console has, and so asks for each model several times.
+    """
+    known: dict[Needed, bool] = request.__dict__.setdefault("_may_somewhere", {})
+    if needed not in known:
+        known[needed] = access.permitted_workspace_ids(actor, needed).exists()
+    return known[needed]

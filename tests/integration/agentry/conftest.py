@@ -5,13 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.agentry.contract_server import TOKEN, ContractServer, serving
+from tests.integration.agentry.contract_server import TOKEN, ContractServer, Stage, serving
+
+
+@pytest.fixture(scope="session")
+def _stage() -> Iterator[Stage]:
+    with serving() as stage:
+        yield stage
 
 
 @pytest.fixture
-def server() -> Iterator[ContractServer]:
-    with serving() as running:
-        yield running
+def server(_stage: Stage) -> Iterator[ContractServer]:
+    with _stage.given() as server:
+        yield server
 
 
 @pytest.fixture

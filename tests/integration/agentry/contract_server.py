@@ -199,12 +199,36 @@ async def _reply(send: _Send, answer: Answer) -> None:
     await send({"type": "http.response.body", "body": content})
 
 
+class Stage:
+    """What listens: one for all tests, because starting and stopping takes longer than most.
+
+    Each test puts a `ContractServer` of its own on it.
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        self._now: ContractServer | None = None
+
+    async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
+        assert self._now is not None, "somebody asks after the test"
+        await self._now(scope, receive, send)
+
+    @contextmanager
+    def given(self) -> Iterator[ContractServer]:
+        self._now = ContractServer(url=self.url)
+        try:
+            yield self._now
+        finally:
+            self._now.released.set()
+            self._now = None
+
+
 @contextmanager
-def serving() -> Iterator[ContractServer]:
-    """The server in a thread, on a free port."""
-    application = ContractServer()
+def serving() -> Iterator[Stage]:
+    """The stage in a thread, on a free port."""
+    stage = Stage()
     config = uvicorn.Config(
-        application,
+        stage,
         host="127.0.0.1",
         port=0,
         lifespan="off",
@@ -219,9 +243,8 @@ def serving() -> Iterator[ContractServer]:
         while not server.started:
             thread.join(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
-        application.url = f"http://127.0.0.1:{port}"
-        yield application
+        stage.url = f"http://127.0.0.1:{port}"
+        yield stage
     finally:
-        application.released.set()
         server.should_exit = True
         thread.join()
