@@ -9,9 +9,16 @@ PermissionDeniedError
 ConflictError
   LastAdminError          a workspace would be left without an admin
   NameTakenError          the name belongs to something else
+InvalidInputError
+  PolicyInvalidError      a policy cannot be used as it is written
 """
 
-from core.errors import ConflictError, NotAuthenticatedError, PermissionDeniedError
+from core.errors import (
+    ConflictError,
+    InvalidInputError,
+    NotAuthenticatedError,
+    PermissionDeniedError,
+)
 
 
 class TokenInvalidError(NotAuthenticatedError):
@@ -66,3 +73,12 @@ class NameTakenError(ConflictError):
     """
 
     code = "name_taken"
+
+
+class PolicyInvalidError(InvalidInputError):
+    """A policy cannot be used as it is written; nothing of it was put into force.
+
+    Mend the named lines and load it again.
+    """
+
+    code = "policy_invalid"
