@@ -151,7 +151,7 @@ def make_approval(run: Run, call: ToolCall, **fields: Any) -> Approval:
 
 def make_policy(workspace: Workspace, source: str) -> PolicyVersion:
     """Make a policy that was in force once; calls are judged by the built-in rule."""
-    Policy.objects.create(workspace=workspace, draft=source)
+    Policy.objects.update_or_create(workspace=workspace, defaults={"draft": source})
     return PolicyVersion.objects.create(
         workspace=workspace,
         number=PolicyVersion.objects.count() + 1,
