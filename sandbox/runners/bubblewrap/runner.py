@@ -109,26 +109,20 @@ class BubblewrapRunner:
         async with self._openings:
             places = self._places()
             lock = places.lock_workspace(workspace)
+            taking = asyncio.ensure_future(asyncio.to_thread(places.take))
             try:
-                lease = await asyncio.to_thread(places.take)
+                lease = await asyncio.shield(taking)
             except BaseException:
-                lock.release()
+                try:
+                    (await to_the_end(taking)).release()
+                finally:
+                    lock.release()
                 raise
             lease.keep_workspace(lock)
             group = cgroups.hierarchy().group(lease.group)
-            wants_disk = profile.limits.disk_bytes is not None
-            # Written before anything is made, so that whatever is made has a place that names it.
-            lease.write(
-                Held(
-                    owner=os.getpid(),
-                    group=lease.group,
-                    workspace=str(workspace),
-                    is_mounted=wants_disk
-                    and not await asyncio.to_thread(quota.is_mounted, workspace),
-                )
-            )
             remains = Remains(group=group, workspace=workspace)
             try:
+                await self._written(lease, workspace, profile)
                 making = asyncio.ensure_future(
                     asyncio.to_thread(_prepare, group, workspace, lease, profile, self._seat(lease))
                 )
@@ -146,6 +140,16 @@ class BubblewrapRunner:
                         remedy="See `manage.py sandbox doctor`.",
                     ) from error
                 raise
+
+    async def _written(self, lease: Lease, workspace: Path, profile: Profile) -> None:
+        """Name what is about to be made, so that whatever is made has a place that names it."""
+        wants_disk = profile.limits.disk_bytes is not None
+        is_new = wants_disk and not await asyncio.to_thread(quota.is_mounted, workspace)
+        lease.write(
+            Held(
+                owner=os.getpid(), group=lease.group, workspace=str(workspace), is_mounted=is_new
+            )
+        )
 
     def _seat(self, lease: Lease) -> Path | None:
         """Return where the sandbox's user can reach its workspace, whatever lies above that."""

@@ -65,13 +65,13 @@ def test_a_payload_keeps_its_shape_and_leads_to_its_run(cast: Cast, browse: Brow
     run = make_run(cast.acme)
     event = TraceEvent.objects.create(
         workspace_id=cast.acme.pk, run_id=run.pk, sequence=900, kind="run.note", at=clock.now(),
-        payload={"text": "a" * 80, "more": [1, 2]},
+        payload={"more": [1, 2], "text": "a" * 80},
     )  # fmt: skip
 
     page = browse("operator").get(reverse("admin:observability_traceevent_change", args=[event.pk]))
 
     shown = page.content.decode()
-    assert '<pre class="block">{\n  &quot;text&quot;' in shown
+    assert '<pre class="block">{\n  &quot;more&quot;' in shown
     assert reverse("admin:agents_run_change", args=[run.pk]) in shown
 
 

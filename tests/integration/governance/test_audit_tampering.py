@@ -312,11 +312,18 @@ def _tampered(lines: list[bytes], chance: random.Random) -> list[bytes]:
         lines.insert(other, lines[place])
     elif kind == "swap":
         lines[place], lines[other] = lines[other], lines[place]
-    elif kind == "cut":
+    elif kind == "cut" or not _is_document(lines[place]):  # what is broken cannot be forged
         del lines[max(1, place) :]
     else:
         lines[place : place + (kind == "forge")] = [_forged(lines[place], chance)]
     return lines
+
+
+def _is_document(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
 
 
 @limits(

@@ -111,7 +111,7 @@ def test_a_run_that_never_holds_still_is_given_up(workspace: Workspace) -> None:
 
     with (
         pausepoints.at("control.before_update", flip),
-        pytest.raises(StaleStateError, match="cannot cancel"),
+        pytest.raises(StaleStateError, match="cannot be cancelled"),
     ):
         run_cancel_one(run.pk, actor="ann")
     assert last_event(run)[0] == 1
