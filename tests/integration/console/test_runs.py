@@ -184,8 +184,10 @@ def test_who_comes_second_is_told_who_won(cast: Cast, browse: Browser) -> None:
     operator.post(address(run, "cancel"))
 
     assert said(operator, address(run)) == [
-        "The run is cancelled by admin; it cannot be cancelled now. "
-        "Fork it from a checkpoint, or replay it."
+        (
+            "The run is cancelled by admin; it cannot be cancelled now. "
+            "Fork it from a checkpoint, or replay it."
+        )
     ]
     run.refresh_from_db()
     assert run.control_by == "admin"

@@ -131,7 +131,7 @@ def test_asking_needs_a_running_run(workspace: Workspace) -> None:
     parked = a_run(workspace, S.WAITING)
     before = snapshot(parked)
 
-    with pytest.raises(StaleStateError, match="cannot pause"):
+    with pytest.raises(StaleStateError, match="cannot be paused"):
         run_ask(run_id=parked.pk, control=Control.PAUSE, actor="ann", sources=Q())
     assert snapshot(parked) == before
 
