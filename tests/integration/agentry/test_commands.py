@@ -303,3 +303,15 @@ def test_a_token_is_revoked(server: ContractServer) -> None:
 
     assert (result.exit_code, result.stdout) == (0, "")
     assert len(server.requests("DELETE", "/api/v1/tokens/t1")) == 1
+
+
+@pytest.mark.parametrize("verb", ["show", "why", "cancel", "replay", "events", "trace", "watch"])
+def test_what_cannot_be_the_id_of_a_run_is_told_as_such(server: ContractServer, verb: str) -> None:
+    result = invoke("runs", verb, "123")
+
+    assert result.exit_code == 4
+    assert result.stderr.splitlines() == [
+        "Error: There is no run '123': the id of a run is a UUID.",
+        "`agentry runs ls` lists the runs with their ids.",
+    ]
+    assert server.seen == []
