@@ -12,6 +12,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, cast
 
 import typer
+from typer._click.exceptions import NoSuchOption
+from typer.core import TyperGroup
 
 from agentry.cli.exits import ExitCode, exit_code_of
 from agentry.cli.output import Column, OutputFormat, Row, print_document, print_table
@@ -107,12 +109,21 @@ def usage_error(sentence: str, remedy: str = "") -> typer.Exit:
     return typer.Exit(ExitCode.USAGE)
 
 
+def _form(word: str) -> OutputFormat:
+    if word in set(OutputFormat):
+        return OutputFormat(word)
+    known = ", ".join(OutputFormat)
+    raise typer.BadParameter(f"{word!r} is not known here; one of {known}.")
+
+
 _Output = Annotated[
     OutputFormat,
     typer.Option(
         "--output",
         "-o",
         envvar="AGENTRY_OUTPUT",
+        parser=_form,
+        metavar=f"[{'|'.join(OutputFormat)}]",
         help="How to print data.",
         rich_help_panel=_SHARED,
     ),
@@ -137,6 +148,21 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
     "context": (_Context, ""),
     "quiet": (_Quiet, False),
 }
+
+
+class Root(TyperGroup):
+    """The program itself: an option all commands share is wanted behind the command."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except NoSuchOption as error:
+            if error.option_name in _SHARED_NAMES:
+                error.message += ". Put it behind the command, as in: agentry runs ls -w acme"
+            raise
+
+
+_SHARED_NAMES = frozenset({f"--{name}" for name in _OPTIONS} | {"-o", "-w", "-q"})
 
 
 def command(

@@ -22,9 +22,11 @@ from agentry.cli.commands import (
     tokens,
 )
 from agentry.cli.exits import ExitCode
+from agentry.cli.invocation import Root
 
 app = typer.Typer(
     name="agentry",
+    cls=Root,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_show_locals=False,

@@ -10,7 +10,7 @@ from dataclasses import replace
 import msgspec
 
 from agentry.client.calls import runs
-from agentry.client.calls.shape import in_workspace
+from agentry.client.calls.shape import of_run
 from agentry.client.errors import (
     AgentryError,
     ConnectionFailed,
@@ -47,7 +47,7 @@ class Feed:
     def request(self, origin: Origin) -> Request:
         self._parser = SseParser()
         self.is_broken = False
-        path = in_workspace("runs", self.run_id, "events", "stream")
+        path = of_run(self.run_id, "events", "stream")
         return Request(
             method="GET",
             url=origin.address(path, {"after": str(self.after)}),

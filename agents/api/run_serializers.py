@@ -92,7 +92,11 @@ class LimitsInput(StrictSerializer):
 
 
 class InvokeInput(StrictSerializer):
-    input = serializers.CharField(max_length=MAX_INPUT_CHARACTERS, trim_whitespace=False)
+    input = serializers.CharField(
+        max_length=MAX_INPUT_CHARACTERS,
+        trim_whitespace=False,
+        error_messages={"blank": "The input is empty; say what the agent shall do."},
+    )
     variables = serializers.DictField(
         child=serializers.CharField(allow_blank=True, trim_whitespace=False), required=False
     )

@@ -8,6 +8,7 @@ import msgspec
 from django.conf import settings
 
 from core.api.parsers import decode_json
+from core.api.serializers import NOT_AN_OBJECT
 from core.errors import InvalidInputError, NotAuthenticatedError, PayloadTooLargeError
 
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -19,7 +20,7 @@ MAX_KEY_CHARS = 200
 class InvokeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Body of an invocation. `wait` seconds: answer when the run ended, at the latest then."""
 
-    input: Annotated[str, msgspec.Meta(min_length=1, max_length=1_000_000)]
+    input: Annotated[str, msgspec.Meta(max_length=1_000_000)]
     variables: dict[str, str] = {}
     session: UUID | None = None
     limits: dict[str, Any] = {}
@@ -54,8 +55,10 @@ def read(body: bytes) -> InvokeRequest:
     except msgspec.ValidationError as error:
         sentence, _, place = str(error).partition(" - at `$")
         field = place.strip("`.") or "body"
+        if not place and sentence.startswith("Expected `object`"):
+            sentence = NOT_AN_OBJECT
         raise InvalidInputError(
-            f"The request does not fit: {sentence}.",
+            f"The request does not fit: {sentence.rstrip('.')}.",
             remedy="Send input (text) and, if you like, variables, session, limits, model, wait, "
             "stream.",
             fields={field: [sentence]},

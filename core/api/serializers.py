@@ -10,6 +10,8 @@ from typing import Any
 
 from rest_framework import serializers
 
+NOT_AN_OBJECT = "This takes a JSON object: names with values, in braces."
+
 # The first matching row counts; fields in no row take what they take.
 _TYPES: tuple[tuple[tuple[type[Any], ...], tuple[type[Any], ...], str], ...] = (
     ((serializers.BooleanField,), (bool,), "true or false"),
@@ -92,6 +94,8 @@ class StrictMixin:
                     refused[str(name)] = errors
             if refused:
                 raise serializers.ValidationError(refused)
+        else:
+            raise serializers.ValidationError({"non_field_errors": [NOT_AN_OBJECT]})
         return super().to_internal_value(data)  # type: ignore[misc]  # as above
 
 

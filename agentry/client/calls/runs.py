@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from agentry.client.calls.shape import body, in_workspace, query, reads
+from agentry.client.calls.shape import body, in_workspace, of_run, query, reads
 from agentry.client.flow import Call
 from agentry.client.records import Checkpoint, Event, Message, Page, Run, ToolCall, Why
 
@@ -51,7 +51,7 @@ def start(
 
 
 def get(run_id: str) -> Call[Run]:
-    return Call(method="GET", path=in_workspace("runs", run_id), read=_RUN)
+    return Call(method="GET", path=of_run(run_id), read=_RUN)
 
 
 def listing(
@@ -94,7 +94,7 @@ def messages(
 ) -> Call[Page[Message]]:
     return Call(
         method="GET",
-        path=in_workspace("runs", run_id, "messages"),
+        path=of_run(run_id, "messages"),
         query=query(limit=limit, cursor=cursor),
         read=_MESSAGES,
     )
@@ -105,7 +105,7 @@ def checkpoints(
 ) -> Call[Page[Checkpoint]]:
     return Call(
         method="GET",
-        path=in_workspace("runs", run_id, "checkpoints"),
+        path=of_run(run_id, "checkpoints"),
         query=query(limit=limit, cursor=cursor),
         read=_CHECKPOINTS,
     )
@@ -116,7 +116,7 @@ def tool_calls(
 ) -> Call[Page[ToolCall]]:
     return Call(
         method="GET",
-        path=in_workspace("runs", run_id, "tool-calls"),
+        path=of_run(run_id, "tool-calls"),
         query=query(limit=limit, cursor=cursor),
         read=_CALLS,
     )
@@ -127,7 +127,7 @@ def children(
 ) -> Call[Page[Run]]:
     return Call(
         method="GET",
-        path=in_workspace("runs", run_id, "children"),
+        path=of_run(run_id, "children"),
         query=query(limit=limit, cursor=cursor),
         read=_RUNS,
     )
@@ -138,7 +138,7 @@ def events(
 ) -> Call[Page[Event]]:
     return Call(
         method="GET",
-        path=in_workspace("runs", run_id, "events"),
+        path=of_run(run_id, "events"),
         query=query(after=after, limit=limit, cursor=cursor),
         read=_EVENTS,
     )
@@ -148,7 +148,7 @@ def trace(run_id: str, *, form: str = "native") -> Call[str]:
     """The whole trace as JSON lines; `form` is native or legacy."""
     return Call(
         method="GET",
-        path=in_workspace("runs", run_id, "trace"),
+        path=of_run(run_id, "trace"),
         query=query(form=form),
         read=bytes.decode,
         timeout_seconds=120.0,
@@ -157,14 +157,14 @@ def trace(run_id: str, *, form: str = "native") -> Call[str]:
 
 def pause(run_id: str) -> Call[Run]:
     """Ask the run to stop at its next step. Raises `Conflict` when something else was first."""
-    return Call(method="POST", path=in_workspace("runs", run_id, "pause"), body={}, read=_RUN)
+    return Call(method="POST", path=of_run(run_id, "pause"), body={}, read=_RUN)
 
 
 def resume(run_id: str, *, limits: Mapping[str, Any] | None = None) -> Call[Run]:
     """Let a paused or yielded run go on, with other limits if given."""
     return Call(
         method="POST",
-        path=in_workspace("runs", run_id, "resume"),
+        path=of_run(run_id, "resume"),
         body=body(limits=limits or None),
         read=_RUN,
     )
@@ -174,7 +174,7 @@ def cancel(run_id: str, *, reason: str | None = None) -> Call[Run]:
     """Cancel the run and all its children."""
     return Call(
         method="POST",
-        path=in_workspace("runs", run_id, "cancel"),
+        path=of_run(run_id, "cancel"),
         body=body(reason=reason),
         read=_RUN,
     )
@@ -192,7 +192,7 @@ def fork(
     """A new run from a checkpoint (default: the last), with another model or last user message."""
     return Call(
         method="POST",
-        path=in_workspace("runs", run_id, "fork"),
+        path=of_run(run_id, "fork"),
         body=body(checkpoint=checkpoint, model=model, message=message, start=start),
         read=_RUN,
         idempotency_key=idempotency_key or str(uuid.uuid4()),
@@ -203,7 +203,7 @@ def replay(run_id: str, *, idempotency_key: str = "") -> Call[Run]:
     """A new run that is answered from this finished run's record."""
     return Call(
         method="POST",
-        path=in_workspace("runs", run_id, "replay"),
+        path=of_run(run_id, "replay"),
         body={},
         read=_RUN,
         idempotency_key=idempotency_key or str(uuid.uuid4()),
@@ -211,4 +211,4 @@ def replay(run_id: str, *, idempotency_key: str = "") -> Call[Run]:
 
 
 def why(run_id: str) -> Call[Why]:
-    return Call(method="GET", path=in_workspace("runs", run_id, "why"), read=_WHY)
+    return Call(method="GET", path=of_run(run_id, "why"), read=_WHY)

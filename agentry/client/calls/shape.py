@@ -6,9 +6,11 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, TypeVar
 from urllib.parse import quote
+from uuid import UUID
 
 import msgspec
 
+from agentry.client.errors import NotFound
 from agentry.client.flow import API
 
 T = TypeVar("T")
@@ -25,6 +27,18 @@ def nothing(content: bytes) -> None:
 
 def in_workspace(*parts: str | int) -> str:
     return f"{API}/workspaces/{{workspace}}" + "".join(f"/{quote(str(p), safe='')}" for p in parts)
+
+
+def of_run(run_id: str, *parts: str) -> str:
+    """The path of a run. Raises `NotFound` for what cannot be the id of any."""
+    try:
+        UUID(str(run_id))
+    except ValueError:
+        raise NotFound(
+            f"There is no run {str(run_id)!r}: the id of a run is a UUID.",
+            remedy="`agentry runs ls` lists the runs with their ids.",
+        ) from None
+    return in_workspace("runs", run_id, *parts)
 
 
 def query(**values: Any) -> dict[str, str]:

@@ -351,3 +351,33 @@ def test_a_token_is_revoked(server: ContractServer) -> None:
 
     assert (result.exit_code, result.stdout) == (0, "")
     assert len(server.requests("DELETE", "/api/v1/tokens/t1")) == 1
+
+
+@pytest.mark.parametrize("verb", ["show", "why", "cancel", "replay", "events", "trace", "watch"])
+def test_what_cannot_be_the_id_of_a_run_is_told_as_such(server: ContractServer, verb: str) -> None:
+    result = invoke("runs", verb, "123")
+
+    assert result.exit_code == 4
+    assert result.stderr.splitlines() == [
+        "Error: There is no run '123': the id of a run is a UUID.",
+        "`agentry runs ls` lists the runs with their ids.",
+    ]
+    assert server.seen == []
+
+
+def test_an_unknown_form_of_output_is_told_without_jargon() -> None:
+    result = invoke("runs", "ls", "--output", "xml")
+
+    told = " ".join(result.stderr.replace("│", " ").split())
+    assert result.exit_code == 2
+    assert "'xml' is not known here; one of table, json, yaml." in told
+    assert "Value error" not in told
+
+
+@pytest.mark.parametrize("option", ["-w", "--workspace", "--output"])
+def test_a_shared_option_before_the_command_is_sent_behind_it(option: str) -> None:
+    result = invoke(option, "x", "runs", "ls")
+
+    told = " ".join(result.stderr.replace("│", " ").split())
+    assert result.exit_code == 2
+    assert f"No such option: {option}. Put it behind the command" in told
