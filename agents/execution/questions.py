@@ -5,6 +5,7 @@ transaction that claims the call, by the same function.
 """
 
 import posixpath
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -24,6 +25,8 @@ from plugins.declared import tool_facts
 _PATH_NAMES = frozenset({"path", "paths", "file", "files", "filename", "folder", "directory",
                          "source", "destination", "target", "cwd"})  # fmt: skip
 _MAX_DEPTH = 32
+_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443, "ftp": 21}
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>|`]+")
 
 
 class AskedCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +40,6 @@ class AskedCall(msgspec.Struct, frozen=True, kw_only=True):
     spec_digest: str
     arguments: dict[str, Any]
     arguments_digest: str
-    depth: int = 0
     url: str = ""
 
 
@@ -46,9 +48,7 @@ def question_of(call: AskedCall) -> PolicyInput:
     run = Run.objects.select_related("version").get(pk=call.run_id)
     spec = call.spec
     texts = list(_texts(call.arguments))
-    hosts = {host for _, text in texts if (host := _host(text))}
-    if host := _host(call.url):
-        hosts.add(host)
+    hosts = _hosts(call.url).union(*(_hosts(text) for _, text in texts))
     return PolicyInput(
         subject=policy_subject(run.requested_by_id, call.workspace_id, surface=run.surface),
         workspace=workspace_by_id(call.workspace_id).name,
@@ -105,13 +105,22 @@ def _texts(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, st
                 yield from _texts(inner, name, depth + 1)
 
 
-def _host(text: str) -> str:
+def _hosts(text: str) -> set[str]:
+    """Return the hosts, with their ports, of all addresses in a text."""
     if "://" not in text:
-        return ""
+        return set()
+    return {host for address in _ADDRESS.findall(text) if (host := _host(address))}
+
+
+def _host(address: str) -> str:
     try:
-        return (urlsplit(text.strip()).hostname or "").lower()
+        parts = urlsplit(address)
+        port = parts.port or _PORTS.get(parts.scheme.lower())
     except ValueError:
         return ""
+    host = (parts.hostname or "").lower()
+    host = f"[{host}]" if ":" in host else host
+    return f"{host}:{port}" if host and port else host
 
 
 def _path(name: str, text: str) -> str:

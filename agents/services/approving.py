@@ -42,7 +42,7 @@ class ToolCallApprovals:
         """Check arguments against the tool's schema, for secrets, and against the policy."""
         call = call_of(subject_id)
         run = Run.objects.select_related("snapshot").get(pk=call.run_id)
-        bound = _bound(run, call.tool)
+        bound, url = _bound(run, call.tool)
         given = dict(arguments)
         if complaint := bound.checker.complaint(given):
             raise _unfit(f"The arguments do not fit the schema of {call.tool}: {complaint}")
@@ -61,6 +61,7 @@ class ToolCallApprovals:
             spec_digest=call.spec_digest,
             arguments=given,
             arguments_digest=digest,
+            url=url,
         )
         _refuse_denied(asked)
         return Edit(arguments=given, facts={"arguments": digest})
@@ -100,10 +101,11 @@ def _told(ruling: Ruling) -> dict[str, Any]:
     }
 
 
-def _bound(run: Run, tool: str) -> BoundTool:
+def _bound(run: Run, tool: str) -> tuple[BoundTool, str]:
+    """Return the tool the run is pinned to, with the address it calls when it is declared."""
     for pinned in snapshot_of(run.snapshot.content).tools:
         if pinned.name == tool and (bound := bound_tool(pinned)) is not None:
-            return bound
+            return bound, str((pinned.definition or {}).get("url", ""))
     raise ConflictError(
         f"The tool {tool} the run started with is not installed here.",
         remedy="Approve it as it was asked, or deny it.",

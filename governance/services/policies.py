@@ -10,7 +10,9 @@ from governance import access
 from governance.contracts import Actor, AuditAction, AuditSubject, Perm
 from governance.models import Policy, PolicyVersion, Workspace
 from governance.policy.contracts import PolicyEngine
-from governance.policy.engines import engine_of
+from governance.policy.matrix.compile import compile_matrix
+from governance.policy.matrix.parse import parse_matrix
+from governance.policy.matrix.reference import MatrixEngine
 from governance.services.activity import recorded_as
 from governance.services.audit import audit_append
 
@@ -87,8 +89,11 @@ def _check(source: str) -> None:
 def policy_engine(source: str) -> PolicyEngine:
     """Build what answers by this policy; keep it, building is dear.
 
+    The matrix is judged by its own meaning, in this process; the module it compiles to gives the
+    same answers and names the version.
+
     Raises:
-        InvalidInputError: It is no policy.
-        UnavailableError: Nothing here can evaluate policies now.
+        PolicyInvalidError: It is no policy; every place is named.
     """
-    return engine_of(source)
+    matrix = parse_matrix(source)
+    return MatrixEngine(matrix, digest=compile_matrix(matrix).digest)

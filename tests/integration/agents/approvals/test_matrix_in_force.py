@@ -1,4 +1,4 @@
-"""A permission matrix in force: written, published, judged in Rego, decided, run, in the chain."""
+"""A permission matrix in force: written, published, judged, decided, run, and in the chain."""
 
 from typing import Any
 
