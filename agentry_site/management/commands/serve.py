@@ -2,6 +2,7 @@
 
 import socket
 from argparse import ArgumentParser
+from contextlib import suppress
 from typing import Any
 
 import uvicorn
@@ -31,7 +32,8 @@ class Command(BaseCommand):
                 f"Cannot listen on {options['host']}:{options['port']}: {error.strerror}. "
                 "Choose another --port, or stop what listens there."
             ) from error
-        server.run(sockets=[listening])
+        with suppress(KeyboardInterrupt):  # Ctrl-C: the server has stopped by then
+            server.run(sockets=[listening])
         if not server.started:
             raise CommandError("The server did not start; the lines above say why.")
 

@@ -146,9 +146,7 @@ class BubblewrapRunner:
         wants_disk = profile.limits.disk_bytes is not None
         is_new = wants_disk and not await asyncio.to_thread(quota.is_mounted, workspace)
         lease.write(
-            Held(
-                owner=os.getpid(), group=lease.group, workspace=str(workspace), is_mounted=is_new
-            )
+            Held(owner=os.getpid(), group=lease.group, workspace=str(workspace), is_mounted=is_new)
         )
 
     def _seat(self, lease: Lease) -> Path | None:
