@@ -56,7 +56,7 @@ migrate: setup ## bring the database of this environment up to date
 openapi: setup ## write docs/reference/openapi.json from the code
 	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --format openapi-json --file docs/reference/openapi.json
 
-env: setup ## write .env.example and the pages of variables, problems and events
+env: setup ## write .env.example, the pages of variables, problems and events, and the policy schema
 	@$(BIN)/python scripts/generate_env.py && $(BIN)/python -m scripts.generate_reference
 
 screenshots: setup ## take the pictures of the documentation from a running demo

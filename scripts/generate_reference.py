@@ -1,6 +1,7 @@
-"""Write docs/reference/problems.md and docs/reference/events.md from the classes they describe."""
+"""Write the pages of problems and events, and the schema of policies, from what they describe."""
 
 import inspect
+import json
 import os
 import re
 from pathlib import Path
@@ -81,7 +82,18 @@ def events() -> dict[str, str]:
     return {kind.value: meanings[kind.value] for kind in EventKind}
 
 
-FILES = {"docs/reference/problems.md": problems_page, "docs/reference/events.md": events_page}
+def policy_schema() -> str:
+    """Return the JSON Schema of permission matrices."""
+    from governance.policy.matrix.schema import matrix_schema
+
+    return json.dumps(matrix_schema(), indent=2) + "\n"
+
+
+FILES = {
+    "docs/reference/problems.md": problems_page,
+    "docs/reference/events.md": events_page,
+    "docs/reference/policy-matrix.schema.json": policy_schema,
+}
 
 
 if __name__ == "__main__":
