@@ -67,12 +67,15 @@ def _sent(*sequences: int) -> bytes:
     )
 
 
+RUN = "0199a8e2-5b1c-7000-8000-000000000001"
+
+
 def _sequences(feed: Feed, content: bytes) -> list[int]:
     return [item.sequence for item in feed.receive(content) if isinstance(item, Event)]
 
 
 def test_repeated_events_are_left_out_and_holes_break_the_stream_once() -> None:
-    feed = Feed("r", after=0, patience_seconds=1)
+    feed = Feed(RUN, after=0, patience_seconds=1)
     origin = Origin(url="http://x", workspace="lab")
 
     assert _sequences(feed, _sent(1, 2, 2, 1, 3, 5, 6)) == [1, 2, 3]
@@ -84,7 +87,7 @@ def test_repeated_events_are_left_out_and_holes_break_the_stream_once() -> None:
 
 
 def test_a_broken_event_is_a_sentence() -> None:
-    feed = Feed("r", after=0, patience_seconds=1)
+    feed = Feed(RUN, after=0, patience_seconds=1)
 
     with pytest.raises(agentry.UnexpectedReply, match="something else than an event"):
         feed.receive(b"id: 1\ndata: nonsense\n\n")
