@@ -1,12 +1,15 @@
 """Tools as data: what a tool declares, what a call is, and what can come of it."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
+
+from sandbox.contracts import Command, HostCredential, Outcome, Profile
 
 
 class EffectClass(StrEnum):
@@ -48,8 +51,13 @@ class WaitKind(StrEnum):
     TURN = "turn"  # its session is busy with an earlier run
 
 
-class ToolSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What a tool promises; its digest pins a run to exactly this."""
+class ToolSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a tool promises; its digest pins a run to exactly this.
+
+    `sandbox`: it runs in one of this profile and nowhere else; None: in the worker's process.
+    `secrets` are the names it may read while a call runs, and no others. `output_schema` is what
+    its result fits when it is structured. `can_plan`: it can say what a call would change.
+    """
 
     name: str
     description: str
@@ -59,6 +67,10 @@ class ToolSpec(msgspec.Struct, frozen=True, kw_only=True):
     timeout_seconds: float = 60.0
     max_result_bytes: int = 8 * 1024 * 1024
     version: str = "1"
+    output_schema: dict[str, Any] | None = None
+    sandbox: Profile | None = None
+    secrets: tuple[str, ...] = ()
+    can_plan: bool = False
 
 
 class Park(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,11 +113,51 @@ class ProbeResult(msgspec.Struct, frozen=True, kw_only=True):
     result: ToolResult | None = None
 
 
+class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a call would change, found out without changing it; evidence for who approves it.
+
+    `difference` is a unified diff or plain text, `counts` numbers by what they count.
+    """
+
+    summary: str
+    difference: str = ""
+    counts: dict[str, int] = {}
+    cost_usd: Decimal | None = None
+
+
+class SecretReader(Protocol):
+    """Opens secrets for one call: those its tool names, and no others. Each use is recorded."""
+
+    async def read(self, name: str) -> str:
+        """Return the value, which is redacted everywhere from then on.
+
+        Raises:
+            ToolError: The tool does not name it, or there is no such secret.
+        """
+        ...
+
+
+class SandboxCalls(Protocol):
+    """Runs programs of one call in the run's workspace, in a sandbox of exactly this profile."""
+
+    async def run(
+        self, profile: Profile, command: Command, *, credentials: Sequence[HostCredential] = ()
+    ) -> Outcome:
+        """Run it to its end; a cancelled await leaves no process behind.
+
+        Raises:
+            ToolError: No sandbox can hold this profile here; the program did not start.
+            OutcomeUnknownError: The sandbox was lost while the program ran.
+        """
+        ...
+
+
 class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
     """What a running tool may know and reach.
 
     `workspace_path` is the run's private folder (created on first use by the caller); every file
-    tool is confined to it. `idempotency_key` is the same over all attempts of one call.
+    tool is confined to it. `idempotency_key` is the same over all attempts of one call. `secrets`
+    and `sandbox` are there where the process that runs the call has them.
     """
 
     run_id: UUID
@@ -116,6 +168,8 @@ class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
     workspace_path: Path
     emit: Callable[[str], None] = lambda text: None
     config: Mapping[str, Any] = {}
+    secrets: SecretReader | None = None
+    sandbox: SandboxCalls | None = None
 
 
 class Tool(Protocol):
@@ -136,3 +190,9 @@ class ProbingTool(Tool, Protocol):
     """A tool that can be asked afterwards whether an effect with this key happened."""
 
     def probe(self, idempotency_key: str, context: ToolContext) -> Awaitable[ProbeResult]: ...
+
+
+class PlanningTool(Tool, Protocol):
+    """A tool with `can_plan`: says beforehand what a call would change. Changes nothing itself."""
+
+    def plan(self, arguments: Mapping[str, Any], context: ToolContext) -> Awaitable[PlanResult]: ...

@@ -2,7 +2,7 @@
 
 import hashlib
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -95,12 +95,17 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """One program to run. Nothing of the host's environment is added to `env`."""
+    """One program to run. Nothing of the host's environment is added to `env`.
+
+    `secrets` are files below `/run/secrets` for the length of this call alone, in memory, never in
+    the arguments or the environment.
+    """
 
     argv: tuple[str, ...]
     stdin: bytes = b""
     env: Mapping[str, str] = {}
     cwd: str = WORKSPACE
+    secrets: Mapping[str, bytes] = {}
 
     def __post_init__(self) -> None:
         if not self.argv or not self.argv[0]:
@@ -110,9 +115,33 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("A command cannot carry NUL characters.")
         if any(not name or "=" in name for name in self.env):
             raise ValueError("A name in the environment is not empty and has no `=`.")
+        if any(not name or "/" in name or name.startswith(".") for name in self.secrets):
+            raise ValueError("The name of a secret is a plain file name.")
         inside = posixpath.normpath(self.cwd)
         if inside != WORKSPACE and not inside.startswith(f"{WORKSPACE}/"):
             raise ValueError(f"A command starts inside {WORKSPACE}, not in {self.cwd}.")
+
+
+class HostCredential(msgspec.Struct, frozen=True, kw_only=True):
+    """A header the egress gateway adds to requests for one `host:port`; it never goes inside."""
+
+    host: str
+    header: str
+    value: str
+
+    def __repr__(self) -> str:
+        return f"HostCredential(host={self.host!r}, header={self.header!r})"
+
+
+class Connection(msgspec.Struct, frozen=True, kw_only=True):
+    """One connection a call asked the egress gateway for, made or refused (`reason` says why)."""
+
+    host: str
+    port: int
+    is_allowed: bool
+    reason: str = ""
+    sent_bytes: int = 0
+    received_bytes: int = 0
 
 
 class Ended(StrEnum):
@@ -144,6 +173,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     is_truncated: bool
     ended_by: Ended
     usage: Usage = Usage()
+    connections: tuple[Connection, ...] = ()
 
 
 class Abilities(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,10 +235,13 @@ class Runner(Protocol):
         """Say what can be held here; found out once by trying, never assumed."""
         ...
 
-    async def open(self, workspace: Path, profile: Profile) -> Session:
+    async def open(
+        self, workspace: Path, profile: Profile, *, credentials: Sequence[HostCredential] = ()
+    ) -> Session:
         """Start a sandbox with `workspace` as its only lasting writable place.
 
         The folder is the control plane's: no part of its path is writable by a sandbox.
+        `credentials` are for hosts in `profile.net`; the gateway outside adds them.
 
         Raises:
             SandboxUnavailableError: This engine does not work here.

@@ -18,7 +18,15 @@ import msgspec
 
 from sandbox import cgroups
 from sandbox.cgroups import Group
-from sandbox.contracts import Abilities, Isolation, Limit, Limits, Profile, Strength
+from sandbox.contracts import (
+    Abilities,
+    HostCredential,
+    Isolation,
+    Limit,
+    Limits,
+    Profile,
+    Strength,
+)
 from sandbox.errors import SandboxRefusedError, SandboxUnavailableError
 from sandbox.leases import Held, Lease, Leases
 from sandbox.remains import Remains, take_away
@@ -88,7 +96,9 @@ class BubblewrapRunner:
             self._leases = Leases(self._folder)
         return self._leases
 
-    async def open(self, workspace: Path, profile: Profile) -> BubblewrapSession:
+    async def open(
+        self, workspace: Path, profile: Profile, *, credentials: Sequence[HostCredential] = ()
+    ) -> BubblewrapSession:
         abilities = await self.abilities()
         if not abilities.is_available:
             raise SandboxUnavailableError(abilities.problem, remedy=abilities.remedy)

@@ -94,20 +94,20 @@ def _check_strict(schema: dict[str, Any]) -> None:
 # A run is pinned to these: a new digest parks every run that waits with the old one. Change one
 # only together with the tool's `version`.
 DIGESTS = {
-    "agent": "8296fb4edc927c84",
-    "echo": "97ffbd8ee83a4d8b",
-    "edit": "55358d03d8f847d7",
-    "fetch": "437b4feb126c1571",
-    "glob": "93b96f413b293e8b",
-    "grep": "4e3c0425f8cecdd5",
-    "insert": "e9086cb8eb38ce1f",
-    "ls": "511d77c047c679e7",
-    "patch": "504d5b602c424418",
-    "search_replace": "e5fc62f82412af28",
-    "todo": "a1b8933f4d213cdd",
-    "view": "8778878566cf3b3e",
-    "wait": "c2b9062c4fa95a4c",
-    "write": "dedc5e4558668f41",
+    "agent": "bed64741bafdb418",
+    "echo": "5deaf542fcbc2fc8",
+    "edit": "e1268dc0c29d1480",
+    "fetch": "9a5252141686970e",
+    "glob": "9eaac291d9d04403",
+    "grep": "3af008596ff4bbe4",
+    "insert": "6fc92cebe7a47ca3",
+    "ls": "2253ffda41b9aef8",
+    "patch": "14cadfbcebb6467e",
+    "search_replace": "f7e1796ba3226dca",
+    "todo": "a00a1b5ab0ca9b5b",
+    "view": "85891865bf05eaad",
+    "wait": "bda923d6285bf137",
+    "write": "bbbc22927d53969c",
 }
 
 
