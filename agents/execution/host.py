@@ -38,6 +38,7 @@ from core import clock
 from core.errors import UnavailableError
 from core.ids import new_id
 from governance.selectors.policies import workspaces_governed
+from governance.services.approvals import approvals_announce
 from observability.live import emit_delta
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class EngineHost:
         self._unknown: dict[tuple[UUID, int], int] = {}
         self._ready = threading.Event()
         self._failure: BaseException | None = None
+        self._news: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._run_loop, name="engine", daemon=True)
 
     @property
@@ -149,7 +151,11 @@ class EngineHost:
             emit=emit_delta,
         )
         self._means = Means(
-            journal=self._journal, asker=asker, calls=calls, on_released=self._released
+            journal=self._journal,
+            asker=asker,
+            calls=calls,
+            on_released=self._released,
+            on_asked=self._asked,
         )
         if await self._database.run(workers_bury):
             await self._sweep()
@@ -172,6 +178,7 @@ class EngineHost:
             await self._close()
 
     async def _close(self) -> None:
+        await asyncio.gather(*self._news, return_exceptions=True)
         await self._pool.aclose()
         self._gate.close()
         try:
@@ -256,6 +263,24 @@ class EngineHost:
         )
         if may_wake or entry.children or progress.wait_kind:
             self._doorbell.set()
+
+    def _asked(self, entry: Entry) -> None:
+        """Called when people were asked, or what they were asked was withdrawn."""
+        news = partial(
+            approvals_announce,
+            asked=[row.id for row in entry.approvals],
+            ended_run_id=entry.run_id if entry.closes else None,
+        )
+        task = asyncio.get_running_loop().create_task(self._announce(news))
+        self._news.add(task)
+        task.add_done_callback(self._news.discard)
+
+    async def _announce(self, news: Callable[[], None]) -> None:
+        try:
+            await self._sweeps.run(news)
+        except UnavailableError:
+            # The questions are in the table, where whoever must miss none looks too.
+            logger.warning("approval_news_lost")
 
     async def _cancel_children(self, run_id: UUID) -> None:
         await self._sweeps.run(partial(cancelling.cancel_below, run_id, actor="parent"))

@@ -170,6 +170,7 @@ APPROVAL_COLUMNS: Final = {
     "created_at": "timestamptz",
 }
 APPROVAL_DEFAULTS: Final = {
+    "escalations": "0",
     "state": "'pending'",
     "decided_by_name": "''",
     "reason": "''",

@@ -58,6 +58,12 @@ class Approval(models.Model):
     expires_at = models.DateTimeField(null=True)
     on_expiry = models.CharField(max_length=20, blank=True)
     escalate_to = models.JSONField(default=list)
+    escalations = models.PositiveSmallIntegerField(
+        default=0, help_text="How often others were asked because nobody decided."
+    )
+    warned_at = models.DateTimeField(
+        null=True, help_text="When somebody was told that its time is nearly over."
+    )
     created_at = models.DateTimeField()
     decided_at = models.DateTimeField(null=True)
     decided_by_id = models.UUIDField(null=True)

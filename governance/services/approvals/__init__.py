@@ -4,7 +4,28 @@ from governance.services.approvals.deciding import approval_decide
 from governance.services.approvals.ending import (
     approval_used,
     approvals_overdue,
+    approvals_warn,
     approvals_withdraw,
 )
+from governance.services.approvals.news import (
+    ApprovalAsked,
+    ApprovalDecided,
+    ApprovalEscalated,
+    ApprovalExpiring,
+    ApprovalNews,
+    approvals_announce,
+)
 
-__all__ = ["approval_decide", "approval_used", "approvals_overdue", "approvals_withdraw"]
+__all__ = [
+    "ApprovalAsked",
+    "ApprovalDecided",
+    "ApprovalEscalated",
+    "ApprovalExpiring",
+    "ApprovalNews",
+    "approval_decide",
+    "approval_used",
+    "approvals_announce",
+    "approvals_overdue",
+    "approvals_warn",
+    "approvals_withdraw",
+]

@@ -18,6 +18,7 @@ from governance.contracts import Actor, ApprovalState, Perm, Ruling, Verdict
 from governance.models import Approval, ApprovalVote
 from governance.registry import ApprovalHandler, approval_handler
 from governance.services.approvals.eligibility import refuse_ineligible
+from governance.services.approvals.news import ApprovalDecided, tell
 from governance.services.approvals.recording import decision_recorded
 from governance.transitions import approvals_move
 
@@ -156,6 +157,8 @@ def _decide(
     if not moved:
         raise stale(Approval.objects.get(pk=approval.pk))
     handler.decided(_ruling(approval, state, actor, reason, surface))
+    approval.refresh_from_db()
+    tell(ApprovalDecided, approval)
     decision_recorded(actor, approval, state, reason)
 
 
