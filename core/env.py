@@ -57,6 +57,23 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     _v(
         "Site",
+        "AGENTRY_PUBLIC_URL",
+        "str",
+        "",
+        "Where people reach the site, such as `https://agentry.example`; links in messages "
+        "begin with it. Empty: messages have no links.",
+    ),
+    _v(
+        "Site",
+        "AGENTRY_EMAIL_URL",
+        "secret",
+        "",
+        "The mail server: `smtp+tls://user:password@host:587`, `smtp+ssl://…` or `smtp://…`. "
+        "Empty: letters are not sent, and their deliveries say so.",
+    ),
+    _v("Site", "AGENTRY_EMAIL_FROM", "str", "agentry@localhost", "Whom letters are from."),
+    _v(
+        "Site",
         "AGENTRY_AUDIT_KEY",
         "secret",
         "",

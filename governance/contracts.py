@@ -4,7 +4,7 @@ is given, and the words of approvals."""
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 
@@ -34,6 +34,8 @@ class Perm(StrEnum):
     POLICY_PUBLISH = "policy.publish"
     APPROVAL_VIEW = "approval.view"
     APPROVAL_DECIDE = "approval.decide"  # for whom the approval names as approver
+    CHANNEL_VIEW = "channel.view"
+    CHANNEL_EDIT = "channel.edit"  # includes who of a channel is who here
     TOKEN_MANAGE = "token.manage"  # noqa: S105 - see and revoke the tokens of others
     ACTIVITY_VIEW = "activity.view"
 
@@ -52,6 +54,7 @@ _VIEW = frozenset(
         Perm.PROVIDER_VIEW,
         Perm.POLICY_VIEW,
         Perm.APPROVAL_VIEW,
+        Perm.CHANNEL_VIEW,
     }
 )
 
@@ -148,6 +151,47 @@ class ApprovalKind(StrEnum):
 class Verdict(StrEnum):
     APPROVE = "approve"
     DENY = "deny"
+
+
+class ChannelKind(StrEnum):
+    """How a channel reaches people or programs."""
+
+    WEBHOOK = "webhook"  # Standard Webhooks: signed JSON
+    EMAIL = "email"
+    SLACK = "slack"  # Slack's incoming webhooks and interactive messages, and what speaks alike
+
+
+class ChannelEvent(StrEnum):
+    """What a channel can be told of."""
+
+    APPROVAL_ASKED = "approval.asked"
+    APPROVAL_DECIDED = "approval.decided"
+    APPROVAL_EXPIRING = "approval.expiring"
+    APPROVAL_ESCALATED = "approval.escalated"
+    TEST = "channel.test"  # somebody tries whether it works
+
+
+class DeliveryState(StrEnum):
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"  # given up after the last attempt; can be sent again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """What came of a POST: a status, or a sentence why there is none."""
+
+    status: int = 0
+    body: bytes = b""
+    problem: str = ""
+
+
+class Poster(Protocol):
+    """Sends POST requests to addresses people have given; private ones only where allowed."""
+
+    async def post(self, url: str, *, headers: Mapping[str, str], content: bytes) -> Posted:
+        """Never raises for what the other side does; bounded in time and size."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

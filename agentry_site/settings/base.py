@@ -246,6 +246,8 @@ CELERY_BEAT_SCHEDULE = {
     "agents.sweep": {"task": "agents.sweep", "schedule": timedelta(seconds=2)},
     "governance.purge": {"task": "governance.purge", "schedule": timedelta(minutes=10)},
     "governance.checkpoint": {"task": "governance.checkpoint", "schedule": timedelta(minutes=1)},
+    "governance.deliver": {"task": "governance.deliver", "schedule": timedelta(seconds=5)},
+    "governance.news": {"task": "governance.news", "schedule": timedelta(seconds=30)},
 }
 
 LOGGING = logging_config(
@@ -262,6 +264,11 @@ DRAIN_SECONDS = ENV.number("AGENTRY_DRAIN_SECONDS")
 MAX_CRASHES = ENV.integer("AGENTRY_MAX_CRASHES")
 INVOKE_QUEUE = ENV.integer("AGENTRY_INVOKE_QUEUE")
 INVOKE_WAITS = ENV.integer("AGENTRY_INVOKE_WAITS")
+PUBLIC_URL = ENV.text("AGENTRY_PUBLIC_URL")
+if _mail_url := ENV.text("AGENTRY_EMAIL_URL"):
+    vars().update(environ.Env.email_url_config(_mail_url))
+IS_MAIL_CONFIGURED = bool(_mail_url)
+DEFAULT_FROM_EMAIL = ENV.text("AGENTRY_EMAIL_FROM")
 FETCH_ALLOW = tuple(ENV.items("AGENTRY_FETCH_ALLOW"))
 DEMO_ONCE = ENV.boolean("DEMO_ONCE")
 PROVIDER_ENV = frozenset(ENV.items("AGENTRY_PROVIDER_ENV"))

@@ -2,6 +2,7 @@
 
 from governance.models.approval import Approval, ApprovalVote
 from governance.models.audit import AuditCheckpoint, AuditEntry, AuditHead
+from governance.models.channel import Channel, ChannelIdentity, Delivery
 from governance.models.idempotency import IdempotencyRecord
 from governance.models.membership import Membership, Role
 from governance.models.permission import WorkspaceGroupPermission, WorkspaceUserPermission
@@ -17,6 +18,9 @@ __all__ = [
     "AuditCheckpoint",
     "AuditEntry",
     "AuditHead",
+    "Channel",
+    "ChannelIdentity",
+    "Delivery",
     "IdempotencyRecord",
     "Membership",
     "Policy",

@@ -33,11 +33,13 @@ def approval_decide(
     reason: str = "",
     arguments: Mapping[str, Any] | None = None,
     surface: str = "api",
+    seen_digest: str | None = None,
 ) -> Approval:
     """Say yes or no; returns the approval, still pending when its quorum is not reached.
 
     One no decides. `arguments` approve something else than was asked: they are checked, kept
-    beside the asked ones, and votes for other arguments count no more.
+    beside the asked ones, and votes for other arguments count no more. `seen_digest` is the
+    binding the decider saw, for surfaces that show an earlier state.
 
     Raises:
         PermissionDeniedError: The actor is none of its approvers, asked for it themselves, or may
@@ -63,6 +65,12 @@ def approval_decide(
         if not _is_open(approval):
             raise stale(approval)
         refuse_ineligible(actor, approval)  # its approvers may have changed meanwhile
+        if seen_digest is not None and seen_digest != approval.binding_digest:
+            raise StaleStateError(
+                "It has changed since you were shown it; nothing was decided.",
+                remedy="Look at it again.",
+                detail={"state": approval.state, "by": ""},
+            )
         if arguments is not None:
             _edit(approval, handler, arguments)
         _vote(actor, approval, said, given, surface)
