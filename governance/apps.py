@@ -10,6 +10,7 @@ class GovernanceConfig(AppConfig):
 
     def ready(self) -> None:
         from core.events import subscribe
+        from governance import subscribers
         from governance.access import AccessChanged, forget_credentials, permission_cache
         from governance.models import (
             ApiToken,
@@ -22,20 +23,18 @@ class GovernanceConfig(AppConfig):
             Workspace,
         )
         from governance.services.activity import activity_register
-        from governance.services.deliveries import NEWS, deliveries_of_news
 
         post_migrate.connect(_sync_roles, sender=self, dispatch_uid="governance.roles")
         subscribe(AccessChanged, forget_credentials)
         subscribe(AccessChanged, permission_cache.forget)
-        for kind in NEWS:
-            subscribe(kind, deliveries_of_news)
+        subscribers.join()
 
         activity_register(Workspace, workspace="pk", exclude=["created_at"])
         activity_register(Membership, workspace="workspace_id", many_to_many=["roles"])
         activity_register(Role, workspace="workspace_id")
         activity_register(ApiToken, workspace="workspace_id", exclude=["digest", "last_used_at"])
         activity_register(
-            Channel, workspace="workspace_id", exclude=["updated_at"], mask=["sealed_secret"]
+            Channel, workspace="workspace_id", exclude=["updated_at", "sealed_secret"]
         )
         activity_register(Policy, workspace="workspace_id", exclude=["updated_at"])
         activity_register(PolicyVersion, workspace="workspace_id", exclude=["published_at"])

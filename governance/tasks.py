@@ -5,7 +5,7 @@ from celery import shared_task
 from core import clock
 from governance.execution import checkpoints_write_due, idempotency_purge
 from governance.execution.delivering import BATCH, deliveries_send
-from governance.services.deliveries import deliveries_missed
+from governance.execution.telling import deliveries_missed
 
 
 @shared_task(name="governance.purge", soft_time_limit=50, time_limit=60)

@@ -23,7 +23,8 @@ from governance.channels.signatures import signed_headers
 from governance.contracts import ChannelEvent, ChannelKind, DeliveryState, Posted
 from governance.models import Delivery
 from governance.registry import poster
-from governance.services.channels import channel_secret
+from governance.selectors.channels import channel_secret
+from governance.transitions import deliveries_move
 
 logger = structlog.get_logger(__name__)
 
@@ -66,24 +67,19 @@ def _take(row: Delivery) -> bool:
 
 
 def _settle(row: Delivery, outcome: Posted) -> None:
-    ours = Delivery.objects.filter(pk=row.pk, state=DeliveryState.PENDING.value)
-    now = clock.now()
+    ours, now = Q(pk=row.pk), clock.now()
     if not outcome.problem and 200 <= outcome.status < 300:
-        ours.update(
-            state=DeliveryState.DELIVERED.value, settled_at=now, lease_until=None, last_error=""
-        )
+        deliveries_move(ours, target=DeliveryState.DELIVERED, settled_at=now, last_error="")
         return
-    why = outcome.problem or f"The server answered {outcome.status}."
-    error = redact_text(why)[:500]
+    error = redact_text(outcome.problem or f"The server answered {outcome.status}.")[:500]
     is_over = row.attempts > len(RETRY_SECONDS) or outcome.status == _GONE
     if is_over or not row.channel.is_enabled:
-        ours.update(
-            state=DeliveryState.FAILED.value, settled_at=now, lease_until=None, last_error=error
-        )
+        deliveries_move(ours, target=DeliveryState.FAILED, settled_at=now, last_error=error)
         logger.warning("delivery_failed", delivery=str(row.pk), channel=row.channel.name)
         return
     pause = timedelta(seconds=RETRY_SECONDS[row.attempts - 1])
-    ours.update(due_at=now + pause, lease_until=None, last_error=error)
+    pending = Delivery.objects.filter(ours, state=DeliveryState.PENDING.value)
+    pending.update(due_at=now + pause, lease_until=None, last_error=error)
 
 
 async def _sent(rows: Sequence[Delivery]) -> list[Posted]:

@@ -17,8 +17,7 @@ from governance.contracts import Actor, ChannelKind, Perm
 from governance.guard.authentication import attach
 from governance.guard.throttle import token_refused
 from governance.models import Channel, User
-from governance.selectors.channels import channel_named
-from governance.services.channels import channel_secret
+from governance.selectors.channels import channel_named, channel_secret
 
 _SCOPES = frozenset({Perm.APPROVAL_VIEW, Perm.APPROVAL_DECIDE, Perm.RUN_PAYLOAD})
 

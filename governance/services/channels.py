@@ -11,7 +11,7 @@ from django.core.validators import validate_email
 from django.db import transaction
 
 from core.errors import InvalidInputError
-from core.sealing import seal, unseal
+from core.sealing import seal
 from governance import access
 from governance.channels.signatures import is_secret, new_secret
 from governance.contracts import (
@@ -25,12 +25,12 @@ from governance.contracts import (
 from governance.errors import NameTakenError
 from governance.models import Channel, ChannelIdentity, Membership, User, Workspace
 from governance.models.workspace import NAME_PATTERN
+from governance.selectors.channels import SECRET_PURPOSE
 from governance.services.activity import recorded_as
 from governance.services.audit import audit_append
 
 MAX_ADDRESSES = 50
 MAX_IDENTITIES = 1_000
-_PURPOSE = "channel"
 _TOLD_OF = tuple(event for event in ChannelEvent if event is not ChannelEvent.TEST)
 
 
@@ -92,18 +92,6 @@ def channel_delete(actor: Actor, *, channel: Channel) -> None:
         channel.delete()
 
 
-def channel_secret(channel: Channel) -> str:
-    """Open the secret; for whoever signs or checks at this moment."""
-    if channel.sealed_secret is None:
-        return ""
-    return unseal(
-        channel.sealed_secret,
-        workspace_id=channel.workspace_id,
-        name=str(channel.pk),
-        purpose=_PURPOSE,
-    )
-
-
 def _written(actor: Actor, row: Channel, fields: ChannelFields) -> MadeChannel:
     if "url" in fields:
         row.url = _url(fields["url"])
@@ -142,7 +130,7 @@ def _sealed(row: Channel, given: str | None) -> str:
     else:
         secret = made = new_secret()
     row.sealed_secret = seal(
-        secret, workspace_id=row.workspace_id, name=str(row.pk), purpose=_PURPOSE
+        secret, workspace_id=row.workspace_id, name=str(row.pk), purpose=SECRET_PURPOSE
     )
     return made
 
