@@ -2,6 +2,8 @@
 
 from governance.models.approval import Approval, ApprovalVote
 from governance.models.audit import AuditCheckpoint, AuditEntry, AuditHead
+from governance.models.delegation import Delegation
+from governance.models.grant import Grant, GrantUse
 from governance.models.idempotency import IdempotencyRecord
 from governance.models.membership import Membership, Role
 from governance.models.permission import WorkspaceGroupPermission, WorkspaceUserPermission
@@ -17,6 +19,9 @@ __all__ = [
     "AuditCheckpoint",
     "AuditEntry",
     "AuditHead",
+    "Delegation",
+    "Grant",
+    "GrantUse",
     "IdempotencyRecord",
     "Membership",
     "Policy",
