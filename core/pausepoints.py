@@ -37,6 +37,10 @@ POINTS = frozenset(
         "approval.before_lock",
         "approval.before_claim",
         "approval.after_claim",
+        "grant.before_claim",
+        "grant.after_claim",
+        "grant.before_count",
+        "grant.before_update",
         "fork.before_insert",
     }
 )

@@ -4,8 +4,11 @@ is given, and the words of approvals."""
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
+
+if TYPE_CHECKING:
+    from governance.policy.contracts import PolicyInput
 
 
 class Perm(StrEnum):
@@ -36,6 +39,7 @@ class Perm(StrEnum):
     APPROVAL_DECIDE = "approval.decide"  # for whom the approval names as approver
     CHANNEL_VIEW = "channel.view"
     CHANNEL_EDIT = "channel.edit"  # includes who of a channel is who here
+    APPROVAL_GRANT = "approval.grant"  # standing approval of privileged tools
     TOKEN_MANAGE = "token.manage"  # noqa: S105 - see and revoke the tokens of others
     ACTIVITY_VIEW = "activity.view"
 
@@ -146,6 +150,17 @@ class ApprovalKind(StrEnum):
     """What an approval is about; each kind has a handler in the registry."""
 
     TOOL_CALL = "tool_call"
+    IN_DOUBT = "in_doubt"  # an effect that may or may not have happened
+
+
+class GrantState(StrEnum):
+    """Where a standing approval of calls alike stands."""
+
+    ACTIVE = "active"
+    USED_UP = "used_up"
+    EXPIRED = "expired"
+    CHANGED = "changed"  # something it was given for is not what it was
+    REVOKED = "revoked"
 
 
 class Verdict(StrEnum):
@@ -199,6 +214,7 @@ class Ruling:
     """A decision on its way to what it is about. `by` is empty when time decided.
 
     `arguments` are those the approver put in place of the asked ones; None: as they were asked.
+    `choice` is which of the approval's choices was taken, where it has any.
     """
 
     approval_id: UUID
@@ -210,6 +226,7 @@ class Ruling:
     reason: str
     surface: str
     arguments: Mapping[str, Any] | None = None
+    choice: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,3 +245,13 @@ class Binding:
     state: ApprovalState
     digest: str
     facts: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alikeness:
+    """What of an approved call others can be like: the facts they share, and the call itself."""
+
+    tool: str
+    agent: str
+    facts: Mapping[str, str]
+    question: "PolicyInput"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 from uuid import UUID
 
-from governance.contracts import ApprovalKind, Edit, Poster, Ruling
+from governance.contracts import Alikeness, ApprovalKind, Edit, Poster, Ruling
 
 
 class ApprovalHandler(Protocol):
@@ -34,6 +34,11 @@ class ApprovalHandler(Protocol):
         Raises:
             StaleStateError: It waits no more; the decision is undone with this transaction.
         """
+        ...
+
+    def alike(self, *, subject_id: UUID) -> Alikeness | None:
+        """Say what others must be like to be covered by a standing approval; None: there is none
+        for this kind."""
         ...
 
     def noted(self, ruling: Ruling, *, event: str) -> None:

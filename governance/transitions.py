@@ -1,12 +1,12 @@
-"""Moves of approvals and deliveries: what may follow what, and one conditional UPDATE each."""
+"""Moves of approvals, deliveries and grants: each a table of what may follow what, and an UPDATE."""
 
 from typing import Any
 
 from django.db.models import Q
 
 from core.state import StateTable
-from governance.contracts import ApprovalState, DeliveryState
-from governance.models import Approval, Delivery
+from governance.contracts import ApprovalState, DeliveryState, GrantState
+from governance.models import Approval, Delivery, Grant
 
 S = ApprovalState
 APPROVAL_TABLE: StateTable[ApprovalState] = StateTable(
@@ -51,3 +51,25 @@ def deliveries_move(where: Q, *, target: DeliveryState, **fields: Any) -> int:
     sources = [state.value for state in DELIVERY_TABLE.sources(target)]
     rows = Delivery.objects.filter(where, state__in=sources)
     return rows.update(state=target.value, lease_until=None, **fields)
+
+
+G = GrantState
+GRANT_TABLE: StateTable[GrantState] = StateTable(
+    name="grant",
+    states=GrantState,
+    initial=G.ACTIVE,
+    edges={
+        G.ACTIVE: frozenset({G.USED_UP, G.EXPIRED, G.CHANGED, G.REVOKED}),
+        G.USED_UP: frozenset(),
+        G.EXPIRED: frozenset(),
+        G.CHANGED: frozenset(),
+        G.REVOKED: frozenset(),
+    },
+)
+
+
+def grants_move(where: Q, *, target: GrantState, **fields: Any) -> int:
+    """End the grants `where` holds for; return how many. Of several movers one wins."""
+    sources = [state.value for state in GRANT_TABLE.sources(target)]
+    rows = Grant.objects.filter(where, state__in=sources)
+    return rows.update(state=target.value, **fields)

@@ -5,10 +5,11 @@ Shared by all drivers of a process. What a policy takes too long for, or breaks 
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -17,6 +18,7 @@ from django.db import transaction
 from agents.contracts import RunState
 from agents.execution.context import OpenCall, RunContext
 from agents.execution.database import DatabaseThread
+from agents.execution.granted import take_granted
 from agents.execution.questions import AskedCall, facts_of, question_of
 from agents.journal.records import ApprovalRow
 from agents.models import Run
@@ -38,7 +40,7 @@ from governance.selectors.approvals import approval_binding
 from governance.selectors.policies import PolicyInForce, policy_in_force, policy_source
 from governance.services import policies
 from governance.services.approvals import approval_used
-from plugins.contracts import CallState, ToolSpec
+from plugins.contracts import CallState, EffectClass, ToolSpec
 from plugins.dispatch import PlannedCall, arguments_digest
 from plugins.policy import Decision, Refusal
 from plugins.services.asked import call_of, call_take_approved
@@ -46,6 +48,7 @@ from plugins.services.asked import call_of, call_take_approved
 logger = logging.getLogger(__name__)
 POLICY_SECONDS = 5.0
 MAX_ENGINES = 64
+T = TypeVar("T")
 
 # The declared specification of a run's tool by name, and the address it calls.
 SpecOf = Callable[[RunContext, str], tuple[ToolSpec, str]]
@@ -90,10 +93,10 @@ class PolicyGate:
         if answer.effect is not Effect.ASK:
             return _decision(answer)
         expires_at = clock.now() + timedelta(seconds=answer.expires_seconds)
-        facts = await self._database.run(
-            partial(facts_of, asked, policy_id=policy.id, expires_at=expires_at)
+        facts, owner_id = await self._database.run(
+            partial(_bound_to, asked, policy_id=policy.id, expires_at=expires_at)
         )
-        row = _row(context, asked, answer, question, facts, expires_at)
+        row = _row(context, asked, answer, question, facts, owner_id, expires_at)
         return msgspec.structs.replace(_decision(answer), ask=msgspec.to_builtins(row))
 
     async def _answer(self, policy: PolicyInForce, question: PolicyInput) -> PolicyDecision:
@@ -133,6 +136,19 @@ class PolicyGate:
         )
         return await self._database.run(job)
 
+    async def take_granted(
+        self, context: RunContext, asked: AskedCall, call_id: UUID, decision: Decision, attempt: int
+    ) -> Decision | None:
+        job = partial(
+            take_granted,
+            asked,
+            fence=context.fence,
+            call_id=call_id,
+            decision=decision,
+            attempt=attempt,
+        )
+        return await self._database.run(job)
+
 
 class CallGate:
     """The gate as one call's door sees it."""
@@ -159,31 +175,65 @@ class CallGate:
         if park is None or park.approval_id is None:
             return Refusal(sentence="The call is approved, and nobody can say by whom.")
         asked = self._gate.asked(self._context, call, self._position)
-        taking = asyncio.ensure_future(
-            self._gate.take(self._context, asked, call.id, park.approval_id, attempt)
-        )
-        was_cancelled = False
-        while not taking.done():
-            try:
-                await asyncio.shield(taking)
-            except asyncio.CancelledError:
-                if taking.cancelled():
-                    raise
-                was_cancelled = True
-        refusal = taking.result()
+        taking = self._gate.take(self._context, asked, call.id, park.approval_id, attempt)
+        refusal, was_cancelled = await _to_its_end(taking)
         if refusal is None:
-            self._known.state = CallState.CLAIMED
-            self._known.call = msgspec.structs.replace(
-                self._known.call, state=CallState.CLAIMED, attempt=attempt
-            )
+            self._taken(attempt)
         if was_cancelled:
             raise asyncio.CancelledError
         return refusal
+
+    async def granted(
+        self, call: PlannedCall, decision: Decision, *, attempt: int
+    ) -> Decision | None:
+        """Take a covered call; being cancelled waits for the transaction, as with `claim`."""
+        asked = self._gate.asked(self._context, call, self._position)
+        taking = self._gate.take_granted(self._context, asked, call.id, decision, attempt)
+        granted, was_cancelled = await _to_its_end(taking)
+        if granted is not None:
+            self._taken(attempt, granted.record())
+        if was_cancelled:
+            raise asyncio.CancelledError
+        return granted
+
+    def _taken(self, attempt: int, decision: dict[str, Any] | None = None) -> None:
+        """Note what the transaction has written already."""
+        known = self._known
+        known.state = CallState.CLAIMED
+        known.call = msgspec.structs.replace(
+            known.call,
+            state=CallState.CLAIMED,
+            attempt=attempt,
+            decision=decision or known.call.decision,
+        )
+
+
+async def _to_its_end(work: Coroutine[Any, Any, T]) -> tuple[T, bool]:
+    """Await work that must not be left halfway; also says whether that was asked meanwhile."""
+    task = asyncio.ensure_future(work)
+    was_cancelled = False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                raise
+            was_cancelled = True
+    return task.result(), was_cancelled
 
 
 def _question(asked: AskedCall) -> tuple[PolicyInForce, PolicyInput] | None:
     policy = policy_in_force(asked.workspace_id)
     return None if policy is None else (policy, question_of(asked))
+
+
+def _bound_to(
+    asked: AskedCall, *, policy_id: UUID, expires_at: datetime
+) -> tuple[dict[str, str], UUID | None]:
+    """Return what a yes is about, and who wrote the version of the agent that asks."""
+    facts = facts_of(asked, policy_id=policy_id, expires_at=expires_at)
+    owners = Run.objects.filter(pk=asked.run_id).values_list("version__created_by_id", flat=True)
+    return facts, owners.first()
 
 
 def _decision(answer: PolicyDecision) -> Decision:
@@ -202,6 +252,7 @@ def _row(
     answer: PolicyDecision,
     question: PolicyInput,
     facts: dict[str, str],
+    owner_id: UUID | None,
     expires_at: datetime,
 ) -> ApprovalRow:
     """Write the question down; the call it is about is filled in by whoever records it."""
@@ -219,6 +270,12 @@ def _row(
         binding=facts,
         binding_digest=digest_of_facts(facts),
         arguments=None,
+        owner_id=owner_id,
+        allow_owner=answer.allow_owner,
+        tool=asked.spec.name,
+        effect=asked.spec.effect.value,
+        is_privileged=asked.spec.privileged,
+        is_grantable=_is_grantable(answer, asked.spec),
         approvers=list(answer.approvers),
         quorum=answer.quorum,
         allow_self=answer.allow_self,
@@ -230,6 +287,13 @@ def _row(
         escalate_to=list(answer.escalate_to),
         created_at=clock.now(),
     )
+
+
+def _is_grantable(answer: PolicyDecision, spec: ToolSpec) -> bool:
+    if answer.is_grantable is not None:
+        return answer.is_grantable
+    is_grave = spec.privileged and spec.effect is EffectClass.IRREVERSIBLE
+    return answer.quorum == 1 and not is_grave
 
 
 def _take(

@@ -24,6 +24,7 @@ from plugins.declared import tool_facts
 
 _PATH_NAMES = frozenset({"path", "paths", "file", "files", "filename", "folder", "directory",
                          "source", "destination", "target", "cwd"})  # fmt: skip
+_OF_ONE_CALL = frozenset({"tool", "arguments", "requester", "place", EXPIRY})
 _MAX_DEPTH = 32
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443, "ftp": 21}
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>|`]+")
@@ -90,6 +91,16 @@ def facts_of(
         "credential": "",
         "sandbox_profile": "",
     }
+
+
+def shared_facts(call: AskedCall, *, policy_id: UUID | None) -> dict[str, str]:
+    """Return what calls alike have in common, for standing approvals: not who asked, where and
+    with what; and of the agent its published version, whatever a run was told beside it."""
+    facts = facts_of(call, policy_id=policy_id, expires_at=None)
+    kept = {name: value for name, value in facts.items() if name not in _OF_ONE_CALL}
+    run = Run.objects.only("version", "snapshot").get(pk=call.run_id)
+    version = run.snapshot_id if run.version is None else str(run.version_id)
+    return {**kept, "agent_version": version}
 
 
 def _texts(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:

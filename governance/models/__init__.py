@@ -3,6 +3,8 @@
 from governance.models.approval import Approval, ApprovalVote
 from governance.models.audit import AuditCheckpoint, AuditEntry, AuditHead
 from governance.models.channel import Channel, ChannelIdentity, Delivery
+from governance.models.delegation import Delegation
+from governance.models.grant import Grant, GrantUse
 from governance.models.idempotency import IdempotencyRecord
 from governance.models.membership import Membership, Role
 from governance.models.permission import WorkspaceGroupPermission, WorkspaceUserPermission
@@ -21,6 +23,9 @@ __all__ = [
     "Channel",
     "ChannelIdentity",
     "Delivery",
+    "Delegation",
+    "Grant",
+    "GrantUse",
     "IdempotencyRecord",
     "Membership",
     "Policy",

@@ -90,8 +90,10 @@ class PolicyDecision(msgspec.Struct, frozen=True, kw_only=True):
     """The answer. `rule` names what decided; `reason` is for people and for the model.
 
     `approvers` are `user:<name>`, `group:<name>` or `role:<name>`; empty means everybody who holds
-    the permission. `version` is the digest of the policy. `is_abnormal` says that the policy gave
-    no usable answer and the call was therefore denied.
+    the permission. `allow_self` and `allow_owner`: who asked, and who wrote the agent's version,
+    may agree. `is_grantable`: a yes may be given to calls alike too; None: unless several must
+    agree, or the tool is both privileged and irreversible. `version` is the digest of the policy.
+    `is_abnormal` says that the policy gave no usable answer and the call was therefore denied.
     """
 
     effect: Effect
@@ -103,6 +105,8 @@ class PolicyDecision(msgspec.Struct, frozen=True, kw_only=True):
     on_expiry: OnExpiry = OnExpiry.DENY
     escalate_to: tuple[str, ...] = ()
     allow_self: bool = False
+    allow_owner: bool = True
+    is_grantable: bool | None = None
     version: str = BUILTIN_VERSION
     is_abnormal: bool = False
 

@@ -7,6 +7,7 @@ from governance.services.approvals.ending import (
     approvals_warn,
     approvals_withdraw,
 )
+from governance.services.approvals.granting import grant_give, grant_propose, grant_revoke
 from governance.services.approvals.news import (
     ApprovalAsked,
     ApprovalDecided,
@@ -15,6 +16,7 @@ from governance.services.approvals.news import (
     ApprovalNews,
     approvals_announce,
 )
+from governance.services.approvals.using import CoveredCall, grant_use, grants_overdue
 
 __all__ = [
     "ApprovalAsked",
@@ -22,10 +24,16 @@ __all__ = [
     "ApprovalEscalated",
     "ApprovalExpiring",
     "ApprovalNews",
+    "CoveredCall",
     "approval_decide",
     "approval_used",
     "approvals_announce",
     "approvals_overdue",
     "approvals_warn",
     "approvals_withdraw",
+    "grant_give",
+    "grant_propose",
+    "grant_revoke",
+    "grant_use",
+    "grants_overdue",
 ]

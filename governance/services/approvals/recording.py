@@ -5,7 +5,9 @@ from governance.models import Approval
 from governance.services.audit import audit_append
 
 
-def decision_recorded(actor: Actor, approval: Approval, state: ApprovalState, reason: str) -> None:
+def decision_recorded(
+    actor: Actor, approval: Approval, state: ApprovalState, reason: str, *, by: str = ""
+) -> None:
     """Append a decision to the workspace's chain; last in the transaction that makes it."""
     audit_append(
         actor,
@@ -14,6 +16,7 @@ def decision_recorded(actor: Actor, approval: Approval, state: ApprovalState, re
         subject=AuditSubject(kind="approval", id=str(approval.pk), label=approval.title),
         payload={
             "verdict": state.value,
+            "by": by,
             "reason": reason,
             "about": approval.kind,
             "subject": str(approval.subject_id),
