@@ -35,7 +35,7 @@ from governance.policy.contracts import (
     abnormal,
 )
 from governance.selectors.approvals import approval_binding
-from governance.selectors.policies import PolicyInForce, policy_in_force, policy_source
+from governance.selectors.policies import PolicyInForce, policy_in_force, policy_text
 from governance.services import policies
 from governance.services.approvals import approval_used
 from plugins.contracts import CallState, ToolSpec
@@ -111,10 +111,12 @@ class PolicyGate:
         return abnormal(why, version=policy.digest)
 
     async def _built(self, policy: PolicyInForce) -> PolicyEngine:
-        source = await self._database.run(partial(policy_source, policy.id))
+        source, language = await self._database.run(partial(policy_text, policy.id))
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(POLICY_SECONDS):
-            engine = await loop.run_in_executor(self._pool, policies.policy_engine, source)
+            engine = await loop.run_in_executor(
+                self._pool, policies.policy_engine, source, language
+            )
         if len(self._engines) >= MAX_ENGINES:
             self._engines.clear()
         self._engines[policy.id] = engine

@@ -5,7 +5,7 @@ from governance.models.audit import AuditCheckpoint, AuditEntry, AuditHead
 from governance.models.idempotency import IdempotencyRecord
 from governance.models.membership import Membership, Role
 from governance.models.permission import WorkspaceGroupPermission, WorkspaceUserPermission
-from governance.models.policy import Policy, PolicyVersion
+from governance.models.policy import Policy, PolicyDifference, PolicyVersion
 from governance.models.token import ApiToken
 from governance.models.user import User
 from governance.models.workspace import Workspace
@@ -20,6 +20,7 @@ __all__ = [
     "IdempotencyRecord",
     "Membership",
     "Policy",
+    "PolicyDifference",
     "PolicyVersion",
     "Role",
     "User",

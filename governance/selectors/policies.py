@@ -32,9 +32,9 @@ def policy_in_force(workspace_id: UUID) -> PolicyInForce | None:
     return None if row is None else PolicyInForce(id=row[0], number=row[1], digest=row[2])
 
 
-def policy_source(version_id: UUID) -> str:
-    """Return the text of a published version, for the engine."""
-    return PolicyVersion.objects.values_list("source", flat=True).get(pk=version_id)
+def policy_text(version_id: UUID) -> tuple[str, str]:
+    """Return the text of a published version and its language, for the engine."""
+    return PolicyVersion.objects.values_list("source", "language").get(pk=version_id)
 
 
 def workspaces_governed(workspace_ids: Collection[UUID]) -> set[UUID]:
