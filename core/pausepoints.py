@@ -38,6 +38,7 @@ POINTS = frozenset(
         "approval.before_claim",
         "approval.after_claim",
         "fork.before_insert",
+        "shadow.before_answer",
     }
 )
 

@@ -19,7 +19,8 @@ VERSION = "builtin-1"
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """`rule` names what decided, `reason` is for people and for the model.
 
-    `ask`: it is neither allowed nor denied; this is the question to a person.
+    `ask`: it is neither allowed nor denied; this is the question to a person. `question` is what a
+    policy was told of the call beside its arguments, so that another can be asked the same later.
     """
 
     is_allowed: bool
@@ -28,6 +29,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     version: str = VERSION
     is_abnormal: bool = False
     ask: dict[str, Any] | None = None
+    question: dict[str, Any] | None = None
 
     def record(self) -> dict[str, Any]:
         """Return what the ledger keeps of it."""
@@ -36,6 +38,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
             kept["is_asked"] = True
         if not kept["is_abnormal"]:
             del kept["is_abnormal"]
+        if kept["question"] is None:
+            del kept["question"]
         return kept
 
 

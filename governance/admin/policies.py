@@ -8,7 +8,7 @@ from django.contrib import admin
 from core.admin import moment_column, pill, text_block
 from governance.contracts import Actor, Perm
 from governance.guard.admin import GuardedAdmin
-from governance.models import Policy, PolicyVersion
+from governance.models import Policy, PolicyDifference, PolicyVersion
 from governance.services.policies import policy_publish, policy_put
 
 if TYPE_CHECKING:
@@ -115,3 +115,26 @@ class PolicyVersionAdmin(GuardedAdmin):
     @admin.display(description="Test cases")
     def cases_shown(self, row: PolicyVersion) -> "SafeString":
         return text_block(row.cases)
+
+
+@admin.register(PolicyDifference)
+class PolicyDifferenceAdmin(GuardedAdmin):
+    """Calls that a shadow would have decided otherwise."""
+
+    view_perm = Perm.POLICY_VIEW
+    explanation = (
+        "What shadows would have decided otherwise; counts, also of skipped calls, are on the "
+        "version's page."
+    )
+    list_display = ("tool", "effect", "rule", "shadow_effect", "shadow_rule", "version", "seen")
+    list_filter = ("effect", "shadow_effect", "is_abnormal", "workspace")
+    list_select_related = ("version", "version__workspace")
+    search_fields = ("tool__istartswith", "rule__istartswith", "shadow_rule__istartswith")
+    fields = (
+        "workspace", "version", "tool", "run_id", "call_id", "decided_by", "effect", "rule",
+        "reason", "shadow_effect", "shadow_rule", "shadow_reason", "is_abnormal", "seen",
+    )  # fmt: skip
+    readonly_fields = fields
+    actions = ()
+
+    seen = moment_column("at", "Seen")

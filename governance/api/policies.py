@@ -13,9 +13,9 @@ from core.api.serializers import StrictSerializer
 from governance.contracts import Perm
 from governance.guard.nested import WorkspaceViewSet
 from governance.guard.viewsets import ListMixin, RetrieveMixin
-from governance.models import Policy, PolicyVersion
+from governance.models import Policy, PolicyDifference, PolicyVersion
 from governance.policy.sources import PolicyLanguage
-from governance.selectors.policies import policy_get, policy_version_list
+from governance.selectors.policies import policy_difference_list, policy_get, policy_version_list
 from governance.services.policies import (
     MAX_SOURCE_CHARS,
     policy_cases_run,
@@ -216,3 +216,33 @@ class PolicyVersionViewSet(WorkspaceViewSet, ListMixin, RetrieveMixin):
         if self.is_described:
             return PolicyVersion.objects.none()
         return policy_version_list(self.actor, self.workspace)
+
+
+class PolicyDifferenceSerializer(serializers.ModelSerializer[PolicyDifference]):
+    """A call that a shadow would have decided otherwise: what was decided, and what it says."""
+
+    version = serializers.IntegerField(source="version.number", read_only=True)
+    call = serializers.UUIDField(source="call_id", read_only=True)
+    run = serializers.UUIDField(source="run_id", read_only=True)
+
+    class Meta:
+        model = PolicyDifference
+        fields = (
+            "id", "version", "call", "run", "tool", "decided_by", "effect", "rule", "reason",
+            "shadow_effect", "shadow_rule", "shadow_reason", "is_abnormal", "at",
+        )  # fmt: skip
+        read_only_fields = fields
+
+
+class PolicyDifferenceViewSet(WorkspaceViewSet, ListMixin):
+    """What shadows said otherwise, newest first; how often is in the version."""
+
+    perms = {"list": Perm.POLICY_VIEW}
+    queryset = PolicyDifference.objects.all()
+    serializer_class = PolicyDifferenceSerializer
+    filterset_fields = ("tool", "effect", "shadow_effect")
+
+    def rows(self) -> QuerySet[Any]:
+        if self.is_described:
+            return PolicyDifference.objects.none()
+        return policy_difference_list(self.actor, self.workspace)

@@ -47,6 +47,11 @@ urlpatterns = [
         name="policy-shadow",
     ),
     path(
+        f"{_IN_WORKSPACE}/policy/differences",
+        policies.PolicyDifferenceViewSet.as_view({"get": "list"}),
+        name="policy-differences",
+    ),
+    path(
         f"{_IN_WORKSPACE}/policy/versions",
         policies.PolicyVersionViewSet.as_view({"get": "list"}),
         name="policy-versions",
