@@ -257,6 +257,37 @@ VARIABLES: tuple[Variable, ...] = (
         ("`host:port` pairs the fetch and http tools may reach although their address is private."),
     ),
     _v(
+        "Policies",
+        "AGENTRY_POLICY_ENGINE",
+        "str",
+        "embedded",
+        (
+            "What evaluates policies: `embedded` judges in this machine's own processes, `opa` "
+            "puts them on the OPA server at `AGENTRY_OPA_URL` and asks it."
+        ),
+    ),
+    _v(
+        "Policies",
+        "AGENTRY_POLICY_SECONDS",
+        "float",
+        "0.25",
+        "Longest time that one decision of a policy may take; past it the call is denied.",
+    ),
+    _v(
+        "Policies",
+        "AGENTRY_OPA_URL",
+        "url",
+        "",
+        "The OPA server: `http://host:8181`, `https://…`, or `unix:/path/to/socket`.",
+    ),
+    _v(
+        "Policies",
+        "AGENTRY_OPA_TOKEN",
+        "secret",
+        "",
+        "Bearer token for the OPA server; it may put policies there and ask for decisions.",
+    ),
+    _v(
         "Providers",
         "AGENTRY_PROVIDER_ENV",
         "list",

@@ -42,6 +42,7 @@ POINTS = frozenset(
         "grant.before_count",
         "grant.before_update",
         "fork.before_insert",
+        "shadow.before_answer",
     }
 )
 

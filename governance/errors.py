@@ -10,6 +10,7 @@ ConflictError
   LastAdminError          a workspace would be left without an admin
   NameTakenError          the name belongs to something else
   AuditBrokenError        an audit chain was tampered with
+  PolicyCasesFailedError  a policy does not do what its test cases expect
 InvalidInputError
   PolicyInvalidError      a policy cannot be used as it is written
 """
@@ -93,3 +94,13 @@ class PolicyInvalidError(InvalidInputError):
     """
 
     code = "policy_invalid"
+
+
+class PolicyCasesFailedError(ConflictError):
+    """A policy does not do what the test cases beside it expect; it was not published.
+
+    Mend the policy or the cases; `detail["failures"]` lists each. Publish it despite them only
+    when you know better than they do: that is recorded.
+    """
+
+    code = "policy_cases_failed"

@@ -1,4 +1,4 @@
-"""Moves of approvals, deliveries and grants: each a table of what may follow what, and an UPDATE."""
+"""Moves of approvals, deliveries and grants: what may follow what, and one conditional UPDATE."""
 
 from typing import Any
 

@@ -20,7 +20,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """`rule` names what decided, `reason` is for people and for the model.
 
     `ask`: it is neither allowed nor denied; this is the question to a person. `grant`: a standing
-    approval answers that question.
+    approval answers that question. `question` is what a policy was told of the call beside its
+    arguments, so that another can be asked the same later.
     """
 
     is_allowed: bool
@@ -30,13 +31,14 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     is_abnormal: bool = False
     grant: str = ""
     ask: dict[str, Any] | None = None
+    question: dict[str, Any] | None = None
 
     def record(self) -> dict[str, Any]:
         """Return what the ledger keeps of it."""
         kept: dict[str, Any] = msgspec.to_builtins(self)
         if kept.pop("ask") is not None:
             kept["is_asked"] = True
-        for name in ("is_abnormal", "grant"):
+        for name in ("is_abnormal", "grant", "question"):
             if not kept[name]:
                 del kept[name]
         return kept

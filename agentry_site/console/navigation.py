@@ -67,6 +67,7 @@ GROUPS: Final[tuple[tuple[str, tuple[Place, ...]], ...]] = (
             Place(model="governance.PolicyVersion", title="Policy versions", icon="versions"),
             Place(model="governance.Channel", title="Channels", icon="routes"),
             Place(model="governance.Delivery", title="Deliveries", icon="records"),
+            Place(model="governance.PolicyDifference", title="Shadow answers", icon="versions"),
             Place(model="governance.ApprovalVote", title="Votes", icon="records"),
             Place(model="governance.ApiToken", title="Tokens", icon="tokens"),
             Place(model="auditlog.LogEntry", title="Activity", icon="activity"),

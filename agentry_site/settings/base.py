@@ -270,6 +270,23 @@ if _mail_url := ENV.text("AGENTRY_EMAIL_URL"):
 IS_MAIL_CONFIGURED = bool(_mail_url)
 DEFAULT_FROM_EMAIL = ENV.text("AGENTRY_EMAIL_FROM")
 FETCH_ALLOW = tuple(ENV.items("AGENTRY_FETCH_ALLOW"))
+POLICY_ENGINE = ENV.text("AGENTRY_POLICY_ENGINE")
+POLICY_SECONDS = ENV.number("AGENTRY_POLICY_SECONDS")
+OPA_URL = ENV.text("AGENTRY_OPA_URL")
+OPA_TOKEN = ENV.text("AGENTRY_OPA_TOKEN")
+if POLICY_ENGINE not in {"embedded", "opa"}:
+    raise ConfigurationError(
+        f"AGENTRY_POLICY_ENGINE={POLICY_ENGINE!r} is not one of: embedded, opa."
+    )
+if POLICY_ENGINE == "opa" and not OPA_URL.startswith(("http://", "https://", "unix:/")):
+    raise ConfigurationError(
+        "AGENTRY_POLICY_ENGINE is opa and AGENTRY_OPA_URL names no server. Set it to its address, "
+        "such as http://127.0.0.1:8181 or unix:/run/opa.sock."
+    )
+if not 0.01 <= POLICY_SECONDS <= 4:
+    raise ConfigurationError(
+        f"AGENTRY_POLICY_SECONDS={POLICY_SECONDS:g} is not between 0.01 and 4 seconds."
+    )
 DEMO_ONCE = ENV.boolean("DEMO_ONCE")
 PROVIDER_ENV = frozenset(ENV.items("AGENTRY_PROVIDER_ENV"))
 WORKSPACES_DIR = DATA_DIR / "workspaces"

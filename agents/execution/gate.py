@@ -19,7 +19,8 @@ from agents.contracts import RunState
 from agents.execution.context import OpenCall, RunContext
 from agents.execution.database import DatabaseThread
 from agents.execution.granted import take_granted
-from agents.execution.questions import AskedCall, facts_of, question_of
+from agents.execution.questions import AskedCall, facts_of, question_of, recorded_question
+from agents.execution.shadows import Shadows, Watched
 from agents.journal.records import ApprovalRow
 from agents.models import Run
 from core import clock
@@ -37,12 +38,18 @@ from governance.policy.contracts import (
     abnormal,
 )
 from governance.selectors.approvals import approval_binding
-from governance.selectors.policies import PolicyInForce, policy_in_force, policy_source
+from governance.selectors.policies import (
+    PoliciesAsked,
+    PolicyInForce,
+    policies_asked,
+    policy_in_force,
+    policy_text,
+)
 from governance.services import policies
 from governance.services.approvals import approval_used
 from plugins.contracts import CallState, EffectClass, ToolSpec
 from plugins.dispatch import PlannedCall, arguments_digest
-from plugins.policy import Decision, Refusal
+from plugins.policy import Decision, Refusal, decide
 from plugins.services.asked import call_of, call_take_approved
 
 logger = logging.getLogger(__name__)
@@ -55,15 +62,17 @@ SpecOf = Callable[[RunContext, str], tuple[ToolSpec, str]]
 
 
 class PolicyGate:
-    """Engines by version, a pool for asking them, and the database thread of the host."""
+    """A pool for asking engines, the shadows, and the database thread of the host."""
 
     def __init__(self, *, database: DatabaseThread, spec_of: SpecOf) -> None:
         self._database = database
         self._spec_of = spec_of
         self._engines: dict[UUID, PolicyEngine] = {}
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="policy")
+        self._shadows = Shadows(database=database)
 
     def close(self) -> None:
+        self._shadows.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def of(self, context: RunContext, known: OpenCall, position: int) -> "CallGate":
@@ -83,21 +92,27 @@ class PolicyGate:
             url=url,
         )
 
-    async def judge(self, context: RunContext, asked: AskedCall) -> Decision | None:
-        """Ask the policy in force; None when there is none."""
-        found = await self._database.run(partial(_question, asked))
-        if found is None:
-            return None
-        policy, question = found
-        answer = await self._answer(policy, question)
+    async def judge(self, context: RunContext, asked: AskedCall, call_id: UUID) -> Decision:
+        """Ask the policy in force, or the built-in rule where there is none any more."""
+        policies_now, question = await self._database.run(partial(_question, asked))
+        policy = policies_now.deciding
+        answer = (
+            await self._answer(policy, question) if policy is not None else _builtin(asked.spec)
+        )
+        if policies_now.shadow is not None:
+            self._shadows.offer(
+                policies_now.shadow, Watched(question=question, decided=answer, call_id=call_id)
+            )
+        if policy is None:
+            return msgspec.structs.replace(decide(asked.spec), question=recorded_question(question))
         if answer.effect is not Effect.ASK:
-            return _decision(answer)
+            return _decision(answer, question)
         expires_at = clock.now() + timedelta(seconds=answer.expires_seconds)
         facts, owner_id = await self._database.run(
             partial(_bound_to, asked, policy_id=policy.id, expires_at=expires_at)
         )
         row = _row(context, asked, answer, question, facts, owner_id, expires_at)
-        return msgspec.structs.replace(_decision(answer), ask=msgspec.to_builtins(row))
+        return msgspec.structs.replace(_decision(answer, question), ask=msgspec.to_builtins(row))
 
     async def _answer(self, policy: PolicyInForce, question: PolicyInput) -> PolicyDecision:
         """Decide in a thread; whatever goes wrong is a no that says so."""
@@ -114,10 +129,12 @@ class PolicyGate:
         return abnormal(why, version=policy.digest)
 
     async def _built(self, policy: PolicyInForce) -> PolicyEngine:
-        source = await self._database.run(partial(policy_source, policy.id))
+        source, language = await self._database.run(partial(policy_text, policy.id))
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(POLICY_SECONDS):
-            engine = await loop.run_in_executor(self._pool, policies.policy_engine, source)
+            engine = await loop.run_in_executor(
+                self._pool, policies.policy_engine, source, language
+            )
         if len(self._engines) >= MAX_ENGINES:
             self._engines.clear()
         self._engines[policy.id] = engine
@@ -164,9 +181,8 @@ class CallGate:
     async def judge(self, call: PlannedCall) -> Decision | None:
         if not self._context.is_governed:
             return None
-        return await self._gate.judge(
-            self._context, self._gate.asked(self._context, call, self._position)
-        )
+        asked = self._gate.asked(self._context, call, self._position)
+        return await self._gate.judge(self._context, asked, call.id)
 
     async def claim(self, call: PlannedCall, *, attempt: int) -> Refusal | None:
         """Take an approved call. Being cancelled waits for the transaction all the same, so that
@@ -222,9 +238,8 @@ async def _to_its_end(work: Coroutine[Any, Any, T]) -> tuple[T, bool]:
     return task.result(), was_cancelled
 
 
-def _question(asked: AskedCall) -> tuple[PolicyInForce, PolicyInput] | None:
-    policy = policy_in_force(asked.workspace_id)
-    return None if policy is None else (policy, question_of(asked))
+def _question(asked: AskedCall) -> tuple[PoliciesAsked, PolicyInput]:
+    return policies_asked(asked.workspace_id), question_of(asked)
 
 
 def _bound_to(
@@ -236,13 +251,25 @@ def _bound_to(
     return facts, owners.first()
 
 
-def _decision(answer: PolicyDecision) -> Decision:
+def _builtin(spec: ToolSpec) -> PolicyDecision:
+    """What holds without a policy, as a policy would say it."""
+    verdict = decide(spec)
+    return PolicyDecision(
+        effect=Effect.ALLOW if verdict.is_allowed else Effect.DENY,
+        rule=verdict.rule,
+        reason=verdict.reason,
+        version=verdict.version,
+    )
+
+
+def _decision(answer: PolicyDecision, question: PolicyInput) -> Decision:
     return Decision(
         is_allowed=answer.effect is Effect.ALLOW,
         rule=answer.rule,
         reason=answer.reason or f"The policy says {answer.effect.value} ({answer.rule}).",
         version=answer.version,
         is_abnormal=answer.is_abnormal,
+        question=recorded_question(question),
     )
 
 

@@ -22,7 +22,7 @@ from core.errors import ConflictError, InvalidInputError, PermissionDeniedError,
 from core.redaction import redact_or_withhold
 from governance.contracts import Alikeness, Edit, Ruling
 from governance.policy.contracts import Effect
-from governance.selectors.policies import policy_in_force, policy_source
+from governance.selectors.policies import policy_in_force, policy_text
 from governance.services import policies
 from observability.contracts import EventKind
 from plugins.contracts import WaitKind
@@ -137,7 +137,7 @@ def _refuse_denied(asked: AskedCall) -> None:
     policy = policy_in_force(asked.workspace_id)
     if policy is None:
         return
-    answer = policies.policy_engine(policy_source(policy.id)).decide(question_of(asked))
+    answer = policies.policy_engine(*policy_text(policy.id)).decide(question_of(asked))
     if answer.effect is Effect.DENY:
         raise PermissionDeniedError(
             f"The policy denies these arguments: {answer.reason or answer.rule}",

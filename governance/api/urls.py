@@ -37,6 +37,21 @@ urlpatterns = [
         name="policy-publish",
     ),
     path(
+        f"{_IN_WORKSPACE}/policy/test",
+        policies.PolicyViewSet.as_view({"post": "test"}),
+        name="policy-test",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/policy/shadow",
+        policies.PolicyViewSet.as_view({"delete": "end_shadow"}),
+        name="policy-shadow",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/policy/differences",
+        policies.PolicyDifferenceViewSet.as_view({"get": "list"}),
+        name="policy-differences",
+    ),
+    path(
         f"{_IN_WORKSPACE}/policy/versions",
         policies.PolicyVersionViewSet.as_view({"get": "list"}),
         name="policy-versions",

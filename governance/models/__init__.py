@@ -8,7 +8,7 @@ from governance.models.grant import Grant, GrantUse
 from governance.models.idempotency import IdempotencyRecord
 from governance.models.membership import Membership, Role
 from governance.models.permission import WorkspaceGroupPermission, WorkspaceUserPermission
-from governance.models.policy import Policy, PolicyVersion
+from governance.models.policy import Policy, PolicyDifference, PolicyVersion
 from governance.models.token import ApiToken
 from governance.models.user import User
 from governance.models.workspace import Workspace
@@ -22,13 +22,14 @@ __all__ = [
     "AuditHead",
     "Channel",
     "ChannelIdentity",
-    "Delivery",
     "Delegation",
+    "Delivery",
     "Grant",
     "GrantUse",
     "IdempotencyRecord",
     "Membership",
     "Policy",
+    "PolicyDifference",
     "PolicyVersion",
     "Role",
     "User",

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 import msgspec
 
 BUILTIN_VERSION = "builtin-1"
+NO_SANDBOX = "none"
+SITES_SANDBOX = "site"
 ABNORMAL_RULE = "policy-failed"
 DEFAULT_EXPIRES_SECONDS = 86_400.0
 
@@ -34,7 +36,11 @@ class PolicyAgent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PolicyTool(msgspec.Struct, frozen=True, kw_only=True):
-    """What is called; `effect` is the effect class, `net` what the manifest opens (host:port)."""
+    """What is called; `effect` is the effect class, `net` what the manifest opens (host:port).
+
+    `sandbox` is the engine the manifest asks for, `site` when it leaves that to the site, `none`
+    when the tool runs in the worker's own process.
+    """
 
     name: str
     version: str = "1"
@@ -42,6 +48,7 @@ class PolicyTool(msgspec.Struct, frozen=True, kw_only=True):
     effect: str = "irreversible"
     privileged: bool = False
     net: tuple[str, ...] = ()
+    sandbox: str = NO_SANDBOX
 
 
 class PolicyInput(msgspec.Struct, frozen=True, kw_only=True):

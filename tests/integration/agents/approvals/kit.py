@@ -78,7 +78,7 @@ class ToldEngine:
         return msgspec.convert({**answer, "version": "test"}, PolicyDecision)
 
 
-def told_engine(source: str) -> PolicyEngine:
+def told_engine(source: str, language: str = "matrix") -> PolicyEngine:
     return ToldEngine(source)
 
 
