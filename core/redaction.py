@@ -12,6 +12,7 @@ import base64
 import json
 import re
 import threading
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import TypeAlias
 from urllib.parse import quote
@@ -26,6 +27,7 @@ JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | Non
 REDACTED = "[redacted]"
 WITHHELD = "[withheld: redaction failed]"
 MIN_KNOWN_LENGTH = 6
+MAX_REMEMBERED = 1_000
 
 _MAX_PASSES = 8
 
@@ -134,6 +136,7 @@ class KnownSecrets:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: dict[str, int] = {}
+        self._remembered: OrderedDict[str, None] = OrderedDict()
         self._spellings: tuple[str, ...] = ()
 
     def add(self, value: str) -> None:
@@ -153,9 +156,25 @@ class KnownSecrets:
                 self._counts.pop(value, None)
             self._rebuild()
 
+    def remember(self, value: str) -> None:
+        """Redact `value` for as long as this process lives; of very many the least recent go.
+
+        What is too short to be told from ordinary text is not remembered.
+        """
+        if len(value) < MIN_KNOWN_LENGTH:
+            return
+        with self._lock:
+            is_new = value not in self._remembered
+            self._remembered[value] = None
+            self._remembered.move_to_end(value)
+            if len(self._remembered) > MAX_REMEMBERED:
+                self._remembered.popitem(last=False)
+            if is_new:
+                self._rebuild()
+
     def _rebuild(self) -> None:
         spellings: set[str] = set()
-        for value in self._counts:
+        for value in self._counts.keys() | self._remembered.keys():
             spellings.update(_spellings(value))
         # Longest first, so that a secret that contains another one goes as a whole.
         self._spellings = tuple(sorted(spellings, key=lambda text: (-len(text), text)))
@@ -167,7 +186,7 @@ class KnownSecrets:
         return text
 
     def __len__(self) -> int:
-        return len(self._counts)
+        return len(self._counts.keys() | self._remembered.keys())
 
 
 def _spellings(value: str) -> Iterable[str]:

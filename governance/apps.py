@@ -17,6 +17,7 @@ class GovernanceConfig(AppConfig):
             Policy,
             PolicyVersion,
             Role,
+            Secret,
             User,
             Workspace,
         )
@@ -32,6 +33,11 @@ class GovernanceConfig(AppConfig):
         activity_register(ApiToken, workspace="workspace_id", exclude=["digest", "last_used_at"])
         activity_register(Policy, workspace="workspace_id", exclude=["updated_at"])
         activity_register(PolicyVersion, workspace="workspace_id", exclude=["published_at"])
+        activity_register(
+            Secret,
+            workspace="workspace_id",
+            exclude=["sealed_value", "updated_at", "used_at", "updated_by"],
+        )
         activity_register(User, workspace=None, exclude=["last_login"], mask=["password"])
 
 

@@ -7,6 +7,7 @@ import environ
 
 from agentry_site.logs import logging_config
 from core.env import ConfigurationError, Environment, secret_of_folder
+from governance.secrets.places import places_parse
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 ENV = Environment.of_process()
@@ -30,6 +31,9 @@ if IS_PRODUCTION and len(SECRET_KEY) < 40:
     )
 # Outside production each data folder makes a secret of its own: none is published with the code.
 SECRET_KEY = SECRET_KEY or secret_of_folder(DATA_DIR)
+SECRET_KEY_FALLBACKS = ENV.items("AGENTRY_SECRET_KEY_FALLBACKS")
+SECRET_PLACES = places_parse(ENV.items("AGENTRY_SECRET_SOURCES"))
+SECRETS_DIR = ENV.text("AGENTRY_SECRETS_DIR")
 AUDIT_KEY = ENV.text("AGENTRY_AUDIT_KEY") or secret_of_folder(DATA_DIR, "audit")
 if len(AUDIT_KEY) < 40:
     raise ConfigurationError(

@@ -4,7 +4,7 @@ from typing import Any, TypeAlias
 
 from django.urls import path
 
-from governance.api import approvals, audit, policies, views
+from governance.api import approvals, audit, policies, secrets, views
 
 _Actions: TypeAlias = dict[str, Any]
 
@@ -45,6 +45,21 @@ urlpatterns = [
         f"{_IN_WORKSPACE}/policy/versions/<int:number>",
         policies.PolicyVersionViewSet.as_view({"get": "retrieve"}),
         name="policy-version",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/secrets",
+        secrets.SecretViewSet.as_view(_MANY),
+        name="secrets",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/secrets/<str:name>",
+        secrets.SecretViewSet.as_view(_ONE_ENDING),
+        name="secret",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/secrets/<str:name>/rotate",
+        secrets.SecretViewSet.as_view({"post": "rotate"}),
+        name="secret-rotate",
     ),
     path(
         f"{_IN_WORKSPACE}/approvals",

@@ -6,6 +6,7 @@ from governance.models.idempotency import IdempotencyRecord
 from governance.models.membership import Membership, Role
 from governance.models.permission import WorkspaceGroupPermission, WorkspaceUserPermission
 from governance.models.policy import Policy, PolicyVersion
+from governance.models.secret import Secret
 from governance.models.token import ApiToken
 from governance.models.user import User
 from governance.models.workspace import Workspace
@@ -22,6 +23,7 @@ __all__ = [
     "Policy",
     "PolicyVersion",
     "Role",
+    "Secret",
     "User",
     "Workspace",
     "WorkspaceGroupPermission",
