@@ -38,6 +38,7 @@ from governance.selectors.approvals import approval_binding
 from governance.selectors.policies import PolicyInForce, policy_in_force, policy_source
 from governance.services import policies
 from governance.services.approvals import approval_used
+from governance.services.secret_values import outside_versions, secret_places
 from plugins.contracts import CallState, ToolSpec
 from plugins.dispatch import PlannedCall, arguments_digest
 from plugins.policy import Decision, Refusal
@@ -54,8 +55,11 @@ SpecOf = Callable[[RunContext, str], tuple[ToolSpec, str]]
 class PolicyGate:
     """Engines by version, a pool for asking them, and the database thread of the host."""
 
-    def __init__(self, *, database: DatabaseThread, spec_of: SpecOf) -> None:
+    def __init__(
+        self, *, database: DatabaseThread, credentials: DatabaseThread, spec_of: SpecOf
+    ) -> None:
         self._database = database
+        self._credentials = credentials
         self._spec_of = spec_of
         self._engines: dict[UUID, PolicyEngine] = {}
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="policy")
@@ -90,11 +94,19 @@ class PolicyGate:
         if answer.effect is not Effect.ASK:
             return _decision(answer)
         expires_at = clock.now() + timedelta(seconds=answer.expires_seconds)
+        asked = await self._with_outside(asked)
         facts = await self._database.run(
             partial(facts_of, asked, policy_id=policy.id, expires_at=expires_at)
         )
         row = _row(context, asked, answer, question, facts, expires_at)
         return msgspec.structs.replace(_decision(answer), ask=msgspec.to_builtins(row))
+
+    async def _with_outside(self, asked: AskedCall) -> AskedCall:
+        """Note which values its secrets from outside have; the rest is read in the transaction."""
+        if not asked.spec.secrets:
+            return asked
+        found = await self._credentials.run(partial(_outside, asked))
+        return msgspec.structs.replace(asked, outside=found)
 
     async def _answer(self, policy: PolicyInForce, question: PolicyInput) -> PolicyDecision:
         """Decide in a thread; whatever goes wrong is a no that says so."""
@@ -123,6 +135,7 @@ class PolicyGate:
     async def take(
         self, context: RunContext, asked: AskedCall, call_id: UUID, approval_id: UUID, attempt: int
     ) -> Refusal | None:
+        asked = await self._with_outside(asked)
         job = partial(
             _take,
             asked,
@@ -184,6 +197,11 @@ class CallGate:
 def _question(asked: AskedCall) -> tuple[PolicyInForce, PolicyInput] | None:
     policy = policy_in_force(asked.workspace_id)
     return None if policy is None else (policy, question_of(asked))
+
+
+def _outside(asked: AskedCall) -> dict[str, str]:
+    places = secret_places(asked.workspace_id, asked.spec.secrets)
+    return outside_versions(asked.workspace_id, places)
 
 
 def _decision(answer: PolicyDecision) -> Decision:

@@ -27,3 +27,14 @@ def wrong_reference(text: str) -> str:
 def filled(text: str, values: Mapping[str, str]) -> str:
     """Return the text with values in place of references. Values are not looked into again."""
     return _REFERENCE.sub(lambda found: values[found[1]], text)
+
+
+def unreferenced(text: str) -> str:
+    """Return the text without its references."""
+    return _REFERENCE.sub("", text)
+
+
+def whole_reference(text: str) -> str:
+    """Return the name when the text is one reference and nothing else, or nothing."""
+    found = _REFERENCE.fullmatch(text)
+    return found[1] if found else ""

@@ -4,6 +4,8 @@ Opening one is for workers alone, in `governance.services.secret_values`.
 """
 
 import hmac
+from collections.abc import Collection
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -17,6 +19,8 @@ from governance.errors import SecretChangedError, SecretElsewhereError, SecretMi
 from governance.models import Secret, Workspace
 from governance.secrets.names import NAME_FORM, NAME_REGEX
 from governance.secrets.places import place_of
+from governance.selectors.secrets import secret_names
+from governance.selectors.workspaces import workspace_by_id
 from governance.services.activity import recorded_as
 from governance.services.audit import audit_append
 
@@ -119,6 +123,32 @@ def secret_delete(actor: Actor, *, secret: Secret) -> None:
             return
         _audit(actor, row, "deleted")
         row.delete()
+
+
+def secrets_referable(
+    actor: Actor, *, workspace_id: UUID, names: Collection[str], field: str
+) -> None:
+    """Check that the actor may have these secrets used by something they configure.
+
+    Whoever configures where a secret is sent can have it sent to themselves, so it takes the
+    permission to see secrets.
+
+    Raises:
+        PermissionDeniedError: The actor may not see secrets.
+        InvalidInputError: There is no such secret; `field` says where it is named.
+    """
+    if not names:
+        return
+    access.require(actor, Perm.SECRET_VIEW, workspace_id)
+    workspace = workspace_by_id(workspace_id).name
+    missing = [
+        name
+        for name in sorted(set(names) - secret_names(workspace_id))
+        if place_of(settings.SECRET_PLACES, workspace, name) is None
+    ]
+    if missing:
+        error = secret_missing(missing[0])
+        raise InvalidInputError(error.message, remedy=error.remedy, fields={field: [error.message]})
 
 
 def secret_missing(name: str) -> SecretMissingError:
