@@ -102,7 +102,7 @@ def provider_config(provider_id: UUID) -> tuple[ProviderConfig, int, Marker]:
 
 
 class ProviderPool:
-    """Builds each provider once and again when its row or key changed; used on the loop's thread."""
+    """Builds a provider once, and again when its row or key changed; on the loop's thread."""
 
     def __init__(
         self,

@@ -1,8 +1,9 @@
 """Providers: where completions come from, and the keys they are asked with.
 
 A key is sealed for its workspace and provider, names a secret of the workspace (`${secret:NAME}`),
-or an environment variable the site allows; no interface ever gives it back. The variable's key is the operator's: it goes to the vendor's own
-address only, because whoever may edit a provider chooses its base_url.
+or an environment variable the site allows; no interface ever gives it back. The variable's key is
+the operator's: it goes to the vendor's own address only, because whoever may edit a provider
+chooses its base_url.
 """
 
 import hmac
