@@ -7,6 +7,7 @@ import environ
 
 from agentry_site.logs import logging_config
 from core.env import ConfigurationError, Environment, secret_of_folder
+from core.patterns import patterns_parse
 from governance.secrets.places import Kind, places_parse
 from governance.secrets.vault import VaultSettings
 
@@ -44,6 +45,10 @@ VAULT = VaultSettings(
     ca_file=ENV.text("AGENTRY_VAULT_CA_FILE"),
     timeout_seconds=ENV.number("AGENTRY_VAULT_TIMEOUT_SECONDS"),
 )
+try:
+    REDACTION_PATTERNS = patterns_parse(ENV.text("AGENTRY_REDACTION_PATTERNS"))
+except ValueError as error:
+    raise ConfigurationError(f"AGENTRY_REDACTION_PATTERNS: {error}") from None
 VAULT_CACHE_SECONDS = ENV.number("AGENTRY_VAULT_CACHE_SECONDS")
 if VAULT.url or any(place.kind is Kind.VAULT for place in SECRET_PLACES.values()):
     VAULT.check()

@@ -1,6 +1,7 @@
-"""Secrets of a call are files in memory for as long as the call runs, whatever it does with them."""
+"""Secrets of a call are files in memory while the call runs, whatever it does with them."""
 
 import asyncio
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -43,10 +44,14 @@ async def test_it_is_in_no_argument_and_no_environment(runner: Runner, workspace
     [
         "true",
         "kill -KILL $$",
-        "cp /run/secrets/token /run/secrets/copy; mkdir -p /run/secrets/a/b; "
-        "cp /run/secrets/token /run/secrets/a/b/c; chmod 000 /run/secrets/a/b /run/secrets/a",
-        "ln -s /workspace /run/secrets/out; ln /run/secrets/token /run/secrets/again; "
-        "mkfifo /run/secrets/pipe",
+        (
+            "cp /run/secrets/token /run/secrets/copy; mkdir -p /run/secrets/a/b; "
+            "cp /run/secrets/token /run/secrets/a/b/c; chmod 000 /run/secrets/a/b /run/secrets/a"
+        ),
+        (
+            "ln -s /workspace /run/secrets/out; ln /run/secrets/token /run/secrets/again; "
+            "mkfifo /run/secrets/pipe"
+        ),
         "setsid sh -c 'while :; do cp /run/secrets/token /run/secrets/$RANDOM; done' & sleep 0.2",
         "chmod 000 /run/secrets",
     ],
@@ -113,7 +118,7 @@ async def test_a_killed_sandbox_takes_them_along(runner: Runner, workspace: Path
     await asyncio.gather(running, return_exceptions=True)
 
     assert found
-    assert not any(Path(f"/proc/{pid}/root/run/secrets/token").exists() for pid in found)
+    assert await asyncio.to_thread(_still_readable, found) == []
 
 
 async def test_the_room_is_bounded(runner: Runner, workspace: Path) -> None:
@@ -129,3 +134,7 @@ async def test_the_room_is_bounded(runner: Runner, workspace: Path) -> None:
 
 def test_a_command_does_not_show_them() -> None:
     assert "canary" not in repr(secret("true"))
+
+
+def _still_readable(processes: Iterable[int]) -> list[int]:
+    return [pid for pid in processes if Path(f"/proc/{pid}/root/run/secrets/token").exists()]
