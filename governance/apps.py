@@ -19,6 +19,7 @@ class GovernanceConfig(AppConfig):
             Policy,
             PolicyVersion,
             Role,
+            Secret,
             User,
             Workspace,
         )
@@ -38,6 +39,11 @@ class GovernanceConfig(AppConfig):
         )
         activity_register(Policy, workspace="workspace_id", exclude=["updated_at"])
         activity_register(PolicyVersion, workspace="workspace_id", exclude=["published_at"])
+        activity_register(
+            Secret,
+            workspace="workspace_id",
+            exclude=["sealed_value", "updated_at", "used_at", "updated_by"],
+        )
         activity_register(User, workspace=None, exclude=["last_login"], mask=["password"])
 
 

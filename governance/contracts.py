@@ -32,6 +32,8 @@ class Perm(StrEnum):
     TOOL_EDIT = "tool.edit"
     PROVIDER_VIEW = "provider.view"
     PROVIDER_EDIT = "provider.edit"  # includes keys
+    SECRET_VIEW = "secret.view"  # noqa: S105 - names and versions, never a value
+    SECRET_EDIT = "secret.edit"  # noqa: S105 - set, rotate, delete
     POLICY_VIEW = "policy.view"
     POLICY_EDIT = "policy.edit"  # the draft
     POLICY_PUBLISH = "policy.publish"
@@ -81,8 +83,9 @@ BUILTIN_ROLES: dict[str, frozenset[Perm]] = {
         Perm.AGENT_EDIT,
         Perm.AGENT_PUBLISH,
         Perm.TOOL_EDIT,
+        Perm.SECRET_VIEW,
     },
-    "auditor": _VIEW | {Perm.RUN_PAYLOAD, Perm.ACTIVITY_VIEW},
+    "auditor": _VIEW | {Perm.RUN_PAYLOAD, Perm.ACTIVITY_VIEW, Perm.SECRET_VIEW},
     "admin": frozenset(Perm),
 }
 

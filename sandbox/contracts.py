@@ -11,7 +11,9 @@ from typing import Protocol, Self
 import msgspec
 
 WORKSPACE = "/workspace"
+SECRETS = "/run/secrets"
 MIB = 1024 * 1024
+MAX_SECRETS_BYTES = 512 * 1024
 
 
 class Isolation(StrEnum):
@@ -107,6 +109,9 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str = WORKSPACE
     secrets: Mapping[str, bytes] = {}
 
+    def __repr__(self) -> str:
+        return f"Command(argv={self.argv!r}, cwd={self.cwd!r}, secrets={sorted(self.secrets)!r})"
+
     def __post_init__(self) -> None:
         if not self.argv or not self.argv[0]:
             raise ValueError("A command needs a program to run.")
@@ -117,6 +122,10 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("A name in the environment is not empty and has no `=`.")
         if any(not name or "/" in name or name.startswith(".") for name in self.secrets):
             raise ValueError("The name of a secret is a plain file name.")
+        if any(len(name.encode()) > 255 or "\0" in name for name in self.secrets):
+            raise ValueError("The name of a secret is a plain file name.")
+        if sum(map(len, self.secrets.values())) > MAX_SECRETS_BYTES:
+            raise ValueError(f"The secrets of a command have at most {MAX_SECRETS_BYTES} bytes.")
         inside = posixpath.normpath(self.cwd)
         if inside != WORKSPACE and not inside.startswith(f"{WORKSPACE}/"):
             raise ValueError(f"A command starts inside {WORKSPACE}, not in {self.cwd}.")

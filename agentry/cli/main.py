@@ -18,6 +18,7 @@ from agentry.cli.commands import (
     policies,
     running,
     runs,
+    secrets,
     shell,
     tokens,
 )
@@ -64,6 +65,7 @@ for part in (
     calls,
     approvals,
     policies,
+    secrets,
     tokens,
     audit,
     account,

@@ -149,6 +149,15 @@ class Policies(AwaitingGroup):
     version = awaited(governing.policy_version)
 
 
+class Secrets(AwaitingGroup):
+    list = awaited(governing.secrets)
+    iterate = awaited_pages(governing.secrets)
+    get = awaited(governing.secret)
+    set = awaited(governing.secret_set)
+    rotate = awaited(governing.secret_rotate)
+    delete = awaited(governing.secret_delete)
+
+
 class Tokens(AwaitingGroup):
     list = awaited(account.tokens)
     create = awaited(account.token_create)
@@ -191,6 +200,7 @@ class AsyncClient:
         self.tool_calls = ToolCalls(self)
         self.approvals = Approvals(self)
         self.policy = Policies(self)
+        self.secrets = Secrets(self)
         self.tokens = Tokens(self)
         account_group = Account(self)
         self.me = account_group.me

@@ -147,6 +147,15 @@ class Policies(BlockingGroup):
     version = blocking(governing.policy_version)
 
 
+class Secrets(BlockingGroup):
+    list = blocking(governing.secrets)
+    iterate = blocking_pages(governing.secrets)
+    get = blocking(governing.secret)
+    set = blocking(governing.secret_set)
+    rotate = blocking(governing.secret_rotate)
+    delete = blocking(governing.secret_delete)
+
+
 class Tokens(BlockingGroup):
     list = blocking(account.tokens)
     create = blocking(account.token_create)
@@ -193,6 +202,7 @@ class Client:
         self.tool_calls = ToolCalls(self)
         self.approvals = Approvals(self)
         self.policy = Policies(self)
+        self.secrets = Secrets(self)
         self.tokens = Tokens(self)
         account_group = Account(self)
         self.me = account_group.me

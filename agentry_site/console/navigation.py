@@ -63,6 +63,7 @@ GROUPS: Final[tuple[tuple[str, tuple[Place, ...]], ...]] = (
             Place(model="governance.Workspace", title="Workspaces", icon="workspaces"),
             Place(model="governance.Membership", title="Members", icon="members"),
             Place(model="governance.Role", title="Roles", icon="roles"),
+            Place(model="governance.Secret", title="Secrets", icon="seal"),
             Place(model="governance.Policy", title="Policies", icon="roles"),
             Place(model="governance.PolicyVersion", title="Policy versions", icon="versions"),
             Place(model="governance.Channel", title="Channels", icon="routes"),

@@ -7,6 +7,9 @@ import environ
 
 from agentry_site.logs import logging_config
 from core.env import ConfigurationError, Environment, secret_of_folder
+from core.patterns import patterns_parse
+from governance.secrets.places import Kind, places_parse
+from governance.secrets.vault import VaultSettings
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 ENV = Environment.of_process()
@@ -30,6 +33,25 @@ if IS_PRODUCTION and len(SECRET_KEY) < 40:
     )
 # Outside production each data folder makes a secret of its own: none is published with the code.
 SECRET_KEY = SECRET_KEY or secret_of_folder(DATA_DIR)
+SECRET_KEY_FALLBACKS = ENV.items("AGENTRY_SECRET_KEY_FALLBACKS")
+SECRET_PLACES = places_parse(ENV.items("AGENTRY_SECRET_SOURCES"))
+SECRETS_DIR = ENV.text("AGENTRY_SECRETS_DIR")
+VAULT = VaultSettings(
+    url=ENV.text("AGENTRY_VAULT_URL"),
+    token=ENV.text("AGENTRY_VAULT_TOKEN"),
+    role_id=ENV.text("AGENTRY_VAULT_ROLE_ID"),
+    secret_id=ENV.text("AGENTRY_VAULT_SECRET_ID"),
+    namespace=ENV.text("AGENTRY_VAULT_NAMESPACE"),
+    ca_file=ENV.text("AGENTRY_VAULT_CA_FILE"),
+    timeout_seconds=ENV.number("AGENTRY_VAULT_TIMEOUT_SECONDS"),
+)
+try:
+    REDACTION_PATTERNS = patterns_parse(ENV.text("AGENTRY_REDACTION_PATTERNS"))
+except ValueError as error:
+    raise ConfigurationError(f"AGENTRY_REDACTION_PATTERNS: {error}") from None
+VAULT_CACHE_SECONDS = ENV.number("AGENTRY_VAULT_CACHE_SECONDS")
+if VAULT.url or any(place.kind is Kind.VAULT for place in SECRET_PLACES.values()):
+    VAULT.check()
 AUDIT_KEY = ENV.text("AGENTRY_AUDIT_KEY") or secret_of_folder(DATA_DIR, "audit")
 if len(AUDIT_KEY) < 40:
     raise ConfigurationError(

@@ -47,6 +47,7 @@ from governance.selectors.policies import (
 )
 from governance.services import policies
 from governance.services.approvals import approval_used
+from governance.services.secret_values import outside_versions, secret_places
 from plugins.contracts import CallState, EffectClass, ToolSpec
 from plugins.dispatch import PlannedCall, arguments_digest
 from plugins.policy import Decision, Refusal, decide
@@ -64,8 +65,11 @@ SpecOf = Callable[[RunContext, str], tuple[ToolSpec, str]]
 class PolicyGate:
     """A pool for asking engines, the shadows, and the database thread of the host."""
 
-    def __init__(self, *, database: DatabaseThread, spec_of: SpecOf) -> None:
+    def __init__(
+        self, *, database: DatabaseThread, credentials: DatabaseThread, spec_of: SpecOf
+    ) -> None:
         self._database = database
+        self._credentials = credentials
         self._spec_of = spec_of
         self._engines: dict[UUID, PolicyEngine] = {}
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="policy")
@@ -108,11 +112,19 @@ class PolicyGate:
         if answer.effect is not Effect.ASK:
             return _decision(answer, question)
         expires_at = clock.now() + timedelta(seconds=answer.expires_seconds)
+        asked = await self._with_outside(asked)
         facts, owner_id = await self._database.run(
             partial(_bound_to, asked, policy_id=policy.id, expires_at=expires_at)
         )
         row = _row(context, asked, answer, question, facts, owner_id, expires_at)
         return msgspec.structs.replace(_decision(answer, question), ask=msgspec.to_builtins(row))
+
+    async def _with_outside(self, asked: AskedCall) -> AskedCall:
+        """Note which values its secrets from outside have; the rest is read in the transaction."""
+        if not asked.spec.secrets:
+            return asked
+        found = await self._credentials.run(partial(_outside, asked))
+        return msgspec.structs.replace(asked, outside=found)
 
     async def _answer(self, policy: PolicyInForce, question: PolicyInput) -> PolicyDecision:
         """Decide in a thread; whatever goes wrong is a no that says so."""
@@ -143,6 +155,7 @@ class PolicyGate:
     async def take(
         self, context: RunContext, asked: AskedCall, call_id: UUID, approval_id: UUID, attempt: int
     ) -> Refusal | None:
+        asked = await self._with_outside(asked)
         job = partial(
             _take,
             asked,
@@ -156,6 +169,7 @@ class PolicyGate:
     async def take_granted(
         self, context: RunContext, asked: AskedCall, call_id: UUID, decision: Decision, attempt: int
     ) -> Decision | None:
+        asked = await self._with_outside(asked)
         job = partial(
             take_granted,
             asked,
@@ -260,6 +274,11 @@ def _builtin(spec: ToolSpec) -> PolicyDecision:
         reason=verdict.reason,
         version=verdict.version,
     )
+
+
+def _outside(asked: AskedCall) -> dict[str, str]:
+    places = secret_places(asked.workspace_id, asked.spec.secrets)
+    return outside_versions(asked.workspace_id, places)
 
 
 def _decision(answer: PolicyDecision, question: PolicyInput) -> Decision:

@@ -27,6 +27,7 @@ from agents.execution.driver import Means, RunDriver
 from agents.execution.gate import PolicyGate
 from agents.execution.providers import ProviderPool, provider_config
 from agents.execution.registration import worker_gone, worker_seen, workers_bury
+from agents.execution.secrets import SecretDesk
 from agents.execution.spawning import child_row
 from agents.execution.stops import Stop
 from agents.execution.sweep import sweep
@@ -132,17 +133,23 @@ class EngineHost:
         self._journal = self._make_journal()
         self._database = DatabaseThread()
         self._sweeps = DatabaseThread()
+        self._credentials = DatabaseThread()  # keys and secrets, which may come from a slow vault
         self._pool = ProviderPool(
-            lambda provider_id: self._database.run(partial(provider_config, provider_id))
+            lambda provider_id: self._credentials.run(partial(provider_config, provider_id))
         )
         self._toolbox = Toolbox(allow_hosts=settings.allow_hosts)
-        self._gate = PolicyGate(database=self._database, spec_of=self._toolbox.declaration)
+        self._gate = PolicyGate(
+            database=self._database,
+            credentials=self._credentials,
+            spec_of=self._toolbox.declaration,
+        )
         calls = CallRunner(
             toolbox=self._toolbox,
             spawn=lambda context, wish, call_id: self._database.run(
                 partial(child_row, context, wish, call_id)
             ),
             gate=self._gate,
+            secrets=SecretDesk(self._credentials),
             workspaces=settings.workspaces,
         )
         asker = Asker(
@@ -186,6 +193,7 @@ class EngineHost:
         finally:
             await asyncio.to_thread(self._journal.close)
             self._sweeps.close()
+            self._credentials.close()
             self._database.close()
 
     async def _every(

@@ -26,6 +26,7 @@ from governance.policy.contracts import (
 )
 from governance.selectors.policies import policy_subject
 from governance.selectors.workspaces import workspace_by_id
+from governance.services.secret_values import credential_fact
 from plugins.contracts import ToolSpec
 from plugins.declared import tool_facts
 
@@ -50,6 +51,7 @@ class AskedCall(msgspec.Struct, frozen=True, kw_only=True):
     arguments: dict[str, Any]
     arguments_digest: str
     url: str = ""
+    outside: dict[str, str] = {}  # versions of its secrets that do not come from rows
 
 
 def question_of(call: AskedCall) -> PolicyInput:
@@ -126,7 +128,7 @@ def facts_of(
     call: AskedCall, *, policy_id: UUID | None, expires_at: datetime | None
 ) -> dict[str, str]:
     """Return what a yes to this call is about; everything but the fence, which every claim
-    changes. There are no credential references and sandbox profiles yet; their places are kept."""
+    changes. There are no sandbox profiles yet; their place is kept."""
     run = Run.objects.get(pk=call.run_id)
     subject = policy_subject(run.requested_by_id, call.workspace_id)
     return {
@@ -138,7 +140,7 @@ def facts_of(
         "agent_version": run.snapshot_id,
         "place": f"{call.run_id} {call.position} {call.index}",
         EXPIRY: expiry_fact(expires_at),
-        "credential": "",
+        "credential": credential_fact(call.workspace_id, call.spec.secrets, call.outside),
         "sandbox_profile": "",
     }
 

@@ -4,7 +4,7 @@ from typing import Any, TypeAlias
 
 from django.urls import path
 
-from governance.api import approvals, audit, channels, policies, views
+from governance.api import approvals, audit, channels, policies, secrets, views
 
 _Actions: TypeAlias = dict[str, Any]
 
@@ -96,6 +96,21 @@ urlpatterns = [
         f"{_IN_WORKSPACE}/deliveries/<uuid:pk>/redeliver",
         channels.DeliveryViewSet.as_view({"post": "redeliver"}),
         name="delivery-redeliver",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/secrets",
+        secrets.SecretViewSet.as_view(_MANY),
+        name="secrets",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/secrets/<str:name>",
+        secrets.SecretViewSet.as_view(_ONE_ENDING),
+        name="secret",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/secrets/<str:name>/rotate",
+        secrets.SecretViewSet.as_view({"post": "rotate"}),
+        name="secret-rotate",
     ),
     path(
         f"{_IN_WORKSPACE}/approvals",

@@ -9,6 +9,7 @@ from governance.models.idempotency import IdempotencyRecord
 from governance.models.membership import Membership, Role
 from governance.models.permission import WorkspaceGroupPermission, WorkspaceUserPermission
 from governance.models.policy import Policy, PolicyDifference, PolicyVersion
+from governance.models.secret import Secret
 from governance.models.token import ApiToken
 from governance.models.user import User
 from governance.models.workspace import Workspace
@@ -32,6 +33,7 @@ __all__ = [
     "PolicyDifference",
     "PolicyVersion",
     "Role",
+    "Secret",
     "User",
     "Workspace",
     "WorkspaceGroupPermission",

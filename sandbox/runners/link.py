@@ -47,6 +47,10 @@ class AgentLink:
                 "stdin": base64.b64encode(command.stdin).decode(),
                 "wall_seconds": limits.wall_seconds,
                 "output_bytes": limits.output_bytes,
+                "secrets": {
+                    name: base64.b64encode(value).decode()
+                    for name, value in command.secrets.items()
+                },
             }
         )
         return await self._answer(clock.monotonic() + limits.wall_seconds, limits.output_bytes)

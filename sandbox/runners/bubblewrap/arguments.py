@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sandbox.contracts import WORKSPACE, Limits
+from sandbox.contracts import SECRETS, WORKSPACE, Limits
 
 INSIDE_ID = 10001
 AGENT = "/run/agentry/agent.py"
 PATH = "/usr/local/bin:/usr/bin:/bin"
 _TEMPORARY_BYTES = 64 * 1024 * 1024
 _SHARED_BYTES = 16 * 1024 * 1024
+_SECRETS_BYTES = 1024 * 1024
 
 # Files of /etc a program may need to find its way; nothing of the host's own is among them.
 ETC: Mapping[str, bytes] = {
@@ -66,6 +67,7 @@ def bwrap(
         "--proc", "/proc", "--dev", "/dev",
         "--size", str(_SHARED_BYTES), "--tmpfs", "/dev/shm",  # noqa: S108 - inside
         "--size", str(_TEMPORARY_BYTES), "--tmpfs", "/tmp",  # noqa: S108 - inside
+        "--perms", "0700", "--size", str(_SECRETS_BYTES), "--tmpfs", SECRETS,
         "--bind", str(workspace), WORKSPACE,
     ]  # fmt: skip
     for place in _SHARED_ETC:
