@@ -93,6 +93,9 @@ class Conversation:
             self._verdict = FailedError("nothing moved for too long, or it took too long")
         except (OSError, EOFError) as error:
             self._verdict = FailedError(f"the connection broke: {type(error).__name__}")
+        except Exception as error:
+            self._verdict = FailedError(f"the gateway failed: {type(error).__name__}")
+            raise
         if self._verdict is not None and not self._has_answered:
             await self._tell(self._verdict)
 

@@ -48,6 +48,8 @@ class Patience:
         self.moved()
 
     def moved(self) -> None:
+        if self._timeout.expired():
+            return
         now = asyncio.get_running_loop().time()
         self._timeout.reschedule(min(now + self._idle_seconds, self._end))
 

@@ -30,7 +30,7 @@ MOST_PAIRS = 64
 KEPT_DESCRIPTORS = 24  # for the agent's own pipes
 HEAD_BYTES = 4096
 END_OF_HEAD = b"\r\n\r\n"
-DRAIN_SECONDS = 0.5
+DRAIN_SECONDS = 0.25
 CONNECT_SECONDS = 2.0
 
 
@@ -208,12 +208,13 @@ class Relay:
         pair.gateway.settimeout(max(0.01, end - time.monotonic()))
         while pair.is_waiting:
             pair.hear()
-        while True:
-            if pair.out.held:
-                pair.gateway.sendall(pair.out.held)
-                pair.out.held = b""
-            if pair.out.is_over:
-                return
+        while not pair.out.is_over:
+            before = len(pair.out.held)
             pair.out.read()
-            if not pair.out.held and not pair.out.is_over:
-                return
+            if len(pair.out.held) == before:
+                break
+        pair.gateway.sendall(pair.out.held)
+        pair.gateway.shutdown(socket.SHUT_WR)
+        # To close with something unread would look like a fault at the other end.
+        while time.monotonic() < end and pair.gateway.recv(CHUNK):
+            pass
