@@ -17,6 +17,7 @@ class Remains:
     workspace: Path
     is_mounted: bool = False
     seat: Path | None = None
+    egress: Path | None = None
 
 
 def take_away(remains: Remains) -> None:
@@ -25,6 +26,10 @@ def take_away(remains: Remains) -> None:
     remains.group.remove()
     if remains.seat is not None:
         quota.detach(remains.seat)
+    if remains.egress is not None and remains.egress.is_dir():
+        for file in remains.egress.iterdir():
+            file.unlink()
+        remains.egress.rmdir()
     if remains.is_mounted and remains.workspace.is_dir():
         quota.detach(remains.workspace)
 
@@ -45,6 +50,7 @@ def reap(leases: Leases) -> list[str]:
                     workspace=Path(held.workspace),
                     is_mounted=held.is_mounted,
                     seat=leases.seat(lease),
+                    egress=leases.egress(lease),
                 )
             )
         except OSError as error:

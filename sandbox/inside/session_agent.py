@@ -11,6 +11,8 @@ matter are held from outside.
     out  {"ready": true}
          {"out": base64} and {"err": base64}, as it comes
          {"done": 1, "ended_by": "exit", "exit_code": 0, "signal": null, "is_truncated": false, ...}
+
+With one argument it also is the sandbox's way to its gateway; `relay.py`, beside it, says how.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import ctypes
+import importlib
 import json
 import os
 import select
@@ -29,6 +32,8 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
+
+    from sandbox.inside.relay import Relay
 
 CHUNK = 65536
 SECRETS = "/run/secrets"  # in memory; empty but while a call runs that has some
@@ -155,8 +160,9 @@ def tell(message: dict[str, Any]) -> None:
 
 
 class Agent:
-    def __init__(self) -> None:
+    def __init__(self, relay: Relay | None = None) -> None:
         self.requests = b""
+        self.relay = relay
         self.wake, wakened_by = os.pipe()
         os.set_blocking(self.wake, False)
         os.set_blocking(wakened_by, False)
@@ -192,6 +198,8 @@ class Agent:
             self.step(call)
         end_everything(call)
         take_back()
+        if self.relay:
+            self.relay.finish()
         self.drain(call)
         tell(report(call))
 
@@ -199,12 +207,16 @@ class Agent:
         """Wait for whatever comes first: output, room for input, a death, a word, the deadline."""
         if not call.input:
             call.close_input()
+        reading = [0, self.wake, *call.streams]
         writing = [call.feed] if call.feed >= 0 else []
+        if self.relay:
+            reading += self.relay.reading()
+            writing += self.relay.writing()
         patience = call.deadline - time.monotonic()
         if patience <= 0:
             call.ended_by = "timeout"
             return
-        readable, writable, _ = select.select([0, self.wake, *call.streams], writing, [], patience)
+        readable, writable, _ = select.select(reading, writing, [], patience)
         for descriptor in readable:
             if descriptor == 0:
                 self.receive()
@@ -213,11 +225,13 @@ class Agent:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self.wake, CHUNK)
                 call.reap(os.WNOHANG)
-            elif not call.read(descriptor):
+            elif descriptor in call.streams and not call.read(descriptor):
                 os.close(descriptor)
                 del call.streams[descriptor]
-        if writable:
+        if call.feed in writable:
             call.write()
+        if self.relay:
+            self.relay.step([*readable, *writable])
 
     def obey(self, call: Call) -> None:
         while b"\n" in self.requests:
@@ -310,8 +324,17 @@ def report(call: Call) -> dict[str, Any]:
     }
 
 
+def relay_of(words: list[str]) -> Relay | None:
+    """Return the way out, if there is one; this program's folder is not searched by itself."""
+    if not words:
+        return None
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
+    found: Relay = importlib.import_module("relay").Relay(words[0])
+    return found
+
+
 if __name__ == "__main__":
     if os.getpid() != 1:
         sys.exit("This program is process 1 of a sandbox and runs nowhere else.")
     hide(True)
-    Agent().serve()
+    Agent(relay_of(sys.argv[1:])).serve()

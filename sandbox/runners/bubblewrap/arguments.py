@@ -7,6 +7,7 @@ from sandbox.contracts import SECRETS, WORKSPACE, Limits
 
 INSIDE_ID = 10001
 AGENT = "/run/agentry/agent.py"
+RELAY = "/run/agentry/relay.py"
 PATH = "/usr/local/bin:/usr/bin:/bin"
 _TEMPORARY_BYTES = 64 * 1024 * 1024
 _SHARED_BYTES = 16 * 1024 * 1024
@@ -55,8 +56,14 @@ def bwrap(
     files: Mapping[str, int],
     filter_descriptor: int,
     python: str,
+    folders: Mapping[str, Path] = {},
+    relay: str = "",
 ) -> list[str]:
-    """Return bwrap's command line; `files` are descriptors of what is put in, by path inside."""
+    """Return bwrap's command line.
+
+    `files` are descriptors of what is put in and `folders` what is shown read-only, by path inside;
+    `relay` is what the session agent is told of the way out.
+    """
     words = [
         program,
         "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net",
@@ -74,9 +81,11 @@ def bwrap(
         words += ["--ro-bind-try", place, place]
     for place, descriptor in files.items():
         words += ["--perms", "0444", "--ro-bind-data", str(descriptor), place]
+    for place, folder in folders.items():
+        words += ["--ro-bind", str(folder), place]
     words += ["--remount-ro", "/dev", "--remount-ro", "/"]
     words += ["--chdir", WORKSPACE, "--setenv", "PATH", PATH, "--seccomp", str(filter_descriptor)]
-    return [*words, "--", python, "-I", "-S", AGENT]
+    return [*words, "--", python, "-I", "-S", AGENT, *([relay] if relay else [])]
 
 
 def _links_to_usr() -> list[str]:

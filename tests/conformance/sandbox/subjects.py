@@ -14,6 +14,7 @@ from tests.waiting import wait_for
 SUBJECTS: dict[str, Callable[[], Runner]] = {
     "bubblewrap": lambda: BubblewrapRunner(default_folder()),
 }
+HOLDERS_OF_NET = ("bubblewrap",)
 
 
 def observed(session: Session) -> Observed:
