@@ -38,6 +38,8 @@ POINTS = frozenset(
         "approval.before_claim",
         "approval.after_claim",
         "fork.before_insert",
+        "sandbox.after_open",
+        "sandbox.before_close",
     }
 )
 

@@ -1,6 +1,8 @@
 """What the rest of the system asks for: a runner, what this host can do, cleaning up.
 
-A process keeps one `Sandboxes`; its folder is shared by all processes of the host and user.
+Processes of the site call `sandboxes()` and so reach the sandbox worker, theirs or the host's; only
+the worker itself (and tests) makes sandboxes in its own process, with `Sandboxes`. The folder of
+locks and places is shared by all processes of the host and user.
 """
 
 import os
@@ -8,9 +10,17 @@ import tempfile
 from pathlib import Path
 
 from sandbox import remains
-from sandbox.contracts import Abilities, Isolation, Profile, Runner, Strength
+from sandbox.contracts import (
+    Abilities,
+    Isolation,
+    Profile,
+    Runner,
+    SandboxAccess,
+    Strength,
+)
 from sandbox.errors import SandboxUnavailableError
 from sandbox.leases import Leases
+from sandbox.remote import ChildWorker, RemoteSandboxes, at
 from sandbox.runners.bubblewrap import BubblewrapRunner
 
 # Engines a manifest may name that this release has no runner for.
@@ -63,6 +73,36 @@ class Sandboxes:
     def reap(self) -> list[str]:
         """Take away what owners that died have left; one sentence for each. Safe at any time."""
         return remains.reap(Leases(self._folder))
+
+
+_access: SandboxAccess | None = None
+
+
+def join(*, socket: Path | None, workspaces: Path) -> None:
+    """Say once for this process where its sandboxes come from.
+
+    Without a socket the first use starts a worker of this process's own, which ends with it.
+    """
+    global _access
+    if socket is not None:
+        _access = RemoteSandboxes(at(socket))
+    else:
+        child = ChildWorker(workspaces=workspaces, folder=default_folder())
+        _access = RemoteSandboxes(child.locate)
+
+
+def sandboxes() -> SandboxAccess:
+    """Return where this process gets its sandboxes from; any thread and event loop may use it.
+
+    Raises:
+        SandboxUnavailableError: `join` was not called: this process is none of the site's.
+    """
+    if _access is None:
+        raise SandboxUnavailableError(
+            "This process has not joined a sandbox worker.",
+            remedy="Start it with manage.py, or call sandbox.services.join first.",
+        )
+    return _access
 
 
 def default_folder() -> Path:

@@ -4,15 +4,17 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-from sandbox.contracts import Command, Runner, Session
+from sandbox.contracts import Command, Isolation, Runner, Session
 from sandbox.runners.bubblewrap import BubblewrapRunner
 from sandbox.services import default_folder
 from tests.conformance.sandbox.host import Observed
+from tests.conformance.sandbox.worker import ThroughTheWorker
 from tests.waiting import wait_for
 
 # One folder of places for the whole host: parts of the suite run side by side.
 SUBJECTS: dict[str, Callable[[], Runner]] = {
     "bubblewrap": lambda: BubblewrapRunner(default_folder()),
+    "bubblewrap through the worker": lambda: ThroughTheWorker(Isolation.BUBBLEWRAP),
 }
 
 
