@@ -18,6 +18,7 @@ from agentry.cli.commands import (
     policies,
     running,
     runs,
+    sandboxes,
     shell,
     tokens,
 )
@@ -66,6 +67,7 @@ for part in (
     policies,
     tokens,
     audit,
+    sandboxes,
     account,
     checking,
     shell,

@@ -266,6 +266,8 @@ FETCH_ALLOW = tuple(ENV.items("AGENTRY_FETCH_ALLOW"))
 DEMO_ONCE = ENV.boolean("DEMO_ONCE")
 PROVIDER_ENV = frozenset(ENV.items("AGENTRY_PROVIDER_ENV"))
 WORKSPACES_DIR = DATA_DIR / "workspaces"
+_sandbox_socket = ENV.text("AGENTRY_SANDBOX_SOCKET")
+SANDBOX_SOCKET = Path(_sandbox_socket) if _sandbox_socket else None
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

@@ -12,7 +12,7 @@ import sys
 import threading
 from pathlib import Path
 
-from core.env import environment_of_child
+from core.env import VARIABLES, environment_of_child
 from core.ids import new_id
 from sandbox.errors import SandboxUnavailableError
 
@@ -21,7 +21,7 @@ _STOP_SECONDS = 20.0
 _LONGEST_WORD = 4000
 # It gets what it needs to find programs and engines, and none of the site's secrets.
 _NAMES = frozenset({"PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "HOME", "VIRTUAL_ENV", "PYTHONPATH"})
-_PREFIXES = ("AGENTRY_SANDBOX_", "DOCKER_")
+_ENGINES = ("DOCKER_",)
 
 
 class ChildWorker:
@@ -51,8 +51,9 @@ class ChildWorker:
 
     @property
     def process_id(self) -> int | None:
-        """Return the worker's id while there is one."""
-        return None if self._process is None else self._process.pid
+        """Return the worker's id while it lives."""
+        process = self._process
+        return None if process is None or process.poll() is not None else process.pid
 
     def stop(self) -> None:
         """Let it take its sandboxes down and wait for its end."""
@@ -113,8 +114,9 @@ class ChildWorker:
 
 
 def _environment() -> dict[str, str]:
+    own = {variable.name for variable in VARIABLES if variable.section == "Sandboxes"}
     return {
         name: value
         for name, value in environment_of_child().items()
-        if name in _NAMES or name.startswith(_PREFIXES)
+        if name in _NAMES | own or name.startswith(_ENGINES)
     } | {"PYTHONUNBUFFERED": "1"}

@@ -29,14 +29,11 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("name the socket: --socket or AGENTRY_SANDBOX_SOCKET")
     install_from_environment()
     logging.basicConfig(level=logging.INFO, format="sandbox worker: %(message)s")
-    setting = Setting(
+    setting = Setting.of(
+        env,
         socket=Path(given.socket),
         workspaces=Path(given.workspaces),
         folder=Path(given.folder) if given.folder else None,
-        at_most=env.integer("AGENTRY_SANDBOX_AT_MOST"),
-        wait_seconds=env.number("AGENTRY_SANDBOX_WAIT_SECONDS"),
-        drain_seconds=env.number("AGENTRY_SANDBOX_DRAIN_SECONDS"),
-        group=env.text("AGENTRY_SANDBOX_GROUP"),
     )
     try:
         asyncio.run(

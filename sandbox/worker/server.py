@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.env import Environment
 from sandbox.errors import SandboxUnavailableError
 from sandbox.services import Sandboxes
 from sandbox.worker.conversation import Conversation
@@ -21,7 +22,7 @@ from sandbox.worker.places import Places
 _log = logging.getLogger(__name__)
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 _PEER_GROUPS = 59  # SO_PEERGROUPS of socket(7)
-_MOST_GROUPS = 4096
+_MOST_GROUPS = 256  # as many as Python reads of an option
 _LONGEST_PATH = 107  # struct sockaddr_un
 _REAP_SECONDS = 60.0
 
@@ -38,6 +39,21 @@ class Setting:
     drain_seconds: float = 20.0
     group: str = ""
     folder: Path | None = None
+
+    @classmethod
+    def of(
+        cls, env: Environment, *, socket: Path, workspaces: Path, folder: Path | None = None
+    ) -> "Setting":
+        """Return the setting this environment describes. Raises ConfigurationError."""
+        return cls(
+            socket=socket,
+            workspaces=workspaces.absolute(),
+            folder=folder,
+            at_most=env.integer("AGENTRY_SANDBOX_AT_MOST"),
+            wait_seconds=env.number("AGENTRY_SANDBOX_WAIT_SECONDS"),
+            drain_seconds=env.number("AGENTRY_SANDBOX_DRAIN_SECONDS"),
+            group=env.text("AGENTRY_SANDBOX_GROUP"),
+        )
 
 
 class Worker:
@@ -130,7 +146,11 @@ def is_allowed(peer: socket.socket, *, group: int | None) -> bool:
         return True
     if group is None:
         return False
-    more = peer.getsockopt(socket.SOL_SOCKET, _PEER_GROUPS, 4 * _MOST_GROUPS)
+    try:
+        more = peer.getsockopt(socket.SOL_SOCKET, _PEER_GROUPS, 4 * _MOST_GROUPS)
+    except OSError as error:
+        _log.warning("the groups of a connection could not be read (%s)", error.strerror)
+        return False
     return group in {gid, *struct.unpack(f"{len(more) // 4}I", more)}
 
 

@@ -43,14 +43,14 @@ class ThroughTheWorker:
         session = await self._runner.open(workspace, profile, credentials=credentials)
         session.__class__ = TracedSession
         assert isinstance(session, TracedSession)
-        number, held = await asyncio.to_thread(_place_of, workspace)
+        number, held = await asyncio.to_thread(place_of, workspace)
         session.group = cgroups.hierarchy().group(held.group)
         session.uid = FIRST_UID + number
         session.workspace = workspace
         return session
 
 
-def _place_of(workspace: Path) -> tuple[int, Held]:
+def place_of(workspace: Path) -> tuple[int, Held]:
     for file in (default_folder() / "places").iterdir():
         with contextlib.suppress(msgspec.DecodeError):
             held = msgspec.json.decode(file.read_bytes(), type=Held)
