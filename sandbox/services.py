@@ -22,6 +22,7 @@ from sandbox.errors import SandboxUnavailableError
 from sandbox.leases import Leases
 from sandbox.remote import ChildWorker, RemoteSandboxes, at
 from sandbox.runners.bubblewrap import BubblewrapRunner
+from sandbox.runners.landlock import LandlockRunner
 
 # Engines a manifest may name that this release has no runner for.
 NOT_BUILT: dict[Isolation, tuple[str, str]] = {
@@ -37,11 +38,10 @@ NOT_BUILT: dict[Isolation, tuple[str, str]] = {
         "No driver for micro virtual machines is joined to this site.",
         "Ask for bubblewrap if a shared kernel is strong enough; there is no silent replacement.",
     ),
-    Isolation.LANDLOCK: (
-        "Isolation by Landlock alone is not joined to this site.",
-        "Ask for bubblewrap, which is stronger, and allow user namespaces on this host.",
-    ),
 }
+
+
+_STRENGTHS = list(Strength)  # weakest first
 
 
 class Sandboxes:
@@ -50,6 +50,10 @@ class Sandboxes:
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or default_folder()
         self._bubblewrap = BubblewrapRunner(self._folder)
+        self._by_name: dict[Isolation, Runner] = {
+            Isolation.BUBBLEWRAP: self._bubblewrap,
+            Isolation.LANDLOCK: LandlockRunner(self._folder),
+        }
 
     def runner_for(self, profile: Profile) -> Runner:
         """Return the runner that was asked for by name, else the site's own.
@@ -60,7 +64,7 @@ class Sandboxes:
         if profile.isolation in NOT_BUILT:
             problem, remedy = NOT_BUILT[profile.isolation]
             raise SandboxUnavailableError(problem, remedy=remedy)
-        return self._bubblewrap
+        return self._by_name.get(profile.isolation, self._bubblewrap)
 
     async def doctor(self) -> list[Abilities]:
         """Say for each engine what it can hold on this host and how strong it is, best first."""
@@ -68,7 +72,8 @@ class Sandboxes:
             Abilities(name=name, strength=Strength.NONE, problem=problem, remedy=remedy)
             for name, (problem, remedy) in NOT_BUILT.items()
         ]
-        return [await self._bubblewrap.abilities(), *absent]
+        found = [await runner.abilities() for runner in self._by_name.values()]
+        return sorted([*found, *absent], key=lambda engine: -_STRENGTHS.index(engine.strength))
 
     def reap(self) -> list[str]:
         """Take away what owners that died have left; one sentence for each. Safe at any time."""
