@@ -373,6 +373,44 @@ VARIABLES: tuple[Variable, ...] = (
             "expressions of bounded length, one a line. See the page on secrets."
         ),
     ),
+    _v(
+        "Sandboxes",
+        "AGENTRY_SANDBOX_SOCKET",
+        "path",
+        "",
+        (
+            "Unix socket of this host's sandbox worker (`manage.py sandbox worker`). Empty: a "
+            "process that needs sandboxes starts a worker of its own."
+        ),
+    ),
+    _v(
+        "Sandboxes",
+        "AGENTRY_SANDBOX_GROUP",
+        "str",
+        "",
+        "Group whose members may use the socket, beside the worker's own user and root.",
+    ),
+    _v(
+        "Sandboxes",
+        "AGENTRY_SANDBOX_AT_MOST",
+        "int",
+        "64",
+        "Sandboxes one worker has open at the same time; others wait in turn.",
+    ),
+    _v(
+        "Sandboxes",
+        "AGENTRY_SANDBOX_WAIT_SECONDS",
+        "float",
+        "60",
+        "How long an opening waits for a place before it is refused.",
+    ),
+    _v(
+        "Sandboxes",
+        "AGENTRY_SANDBOX_DRAIN_SECONDS",
+        "float",
+        "20",
+        "How long a stopping sandbox worker lets calls run on before it ends them.",
+    ),
 )
 
 _BY_NAME = {variable.name: variable for variable in VARIABLES}

@@ -43,6 +43,9 @@ POINTS = frozenset(
         "grant.before_update",
         "fork.before_insert",
         "shadow.before_answer",
+        "delivery.taken",
+        "sandbox.after_open",
+        "sandbox.before_close",
     }
 )
 

@@ -258,3 +258,20 @@ class Runner(Protocol):
             SandboxBusyError: Another session has the workspace.
         """
         ...
+
+
+class SandboxAccess(Protocol):
+    """Where a process gets its sandboxes from: its own runners, or those of the sandbox worker."""
+
+    def runner_for(self, profile: Profile) -> Runner:
+        """Return the runner that was asked for by name, else the site's own.
+
+        Raises:
+            SandboxUnavailableError: There is no such runner; nothing weaker takes its place. With
+                a sandbox worker its opening raises that.
+        """
+        ...
+
+    async def doctor(self) -> list[Abilities]:
+        """Say for each engine what it can hold on the host and how strong it is, best first."""
+        ...

@@ -1,11 +1,13 @@
 """What a sandbox leaves on the host, and taking it away: at its end, or for an owner that died."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox import cgroups
 from sandbox.cgroups import Group
 from sandbox.leases import Leases
+from sandbox.uids import kill_all_of
 from sandbox.workspaces import quota
 
 
@@ -44,6 +46,8 @@ def reap(leases: Leases) -> list[str]:
     for lease, held in leases.orphans():
         group = cgroups.hierarchy().group(held.group)
         try:
+            if os.geteuid() == 0:
+                kill_all_of(lease.uid)
             take_away(
                 Remains(
                     group=group,

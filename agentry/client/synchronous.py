@@ -166,6 +166,7 @@ class Account(BlockingGroup):
     me = blocking(account.me)
     apply = blocking(account.apply)
     workers = blocking(account.workers)
+    sandbox_doctor = blocking(account.sandbox_doctor)
     version = blocking(account.version)
     readiness = blocking(account.readiness)
 
@@ -208,6 +209,7 @@ class Client:
         self.me = account_group.me
         self.apply = account_group.apply
         self.workers = account_group.workers
+        self.sandbox_doctor = account_group.sandbox_doctor
         self.version = account_group.version
         self.readiness = account_group.readiness
 

@@ -312,6 +312,8 @@ if not 0.01 <= POLICY_SECONDS <= 4:
 DEMO_ONCE = ENV.boolean("DEMO_ONCE")
 PROVIDER_ENV = frozenset(ENV.items("AGENTRY_PROVIDER_ENV"))
 WORKSPACES_DIR = DATA_DIR / "workspaces"
+_sandbox_socket = ENV.text("AGENTRY_SANDBOX_SOCKET")
+SANDBOX_SOCKET = Path(_sandbox_socket) if _sandbox_socket else None
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

@@ -4,15 +4,27 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-from sandbox.contracts import Command, Runner, Session
+from sandbox.contracts import Command, Isolation, Runner, Session
 from sandbox.runners.bubblewrap import BubblewrapRunner
 from sandbox.services import default_folder
 from tests.conformance.sandbox.host import Observed
+from tests.conformance.sandbox.landlock import HeldByLandlock
+from tests.conformance.sandbox.worker import ThroughTheWorker
 from tests.waiting import wait_for
+
+# What a subject cannot be asked for, by test file and test; "*" is the whole file.
+NOT_FOR: dict[tuple[str, str, str], str] = {
+    ("landlock", "test_limits", "*"): "it holds few limits, which test_landlock asks for",
+    ("landlock", "test_calls", "test_only_what_the_command_carries_goes_in"): (
+        "it has no /workspace and no /proc; test_landlock looks at both in its own way"
+    ),
+}
 
 # One folder of places for the whole host: parts of the suite run side by side.
 SUBJECTS: dict[str, Callable[[], Runner]] = {
     "bubblewrap": lambda: BubblewrapRunner(default_folder()),
+    "landlock": HeldByLandlock,
+    "bubblewrap through the worker": lambda: ThroughTheWorker(Isolation.BUBBLEWRAP),
 }
 HOLDERS_OF_NET = ("bubblewrap",)
 
