@@ -12,7 +12,7 @@ from tests.conformance.sandbox.subjects import SUBJECTS
 
 @pytest.fixture(params=sorted(SUBJECTS))
 def runner(request: pytest.FixtureRequest) -> Runner:
-    return SUBJECTS[request.param]()
+    return SUBJECTS[request.param](request)
 
 
 @pytest.fixture

@@ -4,15 +4,45 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
+import pytest
+
 from sandbox.contracts import Command, Runner, Session
 from sandbox.runners.bubblewrap import BubblewrapRunner
+from sandbox.runners.docker import DockerRunner, Engine
+from sandbox.runners.docker.runner import Found
 from sandbox.services import default_folder
 from tests.conformance.sandbox.host import Observed
 from tests.waiting import wait_for
 
 # One folder of places for the whole host: parts of the suite run side by side.
-SUBJECTS: dict[str, Callable[[], Runner]] = {
-    "bubblewrap": lambda: BubblewrapRunner(default_folder()),
+_FOUND: dict[str, Found] = {}
+
+
+def _bubblewrap(request: pytest.FixtureRequest) -> Runner:
+    return BubblewrapRunner(default_folder())
+
+
+def _docker(request: pytest.FixtureRequest) -> Runner:
+    return _remembering(DockerRunner, request)
+
+
+def _remembering(kind: type[DockerRunner], request: pytest.FixtureRequest) -> Runner:
+    """Return a runner that need not find out again what another one here has found."""
+    engine = Engine(request.getfixturevalue("docker_url"))
+    request.addfinalizer(engine.close)
+    runner = kind(default_folder(), engine=engine, found=_FOUND.get(kind.name))
+
+    def keep() -> None:
+        if runner.found is not None:
+            _FOUND[kind.name] = runner.found
+
+    request.addfinalizer(keep)
+    return runner
+
+
+SUBJECTS: dict[str, Callable[[pytest.FixtureRequest], Runner]] = {
+    "bubblewrap": _bubblewrap,
+    "docker": _docker,
 }
 
 
