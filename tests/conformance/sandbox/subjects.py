@@ -6,9 +6,9 @@ from typing import cast
 
 import pytest
 
-from sandbox.contracts import Command, Runner, Session
+from sandbox.contracts import Command, Isolation, Runner, Session
 from sandbox.runners.bubblewrap import BubblewrapRunner
-from sandbox.runners.docker import DockerRunner, Engine
+from sandbox.runners.docker import DockerRunner, Engine, GvisorRunner
 from sandbox.runners.docker.runner import Found
 from sandbox.services import default_folder
 from tests.conformance.sandbox.host import Observed
@@ -24,6 +24,10 @@ def _bubblewrap(request: pytest.FixtureRequest) -> Runner:
 
 def _docker(request: pytest.FixtureRequest) -> Runner:
     return _remembering(DockerRunner, request)
+
+
+def _gvisor(request: pytest.FixtureRequest) -> Runner:
+    return _remembering(GvisorRunner, request)
 
 
 def _remembering(kind: type[DockerRunner], request: pytest.FixtureRequest) -> Runner:
@@ -43,7 +47,13 @@ def _remembering(kind: type[DockerRunner], request: pytest.FixtureRequest) -> Ru
 SUBJECTS: dict[str, Callable[[pytest.FixtureRequest], Runner]] = {
     "bubblewrap": _bubblewrap,
     "docker": _docker,
+    "gvisor": _gvisor,
 }
+
+
+def has_own_kernel(runner: Runner) -> bool:
+    """Say whether a limit of the whole sandbox ends the kernel in it, and so the sandbox."""
+    return runner.name == Isolation.GVISOR
 
 
 def observed(session: Session) -> Observed:
