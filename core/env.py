@@ -288,6 +288,26 @@ VARIABLES: tuple[Variable, ...] = (
         "Bearer token for the OPA server; it may put policies there and ask for decisions.",
     ),
     _v(
+        "Sandboxes",
+        "AGENTRY_SANDBOX_DOCKER",
+        "str",
+        "unix:///var/run/docker.sock",
+        (
+            "Socket of the Docker engine that runs the `docker` and `gvisor` sandboxes; of this "
+            "host only. Whoever opens sandboxes needs it, and nobody else."
+        ),
+    ),
+    _v(
+        "Sandboxes",
+        "AGENTRY_SANDBOX_IMAGE",
+        "str",
+        "",
+        (
+            "Image of those sandboxes, pinned: `name@sha256:…`. Empty: the one made by "
+            "`python -m sandbox.images build`."
+        ),
+    ),
+    _v(
         "Providers",
         "AGENTRY_PROVIDER_ENV",
         "list",

@@ -1,6 +1,7 @@
 """What a sandbox leaves on the host, and taking it away: at its end, or for an owner that died."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,15 +37,20 @@ def take_away(remains: Remains) -> None:
         quota.detach(remains.workspace)
 
 
-def reap(leases: Leases) -> list[str]:
+def reap(leases: Leases, *, container: Callable[[str], Group]) -> list[str]:
     """Take away what dead owners left; returns a sentence for each sandbox.
+
+    `container` gives the processes of a container by its name, to be ended and removed as a group.
 
     Safe to run at any time and in several processes: a place is locked while it is cleaned, and a
     living owner's place is locked by its owner.
     """
     told = []
     for lease, held in leases.orphans():
-        group = cgroups.hierarchy().group(held.group)
+        if held.container:
+            group = container(held.container)
+        else:
+            group = cgroups.hierarchy().group(held.group)
         try:
             if os.geteuid() == 0:
                 kill_all_of(lease.uid)

@@ -7,8 +7,10 @@ locks and places is shared by all processes of the host and user.
 
 import os
 import tempfile
+from functools import partial
 from pathlib import Path
 
+from core.env import Environment
 from sandbox import remains
 from sandbox.contracts import (
     Abilities,
@@ -22,18 +24,19 @@ from sandbox.errors import SandboxUnavailableError
 from sandbox.leases import Leases
 from sandbox.remote import ChildWorker, RemoteSandboxes, at
 from sandbox.runners.bubblewrap import BubblewrapRunner
+from sandbox.runners.docker import (
+    ContainerGroup,
+    DockerRunner,
+    Engine,
+    GvisorRunner,
+    reap_containers,
+)
 from sandbox.runners.landlock import LandlockRunner
+
+SITES_OWN = Isolation.BUBBLEWRAP
 
 # Engines a manifest may name that this release has no runner for.
 NOT_BUILT: dict[Isolation, tuple[str, str]] = {
-    Isolation.DOCKER: (
-        "The Docker engine is not joined to this site.",
-        "Ask for bubblewrap, which isolates with the same namespaces and the same filter.",
-    ),
-    Isolation.GVISOR: (
-        "gVisor (runsc) is not joined to this site.",
-        "Ask for bubblewrap if a shared kernel is strong enough; there is no silent replacement.",
-    ),
     Isolation.MICROVM: (
         "No driver for micro virtual machines is joined to this site.",
         "Ask for bubblewrap if a shared kernel is strong enough; there is no silent replacement.",
@@ -45,13 +48,22 @@ _STRENGTHS = list(Strength)  # weakest first
 
 
 class Sandboxes:
-    """The runners of this process. One for each event loop."""
+    """The runners of this process. One for each event loop.
 
-    def __init__(self, folder: Path | None = None) -> None:
+    `environment` has the engine's socket and the image; without it they are those of this process.
+    """
+
+    def __init__(
+        self, folder: Path | None = None, *, environment: Environment | None = None
+    ) -> None:
         self._folder = folder or default_folder()
-        self._bubblewrap = BubblewrapRunner(self._folder)
-        self._by_name: dict[Isolation, Runner] = {
-            Isolation.BUBBLEWRAP: self._bubblewrap,
+        settings = environment or Environment.of_process()
+        self._engine = Engine(settings.text("AGENTRY_SANDBOX_DOCKER"))
+        image = settings.text("AGENTRY_SANDBOX_IMAGE")
+        self._runners: dict[Isolation, Runner] = {
+            Isolation.GVISOR: GvisorRunner(self._folder, engine=self._engine, image=image),
+            Isolation.DOCKER: DockerRunner(self._folder, engine=self._engine, image=image),
+            Isolation.BUBBLEWRAP: BubblewrapRunner(self._folder),
             Isolation.LANDLOCK: LandlockRunner(self._folder),
         }
 
@@ -64,7 +76,7 @@ class Sandboxes:
         if profile.isolation in NOT_BUILT:
             problem, remedy = NOT_BUILT[profile.isolation]
             raise SandboxUnavailableError(problem, remedy=remedy)
-        return self._by_name.get(profile.isolation, self._bubblewrap)
+        return self._runners[profile.isolation or SITES_OWN]
 
     async def doctor(self) -> list[Abilities]:
         """Say for each engine what it can hold on this host and how strong it is, best first."""
@@ -72,12 +84,17 @@ class Sandboxes:
             Abilities(name=name, strength=Strength.NONE, problem=problem, remedy=remedy)
             for name, (problem, remedy) in NOT_BUILT.items()
         ]
-        found = [await runner.abilities() for runner in self._by_name.values()]
-        return sorted([*found, *absent], key=lambda engine: -_STRENGTHS.index(engine.strength))
+        found = [await runner.abilities() for runner in self._runners.values()]
+        return sorted(
+            [*found, *absent],
+            key=lambda engine: (not engine.is_available, -_STRENGTHS.index(engine.strength)),
+        )
 
     def reap(self) -> list[str]:
         """Take away what owners that died have left; one sentence for each. Safe at any time."""
-        return remains.reap(Leases(self._folder))
+        leases = Leases(self._folder)
+        told = remains.reap(leases, container=partial(ContainerGroup, self._engine))
+        return [*told, *reap_containers(self._engine, leases)]
 
 
 _access: SandboxAccess | None = None

@@ -70,8 +70,10 @@ def relay_to() -> Iterator[Make]:
 
     yield make
     for relay in made:
-        for end in (*relay.names, *relay.pairs):
-            end.close()
+        for name in relay.names:
+            name.close()
+        for pair in relay.pairs:
+            pair.close()
 
 
 def _told(place: str, port: int, name: str) -> str:
