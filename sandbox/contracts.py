@@ -77,11 +77,14 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """In what kind of sandbox something runs; an approval is bound to its digest.
 
     `net` lists the `host:port` pairs that may be reached; empty means no network at all.
+    `is_read_only`: the workspace can be read and not written, as for finding out what a call would
+    change.
     """
 
     isolation: Isolation = Isolation.SITE
     limits: Limits = Limits()
     net: tuple[str, ...] = ()
+    is_read_only: bool = False
 
     def digest(self) -> str:
         """Return the SHA-256 (hex) of the canonical JSON: keys sorted, hosts in sorted order."""
@@ -98,7 +101,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     """One program to run. Nothing of the host's environment is added to `env`.
 
     `secrets` are files below `/run/secrets` for the length of this call alone, in memory, never in
-    the arguments or the environment.
+    the arguments or the environment. `wall_seconds` may shorten the profile's, never lengthen it.
     """
 
     argv: tuple[str, ...]
@@ -106,8 +109,11 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     env: Mapping[str, str] = {}
     cwd: str = WORKSPACE
     secrets: Mapping[str, bytes] = {}
+    wall_seconds: float | None = None
 
     def __post_init__(self) -> None:
+        if self.wall_seconds is not None and not self.wall_seconds > 0:
+            raise ValueError("wall_seconds must be more than 0, or null for the profile's.")
         if not self.argv or not self.argv[0]:
             raise ValueError("A command needs a program to run.")
         words = [*self.argv, self.cwd, *self.env.keys(), *self.env.values()]
@@ -247,5 +253,17 @@ class Runner(Protocol):
             SandboxUnavailableError: This engine does not work here.
             SandboxRefusedError: Something the profile asks for cannot be held here.
             SandboxBusyError: Another session has the workspace.
+        """
+        ...
+
+
+class RunnerSource(Protocol):
+    """The engines a process can reach, in it or elsewhere."""
+
+    def runner_for(self, profile: Profile) -> Runner:
+        """Return the runner that was asked for by name, else the site's own.
+
+        Raises:
+            SandboxUnavailableError: There is no such runner; nothing weaker takes its place.
         """
         ...

@@ -61,6 +61,11 @@ class Wait(msgspec.Struct, frozen=True):
 Spawner = Callable[[RunContext, dict[str, Any], UUID], Awaitable[RunRow]]
 
 
+def folder_of(workspaces: Path, context: RunContext) -> Path:
+    """Return the folder that a run shares with everything it delegates to."""
+    return workspaces / str(context.workspace_id) / str(context.root_id)
+
+
 class CallRunner:
     """Shared by all drivers of a process; the state of calls is in the run's context."""
 
@@ -180,7 +185,7 @@ class CallRunner:
         return Performed(msgspec.structs.replace(settlement, park=park), approval=row)
 
     def _tool_context(self, context: RunContext, call: PlannedCall) -> ToolContext:
-        workspace = self._workspaces / str(context.workspace_id) / str(context.root_id)
+        workspace = folder_of(self._workspaces, context)
         workspace.mkdir(mode=0o700, parents=True, exist_ok=True)
         return ToolContext(
             run_id=context.run_id,
@@ -190,6 +195,7 @@ class CallRunner:
             attempt=call.attempt,
             workspace_path=workspace,
             config=self._toolbox.config(context, call.request.tool),
+            sandbox=self._toolbox.sandbox(context, call.request.tool, workspace),
         )
 
 

@@ -54,6 +54,7 @@ def bwrap(
     files: Mapping[str, int],
     filter_descriptor: int,
     python: str,
+    is_read_only: bool = False,
 ) -> list[str]:
     """Return bwrap's command line; `files` are descriptors of what is put in, by path inside."""
     words = [
@@ -66,7 +67,7 @@ def bwrap(
         "--proc", "/proc", "--dev", "/dev",
         "--size", str(_SHARED_BYTES), "--tmpfs", "/dev/shm",  # noqa: S108 - inside
         "--size", str(_TEMPORARY_BYTES), "--tmpfs", "/tmp",  # noqa: S108 - inside
-        "--bind", str(workspace), WORKSPACE,
+        "--ro-bind" if is_read_only else "--bind", str(workspace), WORKSPACE,
     ]  # fmt: skip
     for place in _SHARED_ETC:
         words += ["--ro-bind-try", place, place]
