@@ -6,6 +6,7 @@ from pathlib import Path
 import environ
 
 from agentry_site.logs import logging_config
+from agentry_site.sandboxing import sandbox_rules
 from core.env import ConfigurationError, Environment, secret_of_folder
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -263,6 +264,8 @@ MAX_CRASHES = ENV.integer("AGENTRY_MAX_CRASHES")
 INVOKE_QUEUE = ENV.integer("AGENTRY_INVOKE_QUEUE")
 INVOKE_WAITS = ENV.integer("AGENTRY_INVOKE_WAITS")
 FETCH_ALLOW = tuple(ENV.items("AGENTRY_FETCH_ALLOW"))
+SANDBOX_RULES = sandbox_rules(ENV)
+SANDBOXES_WARM = ENV.integer("AGENTRY_SANDBOXES_WARM")
 DEMO_ONCE = ENV.boolean("DEMO_ONCE")
 PROVIDER_ENV = frozenset(ENV.items("AGENTRY_PROVIDER_ENV"))
 WORKSPACES_DIR = DATA_DIR / "workspaces"

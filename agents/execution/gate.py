@@ -42,6 +42,7 @@ from plugins.contracts import CallState, ToolSpec
 from plugins.dispatch import PlannedCall, arguments_digest
 from plugins.policy import Decision, Refusal
 from plugins.services.asked import call_of, call_take_approved
+from sandbox.site import SiteRules
 
 logger = logging.getLogger(__name__)
 POLICY_SECONDS = 5.0
@@ -54,8 +55,9 @@ SpecOf = Callable[[RunContext, str], tuple[ToolSpec, str]]
 class PolicyGate:
     """Engines by version, a pool for asking them, and the database thread of the host."""
 
-    def __init__(self, *, database: DatabaseThread, spec_of: SpecOf) -> None:
+    def __init__(self, *, database: DatabaseThread, spec_of: SpecOf, rules: SiteRules) -> None:
         self._database = database
+        self._rules = rules
         self._spec_of = spec_of
         self._engines: dict[UUID, PolicyEngine] = {}
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="policy")
@@ -78,6 +80,7 @@ class PolicyGate:
             arguments=call.request.arguments or {},
             arguments_digest=call.arguments_digest,
             url=url,
+            sandbox=None if spec.sandbox is None else self._rules.applied(spec.sandbox),
         )
 
     async def judge(self, context: RunContext, asked: AskedCall) -> Decision | None:

@@ -149,7 +149,11 @@ class EngineHost:
             self._make_sandboxes(), settings.sandbox_rules, most=settings.sandboxes
         )
         self._toolbox = Toolbox(allow_hosts=settings.allow_hosts, pool=self._sandboxes)
-        self._gate = PolicyGate(database=self._database, spec_of=self._toolbox.declaration)
+        self._gate = PolicyGate(
+            database=self._database,
+            spec_of=self._toolbox.declaration,
+            rules=settings.sandbox_rules,
+        )
         calls = CallRunner(
             toolbox=self._toolbox,
             spawn=lambda context, wish, call_id: self._database.run(

@@ -21,6 +21,7 @@ from governance.selectors.policies import policy_subject
 from governance.selectors.workspaces import workspace_by_id
 from plugins.contracts import ToolSpec
 from plugins.declared import tool_facts
+from sandbox.contracts import Profile
 
 _PATH_NAMES = frozenset({"path", "paths", "file", "files", "filename", "folder", "directory",
                          "source", "destination", "target", "cwd"})  # fmt: skip
@@ -41,6 +42,7 @@ class AskedCall(msgspec.Struct, frozen=True, kw_only=True):
     arguments: dict[str, Any]
     arguments_digest: str
     url: str = ""
+    sandbox: Profile | None = None  # in which it would really run here; None: in none
 
 
 def question_of(call: AskedCall) -> PolicyInput:
@@ -63,6 +65,9 @@ def question_of(call: AskedCall) -> PolicyInput:
             digest=call.spec_digest,
             effect=spec.effect.value,
             privileged=spec.privileged,
+            net=call.sandbox.net if call.sandbox else (),
+            engine=call.sandbox.isolation.value if call.sandbox else "",
+            sandbox=call.sandbox.digest() if call.sandbox else "",
         ),
         arguments=call.arguments,
         hosts=tuple(sorted(hosts)),
@@ -75,7 +80,7 @@ def facts_of(
     call: AskedCall, *, policy_id: UUID | None, expires_at: datetime | None
 ) -> dict[str, str]:
     """Return what a yes to this call is about; everything but the fence, which every claim
-    changes. There are no credential references and sandbox profiles yet; their places are kept."""
+    changes. There are no credential references yet; their place is kept."""
     run = Run.objects.get(pk=call.run_id)
     subject = policy_subject(run.requested_by_id, call.workspace_id)
     return {
@@ -88,7 +93,7 @@ def facts_of(
         "place": f"{call.run_id} {call.position} {call.index}",
         EXPIRY: expiry_fact(expires_at),
         "credential": "",
-        "sandbox_profile": "",
+        "sandbox_profile": call.sandbox.digest() if call.sandbox else "",
     }
 
 

@@ -1,11 +1,10 @@
 """What joins calls to sandboxes: the calls of a sandboxed tool, and the files of the others."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any
 
-from plugins.contracts import Park, Tool, ToolContext, ToolResult, ToolSpec
+from plugins.contracts import Park, ToolContext, ToolResult, ToolSpec
 from plugins.errors import OutcomeUnknownError, ToolError
 from sandbox.contracts import Command, HostCredential, Outcome, Profile
 from sandbox.errors import (
@@ -55,34 +54,36 @@ class CallSandbox:
             ) from error
 
 
-class FileTool:
-    """A tool that touches the workspace's files from outside the sandbox, kept off its changes.
+class FileGuard:
+    """Holds the workspace's files in place while a tool touches them from outside the sandbox.
 
-    A thread cannot be stopped, so the files stay in place until the work has ended, also when the
-    call is cancelled before.
+    A thread cannot be stopped, so they stay in place until the work has ended, also when the call
+    is cancelled before.
     """
 
-    def __init__(self, tool: Tool, pool: SandboxPool) -> None:
-        self._tool = tool
+    def __init__(self, pool: SandboxPool) -> None:
         self._pool = pool
         self._under_way: set[asyncio.Task[ToolResult | Park]] = set()
 
-    @property
-    def spec(self) -> ToolSpec:
-        return self._tool.spec
-
-    async def call(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult | Park:
-        task = asyncio.ensure_future(self._call(arguments, context))
+    async def __call__(
+        self, work: Awaitable[ToolResult | Park], context: ToolContext
+    ) -> ToolResult | Park:
+        task = asyncio.ensure_future(self._held(work, context))
         self._under_way.add(task)
         task.add_done_callback(self._ended)
         return await asyncio.shield(task)
 
-    async def _call(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult | Park:
+    async def _held(
+        self, work: Awaitable[ToolResult | Park], context: ToolContext
+    ) -> ToolResult | Park:
         try:
             async with self._pool.files(context.workspace_path):
-                return await self._tool.call(arguments, context)
+                return await work
         except _NOT_BEGUN as error:
             raise _clean(error) from error
+        finally:
+            if isinstance(work, Coroutine):
+                work.close()  # where it has not begun
 
     def _ended(self, task: asyncio.Task[ToolResult | Park]) -> None:
         self._under_way.discard(task)

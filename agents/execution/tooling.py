@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.execution.context import RunContext
-from agents.execution.sandboxing import CallSandbox, FileTool
+from agents.execution.sandboxing import CallSandbox, FileGuard
 from agents.snapshot import PinnedTool
 from agents.tools.registry import BUILTIN_TOOLS, FILE_TOOLS
 from plugins.contracts import ToolSpec
@@ -20,6 +20,7 @@ class Toolbox:
     def __init__(self, *, allow_hosts: Sequence[str], pool: SandboxPool) -> None:
         self._config = {"allow_hosts": tuple(allow_hosts)}
         self._pool = pool
+        self._files = FileGuard(pool)
         self._doors: dict[str, Door] = {}
 
     def door(self, context: RunContext) -> Door:
@@ -65,7 +66,7 @@ class Toolbox:
     def _bound(self, pinned: PinnedTool) -> BoundTool | None:
         bound = bound_tool(pinned, self._config)
         if bound is not None and pinned.definition is None and pinned.name in FILE_TOOLS:
-            bound.tool = FileTool(bound.tool, self._pool)
+            bound.guard = self._files
         return bound
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
@@ -28,6 +29,8 @@ from observability.contracts import EventKind
 from plugins.contracts import WaitKind
 from plugins.dispatch import BoundTool, arguments_digest
 from plugins.services.asked import call_of, call_rule
+from sandbox.contracts import Profile
+from sandbox.site import SiteRules
 
 
 class ToolCallApprovals:
@@ -62,6 +65,7 @@ class ToolCallApprovals:
             arguments=given,
             arguments_digest=digest,
             url=url,
+            sandbox=_profile(bound),
         )
         _refuse_denied(asked)
         return Edit(arguments=given, facts={"arguments": digest})
@@ -110,6 +114,12 @@ def _bound(run: Run, tool: str) -> tuple[BoundTool, str]:
         f"The tool {tool} the run started with is not installed here.",
         remedy="Approve it as it was asked, or deny it.",
     )
+
+
+def _profile(bound: BoundTool) -> Profile | None:
+    wanted = bound.spec.sandbox
+    rules: SiteRules = settings.SANDBOX_RULES
+    return None if wanted is None else rules.applied(wanted)
 
 
 def _refuse_denied(asked: AskedCall) -> None:

@@ -34,7 +34,10 @@ class PolicyAgent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PolicyTool(msgspec.Struct, frozen=True, kw_only=True):
-    """What is called; `effect` is the effect class, `net` what the manifest opens (host:port)."""
+    """What is called; `effect` is the effect class, `net` what the manifest opens (host:port).
+
+    `engine` and `sandbox` (the profile's digest) say in what it would run here; empty: in none.
+    """
 
     name: str
     version: str = "1"
@@ -42,6 +45,8 @@ class PolicyTool(msgspec.Struct, frozen=True, kw_only=True):
     effect: str = "irreversible"
     privileged: bool = False
     net: tuple[str, ...] = ()
+    engine: str = ""
+    sandbox: str = ""
 
 
 class PolicyInput(msgspec.Struct, frozen=True, kw_only=True):

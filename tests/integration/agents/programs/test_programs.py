@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from tests.waiting import wait_for
 TOOLS = ["bash", "sh", "python", "write", "view", "edit", "ls"]
 
 
-def a_script(*turns: list[tuple[str, dict[str, object]]]) -> str:
+def a_script(*turns: Sequence[tuple[str, Mapping[str, object]]]) -> str:
     """A model that asks for these calls turn by turn, and then says the last result."""
     steps: list[dict[str, object]] = [
         {"tool_calls": [{"name": name, "arguments": given} for name, given in turn]}
