@@ -299,6 +299,16 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     _v(
         "Sandboxes",
+        "AGENTRY_SANDBOX_ENGINE",
+        "str",
+        "bubblewrap",
+        (
+            "Engine of tools that name none: `bubblewrap`, `docker`, `gvisor`, `microvm` or "
+            "`landlock`."
+        ),
+    ),
+    _v(
+        "Sandboxes",
         "AGENTRY_SANDBOX_IMAGE",
         "str",
         "",
@@ -306,6 +316,30 @@ VARIABLES: tuple[Variable, ...] = (
             "Image of those sandboxes, pinned: `name@sha256:…`. Empty: the one made by "
             "`python -m sandbox.images build`."
         ),
+    ),
+    _v(
+        "Sandboxes",
+        "AGENTRY_SANDBOX_WORKSPACE_BYTES",
+        "int",
+        "268435456",
+        "Quota of the files of a run that uses sandboxes; a workspace keeps what it began with.",
+    ),
+    _v(
+        "Sandboxes",
+        "AGENTRY_SANDBOX_WITHOUT",
+        "list",
+        "",
+        (
+            "Limits this site does without, because no engine here holds them: `cpu`, "
+            "`memory_bytes`, `pids`, `disk_bytes`. Needed where workers are not root."
+        ),
+    ),
+    _v(
+        "Sandboxes",
+        "AGENTRY_SANDBOXES_WARM",
+        "int",
+        "32",
+        "Sandboxes one worker process keeps open at the same time; more calls wait in turn.",
     ),
     _v(
         "Providers",

@@ -6,6 +6,7 @@ from pathlib import Path
 import environ
 
 from agentry_site.logs import logging_config
+from agentry_site.sandboxing import sandbox_rules
 from core.env import ConfigurationError, Environment, secret_of_folder
 from core.patterns import patterns_parse
 from governance.secrets.places import Kind, places_parse
@@ -309,6 +310,8 @@ if not 0.01 <= POLICY_SECONDS <= 4:
     raise ConfigurationError(
         f"AGENTRY_POLICY_SECONDS={POLICY_SECONDS:g} is not between 0.01 and 4 seconds."
     )
+SANDBOX_RULES = sandbox_rules(ENV)
+SANDBOXES_WARM = ENV.integer("AGENTRY_SANDBOXES_WARM")
 DEMO_ONCE = ENV.boolean("DEMO_ONCE")
 PROVIDER_ENV = frozenset(ENV.items("AGENTRY_PROVIDER_ENV"))
 WORKSPACES_DIR = DATA_DIR / "workspaces"

@@ -62,6 +62,11 @@ class Wait(msgspec.Struct, frozen=True):
 Spawner = Callable[[RunContext, dict[str, Any], UUID], Awaitable[RunRow]]
 
 
+def folder_of(workspaces: Path, context: RunContext) -> Path:
+    """Return the folder that a run shares with everything it delegates to."""
+    return workspaces / str(context.workspace_id) / str(context.root_id)
+
+
 class CallRunner:
     """Shared by all drivers of a process; the state of calls is in the run's context."""
 
@@ -188,7 +193,7 @@ class CallRunner:
         return Performed(msgspec.structs.replace(settlement, park=park), approval=row)
 
     def _tool_context(self, context: RunContext, call: PlannedCall) -> ToolContext:
-        workspace = self._workspaces / str(context.workspace_id) / str(context.root_id)
+        workspace = folder_of(self._workspaces, context)
         workspace.mkdir(mode=0o700, parents=True, exist_ok=True)
         bound = self._toolbox.door(context).bound(call.request.tool)
         secrets = None
@@ -208,6 +213,7 @@ class CallRunner:
             workspace_path=workspace,
             config=self._toolbox.config(context, call.request.tool),
             secrets=secrets,
+            sandbox=self._toolbox.sandbox(context, call.request.tool, workspace),
         )
 
 

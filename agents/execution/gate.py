@@ -52,6 +52,7 @@ from plugins.contracts import CallState, EffectClass, ToolSpec
 from plugins.dispatch import PlannedCall, arguments_digest
 from plugins.policy import Decision, Refusal, decide
 from plugins.services.asked import call_of, call_take_approved
+from sandbox.site import SiteRules
 
 logger = logging.getLogger(__name__)
 POLICY_SECONDS = 5.0
@@ -66,10 +67,16 @@ class PolicyGate:
     """A pool for asking engines, the shadows, and the database thread of the host."""
 
     def __init__(
-        self, *, database: DatabaseThread, credentials: DatabaseThread, spec_of: SpecOf
+        self,
+        *,
+        database: DatabaseThread,
+        credentials: DatabaseThread,
+        spec_of: SpecOf,
+        rules: SiteRules,
     ) -> None:
         self._database = database
         self._credentials = credentials
+        self._rules = rules
         self._spec_of = spec_of
         self._engines: dict[UUID, PolicyEngine] = {}
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="policy")
@@ -94,6 +101,7 @@ class PolicyGate:
             arguments=call.request.arguments or {},
             arguments_digest=call.arguments_digest,
             url=url,
+            sandbox=None if spec.sandbox is None else self._rules.applied(spec.sandbox),
         )
 
     async def judge(self, context: RunContext, asked: AskedCall, call_id: UUID) -> Decision:

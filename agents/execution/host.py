@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from uuid import UUID
 
 from agents.contracts import RunState
 from agents.execution import cancelling
-from agents.execution.calls import CallRunner
+from agents.execution.calls import CallRunner, folder_of
 from agents.execution.claiming import claim
 from agents.execution.completion import Asker
 from agents.execution.context import RunContext
@@ -41,6 +41,10 @@ from core.ids import new_id
 from governance.selectors.policies import workspaces_governed
 from governance.services.approvals import approvals_announce
 from observability.live import emit_delta
+from sandbox.contracts import RunnerSource
+from sandbox.pool import MOST, SandboxPool
+from sandbox.services import Sandboxes
+from sandbox.site import SiteRules
 
 logger = logging.getLogger(__name__)
 CLAIM_BATCH = 250
@@ -54,14 +58,22 @@ class HostSettings:
     drain_seconds: float
     workspaces: Path
     allow_hosts: tuple[str, ...]
+    sandbox_rules: SiteRules = field(default_factory=SiteRules)
+    sandboxes: int = MOST
 
 
 class EngineHost:
     """Start once per process with `start`; `ring` from anywhere; `drain` before the end."""
 
-    def __init__(self, settings: HostSettings, make_journal: Callable[[], Journal]) -> None:
+    def __init__(
+        self,
+        settings: HostSettings,
+        make_journal: Callable[[], Journal],
+        make_sandboxes: Callable[[], RunnerSource] = Sandboxes,
+    ) -> None:
         self._settings = settings
         self._make_journal = make_journal
+        self._make_sandboxes = make_sandboxes
         self.worker_id = new_id()
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self._drivers: dict[UUID, RunDriver] = {}
@@ -137,11 +149,15 @@ class EngineHost:
         self._pool = ProviderPool(
             lambda provider_id: self._credentials.run(partial(provider_config, provider_id))
         )
-        self._toolbox = Toolbox(allow_hosts=settings.allow_hosts)
+        self._sandboxes = SandboxPool(
+            self._make_sandboxes(), settings.sandbox_rules, most=settings.sandboxes
+        )
+        self._toolbox = Toolbox(allow_hosts=settings.allow_hosts, pool=self._sandboxes)
         self._gate = PolicyGate(
             database=self._database,
             credentials=self._credentials,
             spec_of=self._toolbox.declaration,
+            rules=settings.sandbox_rules,
         )
         calls = CallRunner(
             toolbox=self._toolbox,
@@ -186,6 +202,7 @@ class EngineHost:
 
     async def _close(self) -> None:
         await asyncio.gather(*self._news, return_exceptions=True)
+        await self._sandboxes.close()
         await self._pool.aclose()
         self._gate.close()
         try:
@@ -256,6 +273,8 @@ class EngineHost:
         task.add_done_callback(lambda _: self._ended(driver))
 
     def _ended(self, driver: RunDriver) -> None:
+        if self._sandboxes.known:
+            self._sandboxes.leave(folder_of(self._settings.workspaces, driver.context))
         if self._drivers.get(driver.context.run_id) is driver:
             del self._drivers[driver.context.run_id]
         if len(self._drivers) >= self._settings.capacity - 1:

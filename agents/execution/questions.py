@@ -29,6 +29,7 @@ from governance.selectors.workspaces import workspace_by_id
 from governance.services.secret_values import credential_fact
 from plugins.contracts import ToolSpec
 from plugins.declared import tool_facts
+from sandbox.contracts import Profile
 
 _PATH_NAMES = frozenset({"path", "paths", "file", "files", "filename", "folder", "directory",
                          "source", "destination", "target", "cwd"})  # fmt: skip
@@ -52,6 +53,7 @@ class AskedCall(msgspec.Struct, frozen=True, kw_only=True):
     arguments_digest: str
     url: str = ""
     outside: dict[str, str] = {}  # versions of its secrets that do not come from rows
+    sandbox: Profile | None = None  # in which it would really run here; None: in none
 
 
 def question_of(call: AskedCall) -> PolicyInput:
@@ -128,7 +130,7 @@ def facts_of(
     call: AskedCall, *, policy_id: UUID | None, expires_at: datetime | None
 ) -> dict[str, str]:
     """Return what a yes to this call is about; everything but the fence, which every claim
-    changes. There are no sandbox profiles yet; their place is kept."""
+    changes."""
     run = Run.objects.get(pk=call.run_id)
     subject = policy_subject(run.requested_by_id, call.workspace_id)
     return {
@@ -141,7 +143,7 @@ def facts_of(
         "place": f"{call.run_id} {call.position} {call.index}",
         EXPIRY: expiry_fact(expires_at),
         "credential": credential_fact(call.workspace_id, call.spec.secrets, call.outside),
-        "sandbox_profile": "",
+        "sandbox_profile": call.sandbox.digest() if call.sandbox else "",
     }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
@@ -28,6 +29,8 @@ from observability.contracts import EventKind
 from plugins.contracts import WaitKind
 from plugins.dispatch import BoundTool, arguments_digest
 from plugins.services.asked import call_of, call_rule
+from sandbox.contracts import Profile
+from sandbox.site import SiteRules
 
 if TYPE_CHECKING:
     from plugins.models import ToolCall
@@ -129,7 +132,14 @@ def _asked(call: "ToolCall", run: Run, arguments: dict[str, Any]) -> AskedCall:
         arguments=arguments,
         arguments_digest=arguments_digest(arguments),
         url=url,
+        sandbox=_profile(bound),
     )
+
+
+def _profile(bound: BoundTool) -> Profile | None:
+    wanted = bound.spec.sandbox
+    rules: SiteRules = settings.SANDBOX_RULES
+    return None if wanted is None else rules.applied(wanted)
 
 
 def _refuse_denied(asked: AskedCall) -> None:

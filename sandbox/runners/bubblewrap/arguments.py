@@ -58,6 +58,7 @@ def bwrap(
     python: str,
     folders: Mapping[str, Path] = {},
     relay: str = "",
+    is_read_only: bool = False,
 ) -> list[str]:
     """Return bwrap's command line.
 
@@ -75,7 +76,7 @@ def bwrap(
         "--size", str(_SHARED_BYTES), "--tmpfs", "/dev/shm",  # noqa: S108 - inside
         "--size", str(_TEMPORARY_BYTES), "--tmpfs", "/tmp",  # noqa: S108 - inside
         "--perms", "0700", "--size", str(_SECRETS_BYTES), "--tmpfs", SECRETS,
-        "--bind", str(workspace), WORKSPACE,
+        "--ro-bind" if is_read_only else "--bind", str(workspace), WORKSPACE,
     ]  # fmt: skip
     for place in _SHARED_ETC:
         words += ["--ro-bind-try", place, place]
