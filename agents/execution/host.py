@@ -43,7 +43,7 @@ from governance.services.approvals import approvals_announce
 from observability.live import emit_delta
 from sandbox.contracts import RunnerSource
 from sandbox.pool import MOST, SandboxPool
-from sandbox.services import Sandboxes
+from sandbox.services import sandboxes
 from sandbox.site import SiteRules
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class EngineHost:
         self,
         settings: HostSettings,
         make_journal: Callable[[], Journal],
-        make_sandboxes: Callable[[], RunnerSource] = Sandboxes,
+        make_sandboxes: Callable[[], RunnerSource] = sandboxes,
     ) -> None:
         self._settings = settings
         self._make_journal = make_journal
