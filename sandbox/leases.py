@@ -101,6 +101,7 @@ class Leases:
             folder / "workspaces",
             folder / "seats",
             folder / "trials",
+            folder / "egress",
         ):
             place.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
             if place.is_symlink() or place.stat().st_uid != os.geteuid():
@@ -130,6 +131,10 @@ class Leases:
         folder = self.folder / "seats" / str(lease.number)
         folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
         return folder
+
+    def egress(self, lease: Lease) -> Path:
+        """Return the folder of a place's way out; it need not be there."""
+        return self.folder / "egress" / str(lease.number)
 
     def trial(self) -> Path:
         """Return a new empty folder for a sandbox that is only to be started and ended."""

@@ -1,6 +1,8 @@
 """What the rest of the system asks for: a runner, what this host can do, cleaning up.
 
-A process keeps one `Sandboxes`; its folder is shared by all processes of the host and user.
+Processes of the site call `sandboxes()` and so reach the sandbox worker, theirs or the host's; only
+the worker itself (and tests) makes sandboxes in its own process, with `Sandboxes`. The folder of
+locks and places is shared by all processes of the host and user.
 """
 
 import os
@@ -10,9 +12,17 @@ from pathlib import Path
 
 from core.env import Environment
 from sandbox import remains
-from sandbox.contracts import Abilities, Isolation, Profile, Runner, Strength
+from sandbox.contracts import (
+    Abilities,
+    Isolation,
+    Profile,
+    Runner,
+    SandboxAccess,
+    Strength,
+)
 from sandbox.errors import SandboxUnavailableError
 from sandbox.leases import Leases
+from sandbox.remote import ChildWorker, RemoteSandboxes, at
 from sandbox.runners.bubblewrap import BubblewrapRunner
 from sandbox.runners.docker import (
     ContainerGroup,
@@ -21,6 +31,7 @@ from sandbox.runners.docker import (
     GvisorRunner,
     reap_containers,
 )
+from sandbox.runners.landlock import LandlockRunner
 
 SITES_OWN = Isolation.BUBBLEWRAP
 
@@ -30,11 +41,10 @@ NOT_BUILT: dict[Isolation, tuple[str, str]] = {
         "No driver for micro virtual machines is joined to this site.",
         "Ask for bubblewrap if a shared kernel is strong enough; there is no silent replacement.",
     ),
-    Isolation.LANDLOCK: (
-        "Isolation by Landlock alone is not joined to this site.",
-        "Ask for bubblewrap, which is stronger, and allow user namespaces on this host.",
-    ),
 }
+
+
+_STRENGTHS = list(Strength)  # weakest first
 
 
 class Sandboxes:
@@ -54,6 +64,7 @@ class Sandboxes:
             Isolation.GVISOR: GvisorRunner(self._folder, engine=self._engine, image=image),
             Isolation.DOCKER: DockerRunner(self._folder, engine=self._engine, image=image),
             Isolation.BUBBLEWRAP: BubblewrapRunner(self._folder),
+            Isolation.LANDLOCK: LandlockRunner(self._folder),
         }
 
     def runner_for(self, profile: Profile) -> Runner:
@@ -74,14 +85,46 @@ class Sandboxes:
             for name, (problem, remedy) in NOT_BUILT.items()
         ]
         found = [await runner.abilities() for runner in self._runners.values()]
-        working = [abilities for abilities in found if abilities.is_available]
-        return [*working, *(abilities for abilities in found if abilities.problem), *absent]
+        return sorted(
+            [*found, *absent],
+            key=lambda engine: (not engine.is_available, -_STRENGTHS.index(engine.strength)),
+        )
 
     def reap(self) -> list[str]:
         """Take away what owners that died have left; one sentence for each. Safe at any time."""
         leases = Leases(self._folder)
         told = remains.reap(leases, container=partial(ContainerGroup, self._engine))
         return [*told, *reap_containers(self._engine, leases)]
+
+
+_access: SandboxAccess | None = None
+
+
+def join(*, socket: Path | None, workspaces: Path) -> None:
+    """Say once for this process where its sandboxes come from.
+
+    Without a socket the first use starts a worker of this process's own, which ends with it.
+    """
+    global _access
+    if socket is not None:
+        _access = RemoteSandboxes(at(socket))
+    else:
+        child = ChildWorker(workspaces=workspaces, folder=default_folder())
+        _access = RemoteSandboxes(child.locate)
+
+
+def sandboxes() -> SandboxAccess:
+    """Return where this process gets its sandboxes from; any thread and event loop may use it.
+
+    Raises:
+        SandboxUnavailableError: `join` was not called: this process is none of the site's.
+    """
+    if _access is None:
+        raise SandboxUnavailableError(
+            "This process has not joined a sandbox worker.",
+            remedy="Start it with manage.py, or call sandbox.services.join first.",
+        )
+    return _access
 
 
 def default_folder() -> Path:

@@ -44,6 +44,7 @@ class AgentLink:
     async def run(self, command: Command, limits: Limits) -> Outcome:
         """Run one command. Raises LinkLostError."""
         self._last_call += 1
+        wall_seconds = min(limits.wall_seconds, command.wall_seconds or limits.wall_seconds)
         self._send(
             {
                 "run": self._last_call,
@@ -51,11 +52,15 @@ class AgentLink:
                 "env": dict(command.env),
                 "cwd": command.cwd,
                 "stdin": base64.b64encode(command.stdin).decode(),
-                "wall_seconds": limits.wall_seconds,
+                "wall_seconds": wall_seconds,
                 "output_bytes": limits.output_bytes,
+                "secrets": {
+                    name: base64.b64encode(value).decode()
+                    for name, value in command.secrets.items()
+                },
             }
         )
-        return await self._answer(clock.monotonic() + limits.wall_seconds, limits.output_bytes)
+        return await self._answer(clock.monotonic() + wall_seconds, limits.output_bytes)
 
     async def _answer(self, deadline: float, output_bytes: int) -> Outcome:
         kept: dict[str, bytearray] = {"out": bytearray(), "err": bytearray()}

@@ -81,6 +81,26 @@ def compiled(machine: str) -> bytes:
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in parts)
 
 
+@cache
+def without_sharing(machine: str) -> bytes:
+    """Return a program to add to the other where no namespace keeps network and processes apart.
+
+    It refuses every socket but a pair (Landlock sees neither datagrams nor sockets in the file
+    system), memory and queues that outlive whoever made them, and the limits of other processes.
+    Raises KeyError.
+    """
+    known, numbers = MACHINES[machine], allowed_numbers(machine)
+    parts: list[_Instruction] = [
+        *_opening(known),
+        *_call(known.socket, [(_RETURN, 0, 0, NO_FAMILY)]),
+        *_call(numbers["prlimit64"], _one_of(0, (0,), otherwise=REFUSE)),
+    ]
+    for name in ("shmget", "semget", "msgget", "mq_open"):
+        parts += _call(numbers[name], [(_RETURN, 0, 0, REFUSE)])
+    parts.append((_RETURN, 0, 0, ALLOW))
+    return b"".join(struct.pack("=HBBI", *instruction) for instruction in parts)
+
+
 def _opening(machine: Machine) -> list[_Instruction]:
     """Kill calls of another architecture (int 0x80), refuse x32."""
     return [

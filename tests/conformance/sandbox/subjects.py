@@ -12,7 +12,17 @@ from sandbox.runners.docker import DockerRunner, Engine, GvisorRunner
 from sandbox.runners.docker.runner import Found
 from sandbox.services import default_folder
 from tests.conformance.sandbox.host import Observed
+from tests.conformance.sandbox.landlock import HeldByLandlock
+from tests.conformance.sandbox.worker import ThroughTheWorker
 from tests.waiting import wait_for
+
+# What a subject cannot be asked for, by test file and test; "*" is the whole file.
+NOT_FOR: dict[tuple[str, str, str], str] = {
+    ("landlock", "test_limits", "*"): "it holds few limits, which test_landlock asks for",
+    ("landlock", "test_calls", "test_only_what_the_command_carries_goes_in"): (
+        "it has no /workspace and no /proc; test_landlock looks at both in its own way"
+    ),
+}
 
 # One folder of places for the whole host: parts of the suite run side by side.
 _FOUND: dict[str, Found] = {}
@@ -48,7 +58,10 @@ SUBJECTS: dict[str, Callable[[pytest.FixtureRequest], Runner]] = {
     "bubblewrap": _bubblewrap,
     "docker": _docker,
     "gvisor": _gvisor,
+    "landlock": lambda request: HeldByLandlock(),
+    "bubblewrap through the worker": lambda request: ThroughTheWorker(Isolation.BUBBLEWRAP),
 }
+HOLDERS_OF_NET = ("bubblewrap",)
 
 
 def has_own_kernel(runner: Runner) -> bool:
