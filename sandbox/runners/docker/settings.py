@@ -66,7 +66,7 @@ def host_of(wanted: Wanted) -> dict[str, Any]:
         "ulimits": _limits_of_a_process(limits),
         "log_config": LogConfig(type="none"),
         "oom_score_adj": _VICTIM,
-        "dns": ["127.0.0.1"],
+        "sysctls": {"net.ipv4.ping_group_range": "1 0"},  # no ICMP sockets, as on a host
     }
     if limits.memory_bytes is not None:
         known |= {"mem_limit": limits.memory_bytes, "memswap_limit": limits.memory_bytes}
