@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.inside.relay import Relay
+from sandbox.inside.relay import Pair, Relay
 
 
 class Gateway:
@@ -70,7 +70,8 @@ def relay_to() -> Iterator[Make]:
 
     yield make
     for relay in made:
-        for end in (*relay.names, *relay.pairs):
+        ends: list[socket.socket | Pair] = [*relay.names, *relay.pairs]
+        for end in ends:
             end.close()
 
 
