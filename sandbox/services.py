@@ -5,10 +5,12 @@ A process keeps one `Sandboxes`; its folder is shared by all processes of the ho
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from sandbox import remains
 from sandbox.contracts import Abilities, Isolation, Profile, Runner, Strength
+from sandbox.egress.rules import Rules
 from sandbox.errors import SandboxUnavailableError
 from sandbox.leases import Leases
 from sandbox.runners.bubblewrap import BubblewrapRunner
@@ -63,6 +65,15 @@ class Sandboxes:
     def reap(self) -> list[str]:
         """Take away what owners that died have left; one sentence for each. Safe at any time."""
         return remains.reap(Leases(self._folder))
+
+
+def check_hosts(net: Sequence[str]) -> None:
+    """See that a list of hosts (`Profile.net`) can be held, before anything is stored or started.
+
+    Raises:
+        SandboxRefusedError: It names the first entry that cannot be read, and how to write it.
+    """
+    Rules(net)
 
 
 def default_folder() -> Path:

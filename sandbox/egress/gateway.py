@@ -46,10 +46,11 @@ class Gateway:
         credentials: Sequence[HostCredential] = (),
         *,
         has_low_ports: bool = False,
+        open_files: int = 256,
         outside: Outside | None = None,
         bounds: Bounds | None = None,
     ) -> None:
-        """`has_low_ports` says that programs inside may listen below 1024.
+        """`has_low_ports`: programs inside may listen below 1024; `open_files`: they may open.
 
         Raises:
             SandboxRefusedError: An entry or a credential cannot be used.
@@ -63,6 +64,7 @@ class Gateway:
             bounds=bounds or Bounds(),
         )
         self.ways = Ways.to(rules, has_low_ports=has_low_ports)
+        self.ways.check(open_files)
         self._server: asyncio.Server | None = None
         self._socket: Path | None = None
         self._open: dict[asyncio.Task[None], Conversation] = {}

@@ -6,13 +6,19 @@ import sys
 from pathlib import Path
 
 from sandbox.contracts import Command, Profile
+from sandbox.leases import FIRST_UID
 from sandbox.runners.bubblewrap import BubblewrapRunner
 
 
 async def main(folder: Path, workspace: Path) -> None:
-    session = await BubblewrapRunner(folder).open(workspace, Profile())
+    session = await BubblewrapRunner(folder).open(workspace, Profile(net=("a.test:443",)))
     groups = [str(group) for group in session.group.folders]
-    sys.stdout.write(json.dumps({"groups": groups, "processes": session.group.processes()}) + "\n")
+    told = {
+        "groups": groups,
+        "processes": session.group.processes(),
+        "egress": str(folder / "egress" / str(session.uid - FIRST_UID)),
+    }
+    sys.stdout.write(json.dumps(told) + "\n")
     sys.stdout.flush()
     await session.run(Command(argv=("sh", "-c", "echo kept >file; exec sleep 600")))
 
