@@ -21,12 +21,14 @@ _FOLDER_MODE = 0o711
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
-    """What has to be taken away when the owner is gone. `mounted` says that we mounted it."""
+    """What has to be taken away when the owner is gone. `is_mounted` says that we mounted it, and
+    `container` that an engine made the sandbox."""
 
     owner: int
     group: str = ""
     workspace: str = ""
     is_mounted: bool = False
+    container: str = ""
 
 
 class Lease:
@@ -151,6 +153,18 @@ class Leases:
                 lease.abandon()
             else:
                 yield lease, held
+
+    def is_held(self, number: int, group: str) -> bool:
+        """Say whether somebody who lives holds this place for this group."""
+        lease = self._locked(number)
+        if lease is not None:
+            lease.abandon()
+            return False
+        text = (self.folder / "places" / str(number)).read_bytes()
+        try:
+            return msgspec.json.decode(text, type=Held).group == group
+        except msgspec.DecodeError:
+            return True  # being written: its owner lives
 
     def lock_workspace(self, workspace: Path) -> WorkspaceLock:
         """Keep other sandboxes from this workspace.

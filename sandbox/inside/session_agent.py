@@ -6,7 +6,7 @@ it uses the standard library only. What it reports is as trustworthy as the sand
 matter are held from outside.
 
     in   {"run": 1, "argv": [...], "env": {...}, "cwd": "...", "stdin": base64,
-          "wall_seconds": 60, "output_bytes": 1000}
+          "wall_seconds": 60, "output_bytes": 1000, "secrets": {name: base64}}
          {"cancel": 1}
     out  {"ready": true}
          {"out": base64} and {"err": base64}, as it comes
@@ -25,6 +25,7 @@ import json
 import os
 import select
 import signal
+import stat
 import sys
 import time
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from sandbox.inside.relay import Relay
 
 CHUNK = 65536
+SECRETS = "/run/secrets"  # in memory; empty but while a call runs that has some
 SET_DUMPABLE = 4  # prctl(2)
 BECOMES_VICTIM = b"500"  # out of memory, the work dies before this process
 
@@ -190,10 +192,12 @@ class Agent:
         self.requests += data
 
     def run(self, request: dict[str, Any]) -> None:
+        lay_out(request.pop("secrets", {}))
         call = Call(request)
         while call.is_going_on():
             self.step(call)
         end_everything(call)
+        take_back()
         if self.relay:
             self.relay.finish()
         self.drain(call)
@@ -242,6 +246,56 @@ class Agent:
             while not call.is_truncated and call.read(descriptor):
                 pass
             os.close(descriptor)
+
+
+def lay_out(secrets: dict[str, str]) -> None:
+    """Write the files of one call. What cannot be written ends this process, and the sandbox."""
+    for name, content in secrets.items():
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        descriptor = os.open(f"{SECRETS}/{name}", flags, 0o400)
+        left = memoryview(base64.b64decode(content))
+        while left:
+            left = left[os.write(descriptor, left) :]
+        os.close(descriptor)
+
+
+def take_back() -> None:
+    """Empty the folder of secrets, whatever the work has made in it; everybody else is dead.
+
+    Deep trees are flattened on the way, so that no path grows too long.
+    """
+    try:
+        os.chmod(SECRETS, 0o700)  # noqa: PTH101 - starts without pathlib
+        top = os.open(SECRETS, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return  # a sandbox without such a folder gets no secrets either
+    try:
+        while names := os.listdir(top):  # noqa: PTH208 - a descriptor
+            for name in names:
+                if is_folder(name, top):
+                    flatten(name, top)
+                else:
+                    os.unlink(name, dir_fd=top)
+    finally:
+        os.close(top)
+
+
+def flatten(name: str, top: int) -> None:
+    """Move what a folder holds up beside it, and remove it."""
+    os.chmod(name, 0o700, dir_fd=top)
+    folder = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
+    try:
+        for each in os.listdir(folder):  # noqa: PTH208 - a descriptor
+            if is_folder(each, folder):
+                os.chmod(each, 0o700, dir_fd=folder)
+            os.rename(each, os.urandom(16).hex(), src_dir_fd=folder, dst_dir_fd=top)
+    finally:
+        os.close(folder)
+    os.rmdir(name, dir_fd=top)
+
+
+def is_folder(name: str, parent: int) -> bool:
+    return stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
 
 
 def end_everything(call: Call) -> None:

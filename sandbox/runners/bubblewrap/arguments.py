@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sandbox.contracts import WORKSPACE, Limits
+from sandbox.contracts import SECRETS, WORKSPACE, Limits
 
 INSIDE_ID = 10001
 AGENT = "/run/agentry/agent.py"
@@ -11,6 +11,7 @@ RELAY = "/run/agentry/relay.py"
 PATH = "/usr/local/bin:/usr/bin:/bin"
 _TEMPORARY_BYTES = 64 * 1024 * 1024
 _SHARED_BYTES = 16 * 1024 * 1024
+_SECRETS_BYTES = 1024 * 1024
 
 # Files of /etc a program may need to find its way; nothing of the host's own is among them.
 ETC: Mapping[str, bytes] = {
@@ -57,6 +58,7 @@ def bwrap(
     python: str,
     folders: Mapping[str, Path] = {},
     relay: str = "",
+    is_read_only: bool = False,
 ) -> list[str]:
     """Return bwrap's command line.
 
@@ -73,7 +75,8 @@ def bwrap(
         "--proc", "/proc", "--dev", "/dev",
         "--size", str(_SHARED_BYTES), "--tmpfs", "/dev/shm",  # noqa: S108 - inside
         "--size", str(_TEMPORARY_BYTES), "--tmpfs", "/tmp",  # noqa: S108 - inside
-        "--bind", str(workspace), WORKSPACE,
+        "--perms", "0700", "--size", str(_SECRETS_BYTES), "--tmpfs", SECRETS,
+        "--ro-bind" if is_read_only else "--bind", str(workspace), WORKSPACE,
     ]  # fmt: skip
     for place in _SHARED_ETC:
         words += ["--ro-bind-try", place, place]

@@ -173,10 +173,11 @@ class BubblewrapRunner:
 
     async def _written(self, lease: Lease, workspace: Path, profile: Profile) -> None:
         """Name what is about to be made, so that whatever is made has a place that names it."""
-        wants_disk = profile.limits.disk_bytes is not None
-        is_new = wants_disk and not await asyncio.to_thread(quota.is_mounted, workspace)
+        has_disk = profile.limits.disk_bytes is not None
         lease.write(
-            Held(owner=os.getpid(), group=lease.group, workspace=str(workspace), is_mounted=is_new)
+            Held(
+                owner=os.getpid(), group=lease.group, workspace=str(workspace), is_mounted=has_disk
+            )
         )
 
     def _seat(self, lease: Lease) -> Path | None:
@@ -247,6 +248,7 @@ class BubblewrapRunner:
             python=_python() or "python3",
             folders=folders,
             relay=relay,
+            is_read_only=profile.is_read_only,
         )
         words = arguments.limited(profile.limits, words)
         if is_root:
@@ -269,7 +271,9 @@ def _prepare(
     try:
         group.create(limits)
         if limits.disk_bytes is not None:
-            is_mounted = quota.attach(workspace, disk_bytes=limits.disk_bytes)
+            quota.attach(workspace, disk_bytes=limits.disk_bytes)
+            # Whoever has the workspace's lock unmounts it, also when a dead owner mounted it.
+            is_mounted = True
         if seat is not None:
             quota.give(workspace, uid=lease.uid)
             quota.bind(workspace, seat)
@@ -282,7 +286,7 @@ def _prepare(
 def _clean_up(remains: Remains, lease: Lease) -> None:
     try:
         take_away(remains)
-    except OSError:
+    except (OSError, SandboxUnavailableError):
         lease.abandon()
     else:
         lease.release()

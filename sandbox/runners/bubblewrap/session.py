@@ -14,7 +14,7 @@ from sandbox.cgroups import Group
 from sandbox.contracts import Command, Ended, Limits, Outcome, Profile, Usage
 from sandbox.egress import Gateway
 from sandbox.egress.recording import recorded
-from sandbox.errors import SandboxLostError
+from sandbox.errors import SandboxLostError, SandboxUnavailableError
 from sandbox.leases import Lease
 from sandbox.remains import Remains, take_away
 from sandbox.runners.ending import to_the_end
@@ -142,7 +142,7 @@ class BubblewrapSession:
             await self._gateway.close()
         try:
             await asyncio.to_thread(take_away, self._remains)
-        except OSError as error:
+        except (OSError, SandboxUnavailableError) as error:
             self._lease.abandon()  # the reaper tries again
             raise SandboxLostError(
                 f"The sandbox could not be taken down: {error}.",

@@ -54,7 +54,7 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture(params=HOLDERS_OF_NET)
 def holder(request: pytest.FixtureRequest) -> Runner:
-    return SUBJECTS[request.param]()
+    return SUBJECTS[request.param](request)
 
 
 async def test_a_listed_host_is_reached_and_told(

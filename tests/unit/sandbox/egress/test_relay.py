@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.inside.relay import Pair, Relay
+from sandbox.inside.relay import Relay
 
 
 class Gateway:
@@ -70,9 +70,10 @@ def relay_to() -> Iterator[Make]:
 
     yield make
     for relay in made:
-        ends: list[socket.socket | Pair] = [*relay.names, *relay.pairs]
-        for end in ends:
-            end.close()
+        for name in relay.names:
+            name.close()
+        for pair in relay.pairs:
+            pair.close()
 
 
 def _told(place: str, port: int, name: str) -> str:
