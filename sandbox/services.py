@@ -7,6 +7,7 @@ locks and places is shared by all processes of the host and user.
 
 import os
 import tempfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from sandbox.contracts import (
     SandboxAccess,
     Strength,
 )
+from sandbox.egress.rules import Rules
 from sandbox.errors import SandboxUnavailableError
 from sandbox.leases import Leases
 from sandbox.remote import ChildWorker, RemoteSandboxes, at
@@ -125,6 +127,15 @@ def sandboxes() -> SandboxAccess:
             remedy="Start it with manage.py, or call sandbox.services.join first.",
         )
     return _access
+
+
+def check_hosts(net: Sequence[str]) -> None:
+    """See that a list of hosts (`Profile.net`) can be held, before anything is stored or started.
+
+    Raises:
+        SandboxRefusedError: It names the first entry that cannot be read, and how to write it.
+    """
+    Rules(net)
 
 
 def default_folder() -> Path:

@@ -46,10 +46,11 @@ class Gateway:
         credentials: Sequence[HostCredential] = (),
         *,
         has_low_ports: bool = False,
+        open_files: int = 256,
         outside: Outside | None = None,
         bounds: Bounds | None = None,
     ) -> None:
-        """`has_low_ports` says that programs inside may listen below 1024.
+        """`has_low_ports`: programs inside may listen below 1024; `open_files`: they may open.
 
         Raises:
             SandboxRefusedError: An entry or a credential cannot be used.
@@ -63,8 +64,10 @@ class Gateway:
             bounds=bounds or Bounds(),
         )
         self.ways = Ways.to(rules, has_low_ports=has_low_ports)
+        self.ways.check(open_files)
         self._server: asyncio.Server | None = None
         self._socket: Path | None = None
+        self._folder = -1  # a descriptor: the name of a socket is short, that of a folder is not
         self._open: dict[asyncio.Task[None], Conversation] = {}
         self._records: list[Connection] = []
         self._unrecorded = 0
@@ -110,9 +113,11 @@ class Gateway:
 
     async def start(self, folder: Path, *, uid: int | None = None) -> None:
         """Listen in `folder`, which is ours alone, for the user `uid` (None: our own)."""
+        self._folder = _emptied(folder)
         self._socket = folder / SOCKET
+        listener = _listening(f"/proc/self/fd/{self._folder}/{SOCKET}", uid)
         self._server = await asyncio.start_unix_server(
-            self._met, sock=_listening(folder, uid), limit=self._desk.bounds.head_bytes
+            self._met, sock=listener, limit=self._desk.bounds.head_bytes
         )
 
     async def close(self) -> None:
@@ -123,6 +128,9 @@ class Gateway:
         await self._end()
         if self._socket is not None:
             self._socket.unlink(missing_ok=True)
+        if self._folder >= 0:
+            os.close(self._folder)
+            self._folder = -1
 
     async def taken(self) -> tuple[Connection, ...]:
         """End what is still open and return all connections since this was last asked.
@@ -188,22 +196,22 @@ class Gateway:
             )
 
 
-def _listening(folder: Path, uid: int | None) -> socket.socket:
-    """Bind by the folder's descriptor, because the name of a socket is short."""
+def _emptied(folder: Path) -> int:
+    """Make the folder ready and return its descriptor; a link in its place is an OSError."""
     folder.mkdir(exist_ok=True)
+    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
     folder.chmod(_FOLDER_MODE)
     (folder / SOCKET).unlink(missing_ok=True)
+    return descriptor
+
+
+def _listening(name: str, uid: int | None) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX)
     try:
-        place = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
-        try:
-            name = f"/proc/self/fd/{place}/{SOCKET}"
-            listener.bind(name)
-            Path(name).chmod(0o600)
-            if uid is not None:
-                os.chown(name, uid, -1)
-        finally:
-            os.close(place)
+        listener.bind(name)
+        Path(name).chmod(0o600)
+        if uid is not None:
+            os.chown(name, uid, -1)
         listener.listen(_BACKLOG)
         listener.setblocking(False)
     except BaseException:

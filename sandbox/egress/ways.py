@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sandbox.egress.rules import Place, Rules
+from sandbox.errors import SandboxRefusedError
+from sandbox.inside.relay import KEPT_DESCRIPTORS
 
 PROXY = Place(host="127.0.0.1", port=3128)
 _FIRST = ipaddress.IPv4Address("127.0.1.1")
@@ -37,6 +39,16 @@ class Ways:
         addresses = {host: str(_FIRST + number) for number, host in enumerate(hosts)}
         doors = [(Place(host=addresses[place.host], port=place.port), place) for place in named]
         return cls(proxy=PROXY, doors=tuple(doors))
+
+    def check(self, open_files: int) -> None:
+        """Raises SandboxRefusedError when the relay inside cannot listen for all of them."""
+        room = (open_files - KEPT_DESCRIPTORS) // 2
+        if len(self.doors) > room:
+            raise SandboxRefusedError(
+                f"{len(self.doors)} hosts are to be reached by their names, and {open_files} open "
+                f"files leave room for {max(0, room)}.",
+                remedy="Allow more open files, list fewer hosts, or use *.suffix:port.",
+            )
 
     @property
     def hosts(self) -> Sequence[str]:

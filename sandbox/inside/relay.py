@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 CHUNK = 65536
 MOST_PAIRS = 64
 KEPT_DESCRIPTORS = 24  # for the agent's own pipes
+FD_SETSIZE = 1024  # select(2) knows no descriptor beyond
 HEAD_BYTES = 4096
 END_OF_HEAD = b"\r\n\r\n"
 DRAIN_SECONDS = 0.25
@@ -135,7 +136,9 @@ class Relay:
         self.names: dict[socket.socket, str] = {}
         self.pairs: list[Pair] = []
         most_open, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        free = most_open - KEPT_DESCRIPTORS - len(words["listeners"])
+        if most_open == resource.RLIM_INFINITY:
+            most_open = FD_SETSIZE
+        free = min(most_open, FD_SETSIZE) - KEPT_DESCRIPTORS - len(words["listeners"])
         self.most = max(1, min(MOST_PAIRS, free // 2))
         for host, port, name in words["listeners"]:
             listener = socket.socket()

@@ -119,7 +119,12 @@ class BubblewrapRunner:
             )  # fmt: skip
         gateway = None
         if profile.net or credentials:
-            gateway = Gateway(profile.net, credentials, outside=self._outside)
+            gateway = Gateway(
+                profile.net,
+                credentials,
+                open_files=profile.limits.open_files,
+                outside=self._outside,
+            )
         return await self._start(workspace, profile, gateway)
 
     async def _start(

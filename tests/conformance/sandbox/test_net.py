@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.contracts import Connection, HostCredential, Profile, Runner
+from sandbox.contracts import Command, Connection, HostCredential, Profile, Runner
 from sandbox.errors import SandboxRefusedError
 from tests.conformance.sandbox.host import settled
 from tests.conformance.sandbox.subjects import HOLDERS_OF_NET, SUBJECTS, observed, shell, until
@@ -143,3 +143,48 @@ async def test_an_entry_that_cannot_be_read_is_refused(holder: Runner, workspace
             Profile(net=("a.test:443",)),
             credentials=[HostCredential(host="b.test:443", header="X-Key", value="secret")],
         )
+
+
+async def test_a_call_cannot_take_the_place_of_the_way_out(
+    holder: Runner, workspace: Path, site: Site
+) -> None:
+    attack = """
+import os, signal, socket, time
+os.close(os.open("/workspace/begun", os.O_CREAT))
+for place in (("127.0.0.1", 3128), ("0.0.0.0", 3128), ("", 3128)):
+    for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+        link = socket.socket()
+        link.setsockopt(socket.SOL_SOCKET, option, 1)
+        try:
+            link.bind(place); link.listen(); print("taken")
+        except OSError: pass
+try: os.unlink("/run/agentry-egress/gateway.sock"); print("unlinked")
+except OSError: pass
+links = []
+try:
+    while len(links) < 200: links.append(socket.create_connection(("127.0.0.1", 3128), 0.2))
+except OSError: pass
+for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP): os.kill(1, number)
+print(len(links) > 0)
+"""
+    async with await holder.open(workspace, Profile(net=(site.place,))) as session:
+        attacked = await session.run(Command(argv=("python3", "-c", attack)))
+        after = await session.run(shell(f"python3 -c '{FETCH}' http://{site.place}/"))
+
+    assert attacked.stdout == b"True\n", attacked.stderr
+    assert after.stdout == b"hello nobody"
+
+
+async def test_what_a_program_sends_before_it_ends_arrives(
+    holder: Runner, workspace: Path, site: Site
+) -> None:
+    place = site.place
+    send = (
+        "import socket,os;s=socket.create_connection(('127.0.0.1',3128));"
+        f"s.sendall(b'GET http://{place}/last HTTP/1.1\\r\\nHost: {place}\\r\\n\\r\\n');os._exit(0)"
+    )
+    async with await holder.open(workspace, Profile(net=(place,))) as session:
+        outcome = await session.run(Command(argv=("python3", "-c", send)))
+
+    assert [head.split()[1] for head in site.heads] == ["/last"]
+    assert [(c.host, c.is_allowed) for c in outcome.connections] == [("127.0.0.1", True)]

@@ -17,6 +17,7 @@ from sandbox.runners.docker.settings import LABEL_FOLDER, LABEL_GROUP, LABEL_PLA
 from sandbox.services import Sandboxes, default_folder
 from sandbox.workspaces import delete_workspace, quota
 from tests.architecture.source import ROOT
+from tests.conformance.sandbox.subjects import HOLDERS_OF_NET
 from tests.waiting import wait_for
 
 
@@ -52,6 +53,7 @@ def test_what_a_killed_owner_leaves_is_taken_away(
             assert owner.stdout is not None
             told = json.loads(owner.stdout.readline())
             wait_for((workspace / "file").exists, lambda: "the call has not begun")
+            had_way_out = (Path(told["egress"]) / "gateway.sock").is_socket()
             while_alive = sandboxes.reap()
         finally:
             owner.kill()
@@ -61,6 +63,8 @@ def test_what_a_killed_owner_leaves_is_taken_away(
     assert [words for words in while_alive if mine in words] == []
     assert len([words for words in after if mine in words]) == 1
     assert [group for group in told["groups"] if Path(group).exists()] == []
+    assert had_way_out == (engine in HOLDERS_OF_NET)
+    assert not Path(told["egress"]).exists()
     assert not quota.is_mounted(workspace)
     wait_for(
         lambda: not any(Path(f"/proc/{process}").exists() for process in told["processes"]),

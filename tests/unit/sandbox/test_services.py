@@ -8,7 +8,7 @@ from core.env import Environment
 from sandbox.contracts import Isolation, Limit, Profile, Strength
 from sandbox.errors import SandboxRefusedError, SandboxUnavailableError
 from sandbox.runners.bubblewrap import runner as bubblewrap
-from sandbox.services import Sandboxes, default_folder
+from sandbox.services import Sandboxes, check_hosts, default_folder
 from tests.conformance.sandbox.host import names_in
 
 
@@ -76,3 +76,9 @@ async def test_a_limit_that_cannot_be_held_is_refused(
     with pytest.raises(SandboxRefusedError, match="memory_bytes cannot be held: only root"):
         await runner.open(workspace, Profile())
     assert names_in(tmp_path) == ["workspace"]
+
+
+def test_a_list_of_hosts_is_checked_before_it_is_stored() -> None:
+    check_hosts(["api.test:443", "*.test:443", "[fd00::5]:5432"])
+    with pytest.raises(SandboxRefusedError, match=r"'api\.test' in the list of hosts"):
+        check_hosts(["a.test:1", "api.test"])

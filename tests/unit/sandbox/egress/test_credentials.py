@@ -73,6 +73,25 @@ async def test_inside_tls_the_gateway_adds_it_with_an_authority_of_its_own(world
     assert records[0].sent_bytes == len(site.got[0])
 
 
+async def test_a_tunnel_without_tls_to_a_bound_host_gets_it_as_well(world: World) -> None:
+    site = await world.upstream("a.test")
+    place = f"a.test:{site.port}"
+    async with world.opened(place, credentials=[bound(place)]) as gateway:
+        answer = await world.ask(
+            f"CONNECT {place} HTTP/1.1\r\n\r\nGET /x HTTP/1.1\r\nHost: {place}\r\n\r\n".encode()
+        )
+        nonsense = await world.ask(f"CONNECT {place} HTTP/1.1\r\n\r\nHELO x\r\n\r\n".encode())
+        silent = await world.ask(f"CONNECT {place} HTTP/1.1\r\n\r\n".encode(), ends=True)
+        records = await gateway.taken()
+
+    assert answer.endswith(b"\r\n\r\nhello")
+    assert f"Authorization: {SECRET}" in site.got[0].decode()
+    assert b"HTTP/1.1 400 " in nonsense
+    assert silent == b"HTTP/1.1 200 Connection established\r\n\r\n"
+    assert len(site.got) == 1
+    assert [record.is_allowed for record in records] == [True, False, False]
+
+
 @pytest.mark.parametrize(
     "request_head",
     [

@@ -10,6 +10,7 @@ import pytest
 from sandbox.contracts import HostCredential
 from sandbox.egress import SOCKET, Bounds, Gateway
 from sandbox.egress.flow import Meter
+from sandbox.errors import SandboxRefusedError
 from tests.unit.sandbox.egress.world import QUICK, World
 
 
@@ -131,3 +132,11 @@ def test_what_goes_inside_has_no_secret() -> None:
     told = [*gateway.environment.values(), *gateway.hosts, gateway.ways.for_relay("/x"),
             *(data.decode() for data in gateway.files.values()), repr(credential)]  # fmt: skip
     assert not any("canary" in text for text in told)
+
+
+def test_more_hosts_than_files_may_be_open_are_refused() -> None:
+    names = [f"h{number}.test:5432" for number in range(20)]
+    Gateway(names, open_files=64)
+    Gateway([name.replace(":5432", ":443") for name in names], open_files=32)
+    with pytest.raises(SandboxRefusedError, match="32 open files leave room for 4"):
+        Gateway(names, open_files=32)
