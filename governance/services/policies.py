@@ -267,5 +267,6 @@ def _failed(failures: tuple[CaseFailure, ...], count: int) -> PolicyCasesFailedE
     return PolicyCasesFailedError(
         f"{len(failures)} of {count} test cases of the policy fail. First: {told[0]}.",
         remedy="Mend the policy or the cases, or publish despite the failures; that is recorded.",
+        fields={"cases": told},
         detail={"failures": told},
     )

@@ -192,8 +192,14 @@ def test_only_the_time_and_the_workspace_asked_for_are_looked_at(
     ToolCall.objects.filter(tool="pay").update(workspace_id=UUID(int=9))
 
     assert tried(workspace, source=source()).judged == 1
-    bad: dict[str, Any]
-    for bad in ({"days": 0}, {"days": 91}, {"limit": 0}, {"limit": 2001}, {"examples": 21}):
+    bounds: list[dict[str, Any]] = [
+        {"days": 0},
+        {"days": 91},
+        {"limit": 0},
+        {"limit": 2001},
+        {"examples": 21},
+    ]
+    for bad in bounds:
         with pytest.raises(InvalidInputError):
             tried(workspace, source=source(), **bad)
     with pytest.raises(InvalidInputError, match="There is no draft"):
