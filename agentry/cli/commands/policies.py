@@ -38,6 +38,11 @@ def register(parent: typer.Typer) -> None:
         else:
             inv.show(inv.fetch(governing.policy()), _print_policy)
 
+    _register_publish(app)
+    _register_shadow(app)
+
+
+def _register_publish(app: typer.Typer) -> None:
     @command(app, "publish")
     def publish(
         inv: Invocation,
@@ -82,8 +87,10 @@ def register(parent: typer.Typer) -> None:
         )
         inv.show(answer, _print_published)
 
+
+def _register_shadow(app: typer.Typer) -> None:
     @command(app, "shadow")
-    def shadow_of(
+    def shadow(
         inv: Invocation,
         end: Annotated[bool, typer.Option("--end", help="Ask the shadow no more.")] = False,
         limit: Annotated[int, typer.Option(help="Calls to show, at most.")] = 30,
