@@ -147,6 +147,10 @@ class Policies(AwaitingGroup):
     publish = awaited(governing.policy_publish)
     versions = awaited(governing.policy_versions)
     version = awaited(governing.policy_version)
+    test = awaited(governing.policy_test)
+    simulate = awaited(governing.policy_simulate)
+    differences = awaited(governing.policy_differences)
+    shadow_end = awaited(governing.policy_shadow_end)
 
 
 class Secrets(AwaitingGroup):

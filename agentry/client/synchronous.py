@@ -145,6 +145,10 @@ class Policies(BlockingGroup):
     publish = blocking(governing.policy_publish)
     versions = blocking(governing.policy_versions)
     version = blocking(governing.policy_version)
+    test = blocking(governing.policy_test)
+    simulate = blocking(governing.policy_simulate)
+    differences = blocking(governing.policy_differences)
+    shadow_end = blocking(governing.policy_shadow_end)
 
 
 class Secrets(BlockingGroup):

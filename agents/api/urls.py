@@ -4,7 +4,7 @@ from typing import Any, TypeAlias
 
 from django.urls import path
 
-from agents.api import agents, providers, run_history, runs, sessions, workspace
+from agents.api import agents, providers, run_history, runs, sessions, simulating, workspace
 from governance.guard.paths import names_register
 
 _Actions: TypeAlias = dict[str, Any]
@@ -19,6 +19,11 @@ _AGENT = f"{_IN}/agents/<name:name>"
 _RUN = f"{_IN}/runs/<uuid:pk>"
 
 urlpatterns = [
+    path(
+        f"{_IN}/policy/simulate",
+        simulating.PolicySimulationViewSet.as_view({"post": "simulate"}),
+        name="policy-simulate",
+    ),
     path(f"{_IN}/providers", providers.ProviderViewSet.as_view(_MANY), name="providers"),
     path(
         f"{_IN}/providers/<name:name>",

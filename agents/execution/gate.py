@@ -19,7 +19,13 @@ from agents.contracts import RunState
 from agents.execution.context import OpenCall, RunContext
 from agents.execution.database import DatabaseThread
 from agents.execution.granted import take_granted
-from agents.execution.questions import AskedCall, facts_of, question_of, recorded_question
+from agents.execution.questions import (
+    AskedCall,
+    builtin_answer,
+    facts_of,
+    question_of,
+    recorded_question,
+)
 from agents.execution.shadows import Shadows, Watched
 from agents.journal.records import ApprovalRow
 from agents.models import Run
@@ -109,23 +115,26 @@ class PolicyGate:
         policies_now, question = await self._database.run(partial(_question, asked))
         policy = policies_now.deciding
         answer = (
-            await self._answer(policy, question) if policy is not None else _builtin(asked.spec)
+            await self._answer(policy, question)
+            if policy is not None
+            else builtin_answer(asked.spec)
         )
         if policies_now.shadow is not None:
             self._shadows.offer(
                 policies_now.shadow, Watched(question=question, decided=answer, call_id=call_id)
             )
+        kept = recorded_question(question, url=asked.url)
         if policy is None:
-            return msgspec.structs.replace(decide(asked.spec), question=recorded_question(question))
+            return msgspec.structs.replace(decide(asked.spec), question=kept)
         if answer.effect is not Effect.ASK:
-            return _decision(answer, question)
+            return _decision(answer, kept)
         expires_at = clock.now() + timedelta(seconds=answer.expires_seconds)
         asked = await self._with_outside(asked)
         facts, owner_id = await self._database.run(
             partial(_bound_to, asked, policy_id=policy.id, expires_at=expires_at)
         )
         row = _row(context, asked, answer, question, facts, owner_id, expires_at)
-        return msgspec.structs.replace(_decision(answer, question), ask=msgspec.to_builtins(row))
+        return msgspec.structs.replace(_decision(answer, kept), ask=msgspec.to_builtins(row))
 
     async def _with_outside(self, asked: AskedCall) -> AskedCall:
         """Note which values its secrets from outside have; the rest is read in the transaction."""
@@ -273,30 +282,19 @@ def _bound_to(
     return facts, owners.first()
 
 
-def _builtin(spec: ToolSpec) -> PolicyDecision:
-    """What holds without a policy, as a policy would say it."""
-    verdict = decide(spec)
-    return PolicyDecision(
-        effect=Effect.ALLOW if verdict.is_allowed else Effect.DENY,
-        rule=verdict.rule,
-        reason=verdict.reason,
-        version=verdict.version,
-    )
-
-
 def _outside(asked: AskedCall) -> dict[str, str]:
     places = secret_places(asked.workspace_id, asked.spec.secrets)
     return outside_versions(asked.workspace_id, places)
 
 
-def _decision(answer: PolicyDecision, question: PolicyInput) -> Decision:
+def _decision(answer: PolicyDecision, question: dict[str, Any]) -> Decision:
     return Decision(
         is_allowed=answer.effect is Effect.ALLOW,
         rule=answer.rule,
         reason=answer.reason or f"The policy says {answer.effect.value} ({answer.rule}).",
         version=answer.version,
         is_abnormal=answer.is_abnormal,
-        question=recorded_question(question),
+        question=question,
     )
 
 

@@ -20,7 +20,9 @@ from governance.binding import EXPIRY, expiry_fact
 from governance.policy.contracts import (
     NO_SANDBOX,
     SITES_SANDBOX,
+    Effect,
     PolicyAgent,
+    PolicyDecision,
     PolicyInput,
     PolicyTool,
 )
@@ -29,13 +31,13 @@ from governance.selectors.workspaces import workspace_by_id
 from governance.services.secret_values import credential_fact
 from plugins.contracts import ToolSpec
 from plugins.declared import tool_facts
+from plugins.policy import decide
 from sandbox.contracts import Profile
 
 _PATH_NAMES = frozenset({"path", "paths", "file", "files", "filename", "folder", "directory",
                          "source", "destination", "target", "cwd"})  # fmt: skip
 _OF_ONE_CALL = frozenset({"tool", "arguments", "requester", "place", EXPIRY})
 _MAX_DEPTH = 32
-MAX_KEPT_HOSTS = 100
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443, "ftp": 21}
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>|`]+")
 
@@ -92,17 +94,28 @@ def tool_in_question(spec: ToolSpec, digest: str) -> PolicyTool:
     )
 
 
-def recorded_question(question: PolicyInput) -> dict[str, Any]:
-    """Return what the ledger keeps of a question beside the arguments, redacted and bounded.
+def builtin_answer(spec: ToolSpec) -> PolicyDecision:
+    """What holds without a policy, as a policy would say it."""
+    verdict = decide(spec)
+    return PolicyDecision(
+        effect=Effect.ALLOW if verdict.is_allowed else Effect.DENY,
+        rule=verdict.rule,
+        reason=verdict.reason,
+        version=verdict.version,
+    )
 
-    Hosts and paths are found in the arguments again; only those of the tool's address are not.
+
+def recorded_question(question: PolicyInput, *, url: str) -> dict[str, Any]:
+    """Return what the ledger keeps of a question beside the arguments, redacted.
+
+    Hosts and paths are found in the arguments again; only the host of the tool's address is not.
     """
     kept: dict[str, Any] = {
         "subject": msgspec.to_builtins(question.subject),
         "workspace": question.workspace,
         "agent": msgspec.to_builtins(question.agent),
         "tool": msgspec.to_builtins(question.tool),
-        "hosts": list(question.hosts[:MAX_KEPT_HOSTS]),
+        "hosts": sorted(_hosts(url)),
     }
     redacted = redact_or_withhold(kept)
     return redacted if isinstance(redacted, dict) else {}

@@ -13,6 +13,7 @@ from governance.contracts import Actor, AuditAction, AuditSubject, Perm
 from governance.errors import PolicyCasesFailedError, PolicyInvalidError
 from governance.models import Policy, PolicyVersion, Workspace
 from governance.policy.cases import ORDINARY, CaseFailure, PolicyCase, read_cases, run_cases
+from governance.policy.contracts import PolicyEngine
 from governance.policy.sources import PolicyLanguage
 from governance.services.activity import recorded_as
 from governance.services.audit import audit_append
@@ -23,7 +24,7 @@ MAX_TOLD_FAILURES = 50
 
 __all__ = [
     "MAX_SOURCE_CHARS", "CasesRun", "policy_cases_run", "policy_engine", "policy_publish",
-    "policy_put", "policy_shadow_end",
+    "policy_put", "policy_shadow_end", "policy_tried",
 ]  # fmt: skip
 
 
@@ -90,6 +91,26 @@ def policy_cases_run(
     _check(source, language)
     read = _cases(cases)
     return CasesRun(count=len(read), failures=run_cases(policy_engine(source, language), read))
+
+
+def policy_tried(
+    actor: Actor,
+    *,
+    workspace: Workspace,
+    source: str | None = None,
+    language: PolicyLanguage | str = PolicyLanguage.MATRIX,
+) -> PolicyEngine:
+    """Return what answers by a policy that is not published: this one, or the draft.
+
+    Raises:
+        InvalidInputError: There is no draft, or it is no policy.
+    """
+    access.require(actor, Perm.POLICY_VIEW, workspace)
+    if source is None:
+        draft = _draft(workspace)
+        source, language = draft.draft, draft.language
+    _check(source, language)
+    return policy_engine(source, language)
 
 
 def policy_publish(
@@ -246,5 +267,6 @@ def _failed(failures: tuple[CaseFailure, ...], count: int) -> PolicyCasesFailedE
     return PolicyCasesFailedError(
         f"{len(failures)} of {count} test cases of the policy fail. First: {told[0]}.",
         remedy="Mend the policy or the cases, or publish despite the failures; that is recorded.",
+        fields={"cases": told},
         detail={"failures": told},
     )

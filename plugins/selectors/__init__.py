@@ -4,6 +4,7 @@ from plugins.selectors.calls import (
     call_list,
     calls_in_doubt,
     calls_of_runs,
+    calls_since,
     runs_answered,
     runs_in_doubt,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "call_list",
     "calls_in_doubt",
     "calls_of_runs",
+    "calls_since",
     "declared_tools",
     "runs_answered",
     "runs_in_doubt",

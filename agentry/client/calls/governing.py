@@ -4,7 +4,16 @@ from typing import Any
 
 from agentry.client.calls.shape import body, in_workspace, nothing, query, reads
 from agentry.client.flow import Call
-from agentry.client.records import Approval, Page, Policy, PolicyVersion, Secret
+from agentry.client.records import (
+    Approval,
+    CasesRun,
+    Page,
+    Policy,
+    PolicyDifference,
+    PolicyVersion,
+    Secret,
+    Simulation,
+)
 
 _APPROVAL = reads(Approval)
 _APPROVALS = reads(Page[Approval])
@@ -13,6 +22,10 @@ _SECRET = reads(Secret)
 _SECRETS = reads(Page[Secret])
 _VERSION = reads(PolicyVersion)
 _VERSIONS = reads(Page[PolicyVersion])
+_CASES = reads(CasesRun)
+_SIMULATION = reads(Simulation)
+_DIFFERENCES = reads(Page[PolicyDifference])
+SIMULATE_SECONDS = 60.0
 
 
 def approvals(
@@ -67,19 +80,92 @@ def policy() -> Call[Policy]:
     return Call(method="GET", path=in_workspace("policy"), read=_POLICY)
 
 
-def policy_write(source: str) -> Call[Policy]:
-    """Replace the draft; nothing is judged by it until it is published."""
-    return Call(method="PUT", path=in_workspace("policy"), body={"source": source}, read=_POLICY)
+def policy_write(
+    source: str, *, language: str | None = None, cases: str | None = None
+) -> Call[Policy]:
+    """Replace the draft; nothing is judged by it until it is published.
+
+    `language` is `matrix` or `rego`; it and the test cases stay as they are when left out.
+    """
+    return Call(
+        method="PUT",
+        path=in_workspace("policy"),
+        body=body(source=source, language=language, cases=cases),
+        read=_POLICY,
+    )
 
 
-def policy_publish(*, note: str | None = None) -> Call[PolicyVersion]:
-    """Put the draft in force."""
+def policy_publish(
+    *, note: str | None = None, mode: str | None = None, despite_failures: bool | None = None
+) -> Call[PolicyVersion]:
+    """Put the draft in force, or with `mode="shadow"` have it asked beside what decides.
+
+    Raises `Conflict` when a test case fails, unless `despite_failures`, which is recorded.
+    """
     return Call(
         method="POST",
         path=in_workspace("policy", "publish"),
-        body=body(note=note),
+        body=body(note=note, mode=mode, despite_failures=despite_failures),
         read=_VERSION,
     )
+
+
+def policy_test(
+    *, cases: str | None = None, source: str | None = None, language: str | None = None
+) -> Call[CasesRun]:
+    """Run test cases; what is left out is the draft's. Nothing is stored."""
+    return Call(
+        method="POST",
+        path=in_workspace("policy", "test"),
+        body=body(cases=cases, source=source, language=language),
+        read=_CASES,
+    )
+
+
+def policy_simulate(
+    *,
+    days: int | None = None,
+    limit: int | None = None,
+    cursor: str | None = None,
+    examples: int | None = None,
+    source: str | None = None,
+    language: str | None = None,
+) -> Call[Simulation]:
+    """Put recorded calls of the last days to the draft, or to `source`; one batch.
+
+    With the answer's `next_cursor` the next batch is asked for; it is None after the last.
+    """
+    return Call(
+        method="POST",
+        path=in_workspace("policy", "simulate"),
+        body=body(
+            days=days,
+            limit=limit,
+            cursor=cursor,
+            examples=examples,
+            source=source,
+            language=language,
+        ),
+        read=_SIMULATION,
+        timeout_seconds=SIMULATE_SECONDS,
+    )
+
+
+def policy_differences(
+    *, limit: int | None = None, cursor: str | None = None
+) -> Call[Page[PolicyDifference]]:
+    """What shadows would have decided otherwise, newest first."""
+    return Call(
+        method="GET",
+        path=in_workspace("policy", "differences"),
+        query=query(limit=limit, cursor=cursor),
+        read=_DIFFERENCES,
+    )
+
+
+def policy_shadow_end() -> Call[None]:
+    """Ask the shadow no more."""
+    return Call(method="DELETE", path=in_workspace("policy", "shadow"), read=nothing)
 
 
 def policy_versions(

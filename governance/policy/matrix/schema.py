@@ -62,6 +62,8 @@ _CALL: dict[str, Any] = {
     "tools": _GLOBS,
     "classes": _one_or_more({"enum": list(CLASSES)}),
     "privileged": {"type": "boolean"},
+    "sandboxes": _GLOBS,
+    "net": _PLACES,
     "surfaces": _GLOBS,
     "workspaces": _GLOBS,
     "arguments": {"type": "object", "additionalProperties": {"$ref": "#/$defs/condition"}},

@@ -272,7 +272,10 @@ def test_a_policy_is_written_and_published(server: ContractServer, tmp_path: Pat
     draft, third = invoke("policy", "show"), invoke("policy", "show", "--version", "3")
 
     assert published.stdout == "Version 3 is in force.\n"
-    assert server.requests("PUT", f"{BASE}/policy")[0].body == {"source": "rules: []"}
+    assert server.requests("PUT", f"{BASE}/policy")[0].body == {
+        "source": "rules: []",
+        "language": "matrix",
+    }
     assert server.requests("POST", f"{BASE}/policy/publish")[0].body == {"note": "first"}
     assert "rules: []" in draft.stdout
     assert "rules: []" in third.stdout
