@@ -42,11 +42,14 @@ class FactsField(serializers.JSONField):
 
 class ApprovalVoteSerializer(serializers.ModelSerializer[ApprovalVote]):
     user = serializers.CharField(source="user.username", read_only=True)
+    on_behalf_of = serializers.CharField(
+        source="for_user.username", read_only=True, allow_null=True, default=None
+    )
     is_counted = serializers.SerializerMethodField()
 
     class Meta:
         model = ApprovalVote
-        fields = ("user", "verdict", "surface", "at", "is_counted")
+        fields = ("user", "on_behalf_of", "verdict", "surface", "at", "is_counted")
         read_only_fields = fields
 
     def get_is_counted(self, vote: ApprovalVote) -> bool:
@@ -77,6 +80,7 @@ class ApprovalSerializer(PayloadModelSerializer):
     difference = serializers.SerializerMethodField()
     approvers = serializers.ListField(child=serializers.CharField(), read_only=True)
     escalate_to = serializers.ListField(child=serializers.CharField(), read_only=True)
+    choices = serializers.ListField(child=serializers.CharField(), read_only=True)
     binding = FactsField(read_only=True)
     decided_by = serializers.CharField(source="decided_by_name", read_only=True, allow_blank=True)
     votes = ApprovalVoteSerializer(many=True, read_only=True)
@@ -86,10 +90,11 @@ class ApprovalSerializer(PayloadModelSerializer):
         model = Approval
         fields = (
             "id", "kind", "subject", "run", "agent", "requester", "title", "question", "state",
-            "binding", "binding_digest", "arguments", "edited_arguments", "difference",
-            "approvers", "quorum", "allow_self", "rule", "policy_version", "expires_at",
-            "on_expiry", "escalate_to", "created_at", "decided_at", "decided_by", "reason",
-            "surface", "used_at", "votes", "may_decide", "payload_hidden",
+            "tool", "effect", "is_privileged", "is_grantable", "choices", "choice", "binding",
+            "binding_digest", "arguments", "edited_arguments", "difference", "approvers", "quorum",
+            "allow_self", "allow_owner", "rule", "policy_version", "expires_at", "on_expiry",
+            "escalate_to", "escalations", "warned_at", "created_at", "decided_at",
+            "decided_by", "reason", "surface", "used_at", "votes", "may_decide", "payload_hidden",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -126,7 +131,7 @@ class ApprovalViewSet(WorkspaceViewSet, ListMixin, RetrieveMixin):
     perms = {
         "list": Perm.APPROVAL_VIEW,
         "retrieve": Perm.APPROVAL_VIEW,
-        "decide": Perm.APPROVAL_DECIDE,
+        "decide": Perm.APPROVAL_VIEW,  # or what somebody lent who is away; the service decides
     }
     queryset = Approval.objects.all()
     serializer_class = ApprovalSerializer
@@ -143,7 +148,7 @@ class ApprovalViewSet(WorkspaceViewSet, ListMixin, RetrieveMixin):
 
     def rows(self) -> QuerySet[Any]:
         rows = super().rows().select_related("workspace")
-        return rows.prefetch_related("votes__user", "votes__approval")
+        return rows.prefetch_related("votes__user", "votes__for_user", "votes__approval")
 
     @extend_schema(
         description="Say yes or no. Of several people who decide at once one wins; the others get "

@@ -6,10 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
+from agentry.cli.commands.arguments import seconds_of
+from agentry.cli.exits import ExitCode
 from agentry.cli.invocation import Invocation, command, usage_error
 from agentry.cli.output import Column, Row, print_fields, seconds_ago
 from agentry.cli.terminal import plain
-from agentry.client.calls import governing
+from agentry.client.calls import governing, granting
 
 ApprovalId = Annotated[str, typer.Argument(metavar="APPROVAL", help="The approval's id.")]
 COLUMNS = (
@@ -75,6 +77,52 @@ def register(parent: typer.Typer) -> None:
         """Say yes to other arguments than were asked; both are kept."""
         call = governing.approve(approval, reason=reason, arguments=_arguments(arguments))
         inv.show(inv.fetch(call), _print_state)
+
+    _register_grant(app)
+
+
+def _register_grant(app: typer.Typer) -> None:
+    @command(app, "grant")
+    def grant(
+        inv: Invocation,
+        approval: ApprovalId,
+        pattern: Annotated[
+            str | None,
+            typer.Option(help="Which calls, as JSON, or @ and a file's name; else as proposed."),
+        ] = None,
+        count: Annotated[int | None, typer.Option(help="How many calls; else any number.")] = None,
+        lasts: Annotated[
+            str | None, typer.Option("--for", help="How long: 12h, 30d; a week if not said.")
+        ] = None,
+        any_agent: Annotated[bool, typer.Option("--any-agent", help="Of every agent.")] = False,
+        any_requester: Annotated[
+            bool, typer.Option("--any-requester", help="Whoever asks, but for yourself.")
+        ] = False,
+        reason: Annotated[str | None, typer.Option(help="Kept in the record.")] = None,
+        agrees: Annotated[bool, typer.Option("--yes", help="Do not ask again.")] = False,
+    ) -> None:
+        """Say yes to this and to calls alike; shows the pattern before it is given."""
+        proposal = inv.fetch(granting.grant_proposal(approval))
+        chosen = proposal["pattern"] if pattern is None else _arguments(pattern)
+        shown = {"tool": proposal["tool"], "pattern": chosen, "arguments": proposal["arguments"]}
+        inv.say(json.dumps(shown, indent=2, ensure_ascii=False))
+        if proposal["refusal"]:
+            raise usage_error(proposal["refusal"])
+        if not agrees and not typer.confirm("Grant calls like this?", default=False, err=True):
+            raise typer.Exit(ExitCode.USAGE)
+        call = granting.grant(
+            approval,
+            chosen,
+            any_agent=any_agent or None,
+            any_requester=any_requester or None,
+            uses=count,
+            seconds=None if lasts is None else seconds_of(lasts, "--for"),
+            reason=reason,
+        )
+        inv.show(
+            inv.fetch(call),
+            lambda row: print(plain(f"{row['id']} holds until {row['expires_at']}.")),
+        )
 
 
 def _arguments(text: str) -> dict[str, Any]:

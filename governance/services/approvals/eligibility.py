@@ -37,9 +37,9 @@ def refuse_ineligible(actor: Actor, approval: Approval, *, in_person: bool = Fal
             f"This is for {found.username} to do in person; deciding was lent to you, not this.",
             remedy="Decide this one by itself.",
         )
-    access.require(actor, Perm.APPROVAL_DECIDE, approval.workspace_id)
+    named = ", ".join(approval.approvers) or f"whoever holds {Perm.APPROVAL_DECIDE}"
     raise PermissionDeniedError(
-        f"This is for {', '.join(approval.approvers)} to decide.",
+        f"This is for {named} to decide.",
         remedy="Ask one of them.",
         detail={"approvers": approval.approvers},
     )
