@@ -139,6 +139,7 @@ class Approvals(AwaitingGroup):
     get = awaited(governing.approval)
     approve = awaited(governing.approve)
     deny = awaited(governing.deny)
+    choose = awaited(governing.choose)
     grant_proposal = awaited(granting.grant_proposal)
     grant = awaited(granting.grant)
 

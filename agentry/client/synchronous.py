@@ -137,6 +137,7 @@ class Approvals(BlockingGroup):
     get = blocking(governing.approval)
     approve = blocking(governing.approve)
     deny = blocking(governing.deny)
+    choose = blocking(governing.choose)
     grant_proposal = blocking(granting.grant_proposal)
     grant = blocking(granting.grant)
 

@@ -69,6 +69,9 @@ class DecisionForm(forms.Form):
         "JSON; both are kept.",
     )
 
+    choice = forms.CharField(required=False, max_length=40, label="Choice",
+                             help_text="Where the question has choices of its own.")  # fmt: skip
+
     def clean_arguments(self) -> dict[str, Any] | None:
         given = self.cleaned_data["arguments"]
         if given is not None and not isinstance(given, dict):

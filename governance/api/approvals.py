@@ -115,6 +115,7 @@ class DecisionInput(StrictSerializer):
     verdict = serializers.ChoiceField(choices=VERDICTS)
     reason = serializers.CharField(max_length=MAX_REASON_CHARS, required=False, allow_blank=True)
     arguments = NewArgumentsField(required=False)
+    choice = serializers.CharField(max_length=40, required=False, allow_blank=True)
 
 
 class ApprovalFilter(django_filters.FilterSet):  # type: ignore[misc]  # publishes no types

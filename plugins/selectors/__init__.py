@@ -2,6 +2,7 @@
 
 from plugins.selectors.calls import (
     call_list,
+    calls_doubtful,
     calls_in_doubt,
     calls_of_runs,
     runs_answered,
@@ -19,6 +20,7 @@ from plugins.selectors.tools import (
 __all__ = [
     "ToolView",
     "call_list",
+    "calls_doubtful",
     "calls_in_doubt",
     "calls_of_runs",
     "declared_tools",

@@ -82,6 +82,17 @@ def register(parent: typer.Typer) -> None:
 
 
 def _register_grant(app: typer.Typer) -> None:
+    @command(app, "choose")
+    def choose(
+        inv: Invocation,
+        approval: ApprovalId,
+        choice: Annotated[str, typer.Argument(help="One of its choices; `show` lists them.")],
+        reason: Annotated[str | None, typer.Option(help="Kept in the record.")] = None,
+    ) -> None:
+        """Answer what has choices of its own, such as whether a call in doubt happened."""
+        call = governing.choose(approval, choice, reason=reason)
+        inv.show(inv.fetch(call), _print_state)
+
     @command(app, "grant")
     def grant(
         inv: Invocation,
