@@ -191,6 +191,41 @@ class Vote(Record, frozen=True, kw_only=True):
     is_counted: bool = True
 
 
+class EvidencePlace(Record, frozen=True, kw_only=True):
+    position: int = 0
+    kind: str = ""
+    excerpt: str = ""
+
+
+class EvidenceSource(Record, frozen=True, kw_only=True):
+    """`is_found` false: the value stands nowhere but in the model's own words."""
+
+    path: str
+    is_found: bool = False
+    places: tuple[EvidencePlace, ...] = ()
+
+
+class SimilarDecision(Record, frozen=True, kw_only=True):
+    approval: str
+    state: str = ""
+    by: str = ""
+    reason: str = ""
+    at: str = ""
+    agent: str = ""
+    requester: str = ""
+    difference: tuple[ArgumentDifference, ...] = ()
+
+
+class Evidence(Record, frozen=True, kw_only=True):
+    """What an approver should know; only where one approval is asked for."""
+
+    plan: dict[str, Any] | None = None
+    sources: tuple[EvidenceSource, ...] = ()
+    waits: dict[str, Any] = {}
+    similar: tuple[SimilarDecision, ...] = ()
+    counts: dict[str, int] = {}
+
+
 class Approval(Record, frozen=True, kw_only=True):
     """A question to a person, bound to exactly what is asked for."""
 
@@ -232,6 +267,7 @@ class Approval(Record, frozen=True, kw_only=True):
     surface: str = ""
     used_at: datetime | None = None
     votes: tuple[Vote, ...] = ()
+    evidence: Evidence | None = None
     may_decide: bool = False
     payload_hidden: bool = False
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from agents.execution.evidence import call_evidence
 from core.errors import InvalidInputError
 from governance.contracts import Edit, Ruling
 from plugins.services.asked import call_locked
@@ -23,6 +24,9 @@ class InDoubtApprovals:
 
     def alike(self, *, subject_id: UUID) -> None:
         """Nobody can say beforehand what will have happened."""
+
+    def evidence(self, *, subject_id: UUID) -> Mapping[str, Any]:
+        return call_evidence(subject_id)
 
     def decided(self, ruling: Ruling) -> None:
         call_settle(ruling.subject_id, choice=ruling.choice, by=ruling.by, note=ruling.reason)

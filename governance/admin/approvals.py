@@ -21,7 +21,9 @@ from governance.admin.grants import GrantForm
 from governance.contracts import ApprovalState, Perm, Verdict
 from governance.guard.admin import GuardedAdmin
 from governance.models import Approval, ApprovalVote
+from governance.registry import approval_handler
 from governance.selectors.approvals import decider_of, difference
+from governance.selectors.evidence import past_decisions
 from governance.services.approvals import approval_decide, grant_give, grant_propose
 from governance.services.approvals.deciding import MAX_REASON_CHARS
 
@@ -137,6 +139,12 @@ class ApprovalAdmin(GuardedAdmin):
         )
         return format_html_join("\n", "<p><code>{}</code>: {} → {}</p>", lines)
 
+    @admin.display(description="Evidence")
+    def evidence_shown(self, row: Approval) -> SafeString:
+        handler = approval_handler(row.kind)
+        found = {"plan": row.evidence.get("plan"), **handler.evidence(subject_id=row.subject_id)}
+        return json_block({**found, **past_decisions(row)})
+
     @admin.display(description="Reason")
     def reason_shown(self, row: Approval) -> str:
         return row.reason or NOTHING
@@ -160,7 +168,8 @@ class ApprovalAdmin(GuardedAdmin):
         is_readable = obj is not None and access.may_see_payload(
             self.actor(request), obj.workspace_id
         )
-        content = ("question_shown", "arguments_shown", "difference_shown", "reason_shown")
+        content = ("question_shown", "arguments_shown", "difference_shown", "reason_shown",
+                   "evidence_shown")  # fmt: skip
         return (
             (None, {"fields": ("agent_name", "requester_name", "run_shown", "rule")}),
             ("What is asked", {"fields": content if is_readable else ("withheld",)}),

@@ -1,6 +1,6 @@
 """REST views of approvals: the inbox, one question with its evidence, and deciding."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import django_filters
 from django.db.models import QuerySet
@@ -15,6 +15,7 @@ from governance.guard.nested import PayloadModelSerializer, WorkspaceViewSet
 from governance.guard.viewsets import ListMixin, RetrieveMixin
 from governance.models import Approval, ApprovalVote
 from governance.selectors.approvals import Decider, decider_of, difference
+from governance.selectors.evidence import approval_evidence
 from governance.services.approvals import approval_decide
 from governance.services.approvals.deciding import MAX_REASON_CHARS
 
@@ -33,6 +34,11 @@ class ArgumentsField(serializers.JSONField):
 @extend_schema_field({"type": "object", "additionalProperties": True})
 class NewArgumentsField(serializers.DictField):
     """A JSON object of any content."""
+
+
+@extend_schema_field({"type": "object", "additionalProperties": {"type": "integer"}})
+class CountsField(serializers.DictField):
+    """Numbers by what they count."""
 
 
 @extend_schema_field({"type": "object", "additionalProperties": {"type": "string"}})
@@ -65,7 +71,13 @@ class ArgumentDifferenceSerializer(serializers.Serializer[Any]):
 class ApprovalSerializer(PayloadModelSerializer):
     """A question to a person. `may_decide`: whether it is for whoever asks to decide now."""
 
-    payload_fields = ("question", "arguments", "edited_arguments", "difference", "reason")
+    payload_fields: ClassVar[tuple[str, ...]] = (
+        "question",
+        "arguments",
+        "edited_arguments",
+        "difference",
+        "reason",
+    )
 
     kind = serializers.CharField(read_only=True)
     state = serializers.ChoiceField(choices=STATES, read_only=True)
@@ -109,6 +121,59 @@ class ApprovalSerializer(PayloadModelSerializer):
         return decider.may_decide(row)
 
 
+class EvidencePlaceSerializer(serializers.Serializer[Any]):
+    position = serializers.IntegerField(help_text="Of the message in the run's history.")
+    kind = serializers.CharField()
+    excerpt = serializers.CharField()
+
+
+class EvidenceSourceSerializer(serializers.Serializer[Any]):
+    """`is_found` false: the value stands nowhere but in the model's own words."""
+
+    path = serializers.CharField()
+    is_found = serializers.BooleanField()
+    places = EvidencePlaceSerializer(many=True)
+
+
+class SimilarDecisionSerializer(serializers.Serializer[Any]):
+    approval = serializers.UUIDField()
+    state = serializers.ChoiceField(choices=STATES)
+    by = serializers.CharField(allow_blank=True)
+    reason = serializers.CharField(allow_blank=True)
+    at = serializers.CharField(allow_blank=True)
+    agent = serializers.CharField(allow_blank=True)
+    requester = serializers.CharField(allow_blank=True)
+    difference = ArgumentDifferenceSerializer(many=True)
+
+
+class EvidenceSerializer(serializers.Serializer[Any]):
+    """What the call would change, where its arguments come from, what waits for the answer, and
+    what was said of calls like it (`counts` of the last 200)."""
+
+    plan = ArgumentsField()
+    sources = EvidenceSourceSerializer(many=True)
+    waits = NewArgumentsField()
+    similar = SimilarDecisionSerializer(many=True)
+    counts = CountsField()
+
+
+class ApprovalDetailSerializer(ApprovalSerializer):
+    """A question with everything its approver needs."""
+
+    payload_fields: ClassVar[tuple[str, ...]] = (*ApprovalSerializer.payload_fields, "evidence")
+
+    evidence = serializers.SerializerMethodField()
+
+    class Meta(ApprovalSerializer.Meta):
+        fields: Any = (*ApprovalSerializer.Meta.fields, "evidence")
+        read_only_fields = fields
+
+    @extend_schema_field(EvidenceSerializer(allow_null=True))
+    def get_evidence(self, row: Approval) -> dict[str, Any] | None:
+        view = self.context["view"]
+        return approval_evidence(view.actor, row) if view.is_payload_visible else None
+
+
 class DecisionInput(StrictSerializer):
     """`arguments`: approve with these in place of the asked ones."""
 
@@ -140,6 +205,9 @@ class ApprovalViewSet(WorkspaceViewSet, ListMixin, RetrieveMixin):
     input_serializers = {"decide": DecisionInput}
 
     _decider: Decider | None = None
+
+    def get_serializer_class(self) -> Any:
+        return ApprovalDetailSerializer if self.action == "retrieve" else ApprovalSerializer
 
     @property
     def decider(self) -> Decider:

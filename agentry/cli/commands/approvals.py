@@ -160,4 +160,19 @@ def _print_state(approval: Row) -> None:
 
 
 def _print_approval(approval: Row) -> None:
-    print_fields([(name, value) for name, value in approval.items() if value not in (None, "", [])])
+    evidence = approval.get("evidence") or {}
+    shown = [(name, value) for name, value in approval.items() if value not in (None, "", [])]
+    print_fields([(name, value) for name, value in shown if name != "evidence"])
+    for source in evidence.get("sources", ()):
+        places = [f"{each['kind']} {each['position']}" for each in source["places"]]
+        where = ", ".join(places) or "NOT FOUND in the run's history"
+        print(plain(f"{source['path']}: {where}"))
+    counts = {name: count for name, count in evidence.get("counts", {}).items() if count}
+    if counts:
+        said = ", ".join(f"{count} {name}" for name, count in counts.items())
+        print(plain(f"Of the last calls of this tool: {said}."))
+    for past in evidence.get("similar", ()):
+        reason = f": {past['reason']}" if past["reason"] else ""
+        print(plain(f"  {past['state']} by {past['by'] or 'nobody'} at {past['at']}{reason}"))
+    if plan := evidence.get("plan"):
+        print(plain(f"It would change: {json.dumps(plan, indent=2, ensure_ascii=False)}"))

@@ -76,6 +76,7 @@ def approval_decide(
                           event="voted")  # fmt: skip
         else:
             _decide(actor, decider, approval, handler, said, given, surface)
+        reach("approval.before_commit")
         approval.refresh_from_db()
     return approval
 
