@@ -8,6 +8,7 @@ class AgentsConfig(AppConfig):
     def ready(self) -> None:
         from agents.models import Agent, AgentVersion, Model, ModelRoute, Provider, Session
         from agents.services.approving import ToolCallApprovals
+        from agents.services.doubting import InDoubtApprovals
         from agents.subscribers import join
         from agents.tools.registry import BUILTIN_TOOLS
         from governance.contracts import ApprovalKind
@@ -18,6 +19,7 @@ class AgentsConfig(AppConfig):
         join()
         builtins_register(BUILTIN_TOOLS.values())
         approval_kind_register(ApprovalKind.TOOL_CALL, ToolCallApprovals())
+        approval_kind_register(ApprovalKind.IN_DOUBT, InDoubtApprovals())
         times = ["created_at", "updated_at"]
         activity_register(Agent, workspace="workspace_id", exclude=times)
         activity_register(AgentVersion, workspace="agent.workspace_id", exclude=["created_at"])

@@ -35,6 +35,7 @@ POINTS = frozenset(
         "run.before_finish",
         "control.before_update",
         "approval.before_lock",
+        "approval.before_commit",
         "approval.before_claim",
         "approval.after_claim",
         "grant.before_claim",

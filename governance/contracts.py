@@ -156,6 +156,13 @@ class ApprovalKind(StrEnum):
     IN_DOUBT = "in_doubt"  # an effect that may or may not have happened
 
 
+# What deciding an approval of a kind takes, beside seeing what it is about.
+DECIDING: Mapping[ApprovalKind, Perm] = {
+    ApprovalKind.TOOL_CALL: Perm.APPROVAL_DECIDE,
+    ApprovalKind.IN_DOUBT: Perm.TOOL_CALL_RESOLVE,
+}
+
+
 class GrantState(StrEnum):
     """Where a standing approval of calls alike stands."""
 

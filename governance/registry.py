@@ -41,6 +41,10 @@ class ApprovalHandler(Protocol):
         for this kind."""
         ...
 
+    def evidence(self, *, subject_id: UUID) -> Mapping[str, Any]:
+        """Say where its arguments come from (`sources`) and what waits for it (`waits`)."""
+        ...
+
     def noted(self, ruling: Ruling, *, event: str) -> None:
         """Tell the subject's trace of something that decides nothing yet."""
         ...

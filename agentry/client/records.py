@@ -181,13 +181,49 @@ class ArgumentDifference(Record, frozen=True, kw_only=True):
 
 
 class Vote(Record, frozen=True, kw_only=True):
-    """`is_counted`: it was given for the arguments as they stand."""
+    """`is_counted`: it was given for the arguments as they stand. `on_behalf_of`: for whom."""
 
     user: str
+    on_behalf_of: str | None = None
     verdict: str = ""
     surface: str = ""
     at: datetime | None = None
     is_counted: bool = True
+
+
+class EvidencePlace(Record, frozen=True, kw_only=True):
+    position: int = 0
+    kind: str = ""
+    excerpt: str = ""
+
+
+class EvidenceSource(Record, frozen=True, kw_only=True):
+    """`is_found` false: the value stands nowhere but in the model's own words."""
+
+    path: str
+    is_found: bool = False
+    places: tuple[EvidencePlace, ...] = ()
+
+
+class SimilarDecision(Record, frozen=True, kw_only=True):
+    approval: str
+    state: str = ""
+    by: str = ""
+    reason: str = ""
+    at: str = ""
+    agent: str = ""
+    requester: str = ""
+    difference: tuple[ArgumentDifference, ...] = ()
+
+
+class Evidence(Record, frozen=True, kw_only=True):
+    """What an approver should know; only where one approval is asked for."""
+
+    plan: dict[str, Any] | None = None
+    sources: tuple[EvidenceSource, ...] = ()
+    waits: dict[str, Any] = {}
+    similar: tuple[SimilarDecision, ...] = ()
+    counts: dict[str, int] = {}
 
 
 class Approval(Record, frozen=True, kw_only=True):
@@ -202,6 +238,12 @@ class Approval(Record, frozen=True, kw_only=True):
     agent: str = ""
     requester: str = ""
     question: str | None = None
+    tool: str = ""
+    effect: str = ""
+    is_privileged: bool = False
+    is_grantable: bool = False
+    choices: tuple[str, ...] = ()
+    choice: str = ""
     binding: dict[str, str] = {}
     binding_digest: str = ""
     arguments: dict[str, Any] | None = None
@@ -210,11 +252,14 @@ class Approval(Record, frozen=True, kw_only=True):
     approvers: tuple[str, ...] = ()
     quorum: int = 1
     allow_self: bool = False
+    allow_owner: bool = True
     rule: str = ""
     policy_version: str = ""
     expires_at: datetime | None = None
     on_expiry: str = ""
     escalate_to: tuple[str, ...] = ()
+    escalations: int = 0
+    warned_at: datetime | None = None
     created_at: datetime | None = None
     decided_at: datetime | None = None
     decided_by: str = ""
@@ -222,8 +267,77 @@ class Approval(Record, frozen=True, kw_only=True):
     surface: str = ""
     used_at: datetime | None = None
     votes: tuple[Vote, ...] = ()
+    evidence: Evidence | None = None
     may_decide: bool = False
     payload_hidden: bool = False
+
+
+class GrantProposal(Record, frozen=True, kw_only=True):
+    """The narrowest grant an approval could be given with; `refusal`: why you cannot give it.
+
+    `unnamed` are arguments for which a test must be written by hand.
+    """
+
+    tool: str
+    agent: str = ""
+    requester: str = ""
+    pattern: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
+    unnamed: tuple[str, ...] = ()
+    facts: dict[str, str] = {}
+    refusal: str = ""
+
+
+class Grant(Record, frozen=True, kw_only=True):
+    """A standing approval. `agent` or `requester` empty: of any agent, for anybody."""
+
+    id: str
+    tool: str
+    state: str
+    approval: str | None = None
+    agent: str = ""
+    requester: str = ""
+    rule: str = ""
+    pattern: dict[str, Any] | None = None
+    facts: dict[str, str] = {}
+    granted_by: str = ""
+    reason: str | None = None
+    surface: str = ""
+    uses: int = 0
+    uses_max: int | None = None
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    ended_at: datetime | None = None
+    ended_by: str = ""
+    ended_reason: str | None = None
+    payload_hidden: bool = False
+
+
+class GrantUse(Record, frozen=True, kw_only=True):
+    """One call that a grant let go unasked."""
+
+    id: str
+    call: str
+    run: str
+    agent: str = ""
+    requester: str = ""
+    arguments_digest: str = ""
+    at: datetime | None = None
+
+
+class Delegation(Record, frozen=True, kw_only=True):
+    """`delegate` decides for `delegator` while they are away."""
+
+    id: str
+    delegator: str
+    delegate: str
+    from_at: datetime | None = None
+    until_at: datetime | None = None
+    reason: str = ""
+    created_at: datetime | None = None
+    created_by: str = ""
+    ended_at: datetime | None = None
+    ended_by: str = ""
 
 
 class PolicyVersion(Record, frozen=True, kw_only=True):

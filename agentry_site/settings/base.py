@@ -346,6 +346,7 @@ SPECTACULAR_SETTINGS = {
         "VersionState": "agents.api.serializers.VERSION_STATES",
         "ToolCallState": "plugins.api.serializers.CALL_STATES",
         "ApprovalState": "governance.api.approvals.STATES",
+        "GrantState": "governance.api.grants.STATES",
         "ApprovalVerdict": "governance.api.approvals.VERDICTS",
         "ApprovalKind": "governance.api.approvals.KINDS",
         "ProviderKind": "agents.api.serializers.KINDS",

@@ -199,7 +199,8 @@ class RunDriver:
         self._context.head_sequence = committed.head_sequence
         if committed.control:
             self.obey(committed.control)
-        if entry.approvals or entry.closes:
+        is_doubtful = any(move.state == CallState.IN_DOUBT.value for move in entry.moved)
+        if entry.approvals or entry.closes or is_doubtful:
             self._means.on_asked(entry)
         if entry.releases:
             self._means.on_released(entry)

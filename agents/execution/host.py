@@ -23,6 +23,7 @@ from agents.execution.claiming import claim
 from agents.execution.completion import Asker
 from agents.execution.context import RunContext
 from agents.execution.database import DatabaseThread
+from agents.execution.doubts import doubts_ask
 from agents.execution.driver import Means, RunDriver
 from agents.execution.gate import PolicyGate
 from agents.execution.providers import ProviderPool, provider_config
@@ -292,7 +293,7 @@ class EngineHost:
             self._doorbell.set()
 
     def _asked(self, entry: Entry) -> None:
-        """Called when people were asked, or what they were asked was withdrawn."""
+        """Called when people were asked, or are to be, or what they were asked was withdrawn."""
         news = partial(
             approvals_announce,
             asked=[row.id for row in entry.approvals],
@@ -305,6 +306,7 @@ class EngineHost:
     async def _announce(self, news: Callable[[], None]) -> None:
         try:
             await self._sweeps.run(news)
+            await self._sweeps.run(doubts_ask)
         except UnavailableError:
             # The questions are in the table, where whoever must miss none looks too.
             logger.warning("approval_news_lost")

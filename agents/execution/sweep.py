@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from agents.contracts import Control, RunErrorCode, RunState
+from agents.execution.doubts import doubts_ask
 from agents.models import Run, Worker
 from agents.transitions import (
     GOES_ON,
@@ -72,6 +73,7 @@ def sweep() -> Swept:
         undecided=approvals_overdue(),
         decided=_decided(),
     )
+    doubts_ask()
     approvals_warn()
     grants_overdue()
     Worker.objects.filter(seen_at__lt=now - FORGET_WORKERS_AFTER).delete()

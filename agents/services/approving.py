@@ -14,6 +14,7 @@ from django.db.models import Q
 
 from agents.contracts import RunState
 from agents.doorbell import ring
+from agents.execution.evidence import call_evidence
 from agents.execution.questions import AskedCall, question_of, shared_facts
 from agents.execution.tooling import bound_tool
 from agents.models import Run
@@ -73,6 +74,9 @@ class ToolCallApprovals:
             facts=shared_facts(asked, policy_id=policy.id if policy else None),
             question=question_of(asked),
         )
+
+    def evidence(self, *, subject_id: UUID) -> Mapping[str, Any]:
+        return call_evidence(subject_id)
 
     def decided(self, ruling: Ruling) -> None:
         call = call_rule(ruling)

@@ -29,7 +29,7 @@ from governance import access
 from governance.contracts import Actor, AuditAction, AuditSubject, Perm
 from governance.digest import canonical, encodable
 from governance.selectors.audit import moment
-from governance.selectors.evidence import (
+from governance.selectors.bundled import (
     approval_document,
     approvals_of_runs,
     entries_about,

@@ -4,7 +4,16 @@ from typing import Any, TypeAlias
 
 from django.urls import path
 
-from governance.api import approvals, audit, channels, policies, secrets, views
+from governance.api import (
+    approvals,
+    audit,
+    channels,
+    delegations,
+    grants,
+    policies,
+    secrets,
+    views,
+)
 
 _Actions: TypeAlias = dict[str, Any]
 
@@ -126,6 +135,42 @@ urlpatterns = [
         f"{_IN_WORKSPACE}/approvals/<uuid:pk>/decide",
         approvals.ApprovalViewSet.as_view({"post": "decide"}),
         name="approval-decide",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/approvals/<uuid:pk>/grant",
+        grants.ApprovalGrantViewSet.as_view({"get": "retrieve", "post": "create"}),
+        name="approval-grant",
+    ),
+    path(f"{_IN_WORKSPACE}/grants", grants.GrantViewSet.as_view({"get": "list"}), name="grants"),
+    path(
+        f"{_IN_WORKSPACE}/grants/<uuid:pk>",
+        grants.GrantViewSet.as_view({"get": "retrieve"}),
+        name="grant",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/grants/<uuid:pk>/revoke",
+        grants.GrantViewSet.as_view({"post": "revoke"}),
+        name="grant-revoke",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/grants/<uuid:pk>/uses",
+        grants.GrantUseViewSet.as_view({"get": "list"}),
+        name="grant-uses",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/delegations",
+        delegations.DelegationViewSet.as_view(_MANY),
+        name="delegations",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/delegations/<uuid:pk>",
+        delegations.DelegationViewSet.as_view({"get": "retrieve"}),
+        name="delegation",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/delegations/<uuid:pk>/end",
+        delegations.DelegationViewSet.as_view({"post": "end"}),
+        name="delegation-end",
     ),
     path(
         "tokens/<uuid:pk>",

@@ -8,7 +8,14 @@ from django.db.models import QuerySet
 
 from core import clock
 from governance import access
-from governance.contracts import Actor, ApprovalState, Binding, Perm
+from governance.contracts import (
+    DECIDING,
+    Actor,
+    ApprovalKind,
+    ApprovalState,
+    Binding,
+    Perm,
+)
 from governance.models import Approval, Delegation, Membership, User
 
 
@@ -29,6 +36,12 @@ def approval_binding(approval_id: UUID) -> Binding | None:
         digest=row.binding_digest,
         facts=row.binding,
     )
+
+
+def subjects_asked(kind: ApprovalKind) -> set[UUID]:
+    """Return what people are asked about at this moment, for whoever asks what is missing."""
+    rows = Approval.objects.filter(kind=kind.value, state=ApprovalState.PENDING.value)
+    return set(rows.values_list("subject_id", flat=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +76,8 @@ class Decider:
 
     def is_eligible(self, approval: Approval) -> bool:
         """Say whether it is theirs to decide, in person."""
-        return self.held >= _DECIDING and self.is_named(approval) and not self.is_barred(approval)
+        needed = {DECIDING[ApprovalKind(approval.kind)], Perm.RUN_PAYLOAD}
+        return self.held >= needed and self.is_named(approval) and not self.is_barred(approval)
 
     def in_place_of(self, approval: Approval) -> "Decider | None":
         """Return for whom they may decide it; themselves, where it is theirs; None: nobody.
@@ -87,7 +101,6 @@ class Decider:
 
 
 _SEEING = frozenset({Perm.APPROVAL_VIEW, Perm.RUN_PAYLOAD})
-_DECIDING = frozenset({Perm.APPROVAL_DECIDE, Perm.RUN_PAYLOAD})
 
 
 def decider_of(actor: Actor, workspace_id: UUID) -> Decider:

@@ -2,6 +2,7 @@
 
 from plugins.selectors.calls import (
     call_list,
+    calls_doubtful,
     calls_in_doubt,
     calls_of_runs,
     calls_since,
@@ -20,6 +21,7 @@ from plugins.selectors.tools import (
 __all__ = [
     "ToolView",
     "call_list",
+    "calls_doubtful",
     "calls_in_doubt",
     "calls_of_runs",
     "calls_since",

@@ -54,6 +54,12 @@ def runs_answered(run_ids: Sequence[UUID]) -> set[UUID]:
     return set(approved) | (set(run_ids) - set(waiting))
 
 
+def calls_doubtful() -> dict[UUID, UUID]:
+    """Return every call in doubt with its run, the oldest first; few at any time."""
+    rows = ToolCall.objects.filter(state=CallState.IN_DOUBT.value).order_by("planned_at")
+    return dict(rows.values_list("pk", "run_id"))
+
+
 def calls_in_doubt(run_id: UUID) -> QuerySet[ToolCall]:
     """The calls of a run that a person must settle, oldest first."""
     rows = ToolCall.objects.filter(run_id=run_id, state=CallState.IN_DOUBT.value)

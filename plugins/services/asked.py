@@ -30,6 +30,11 @@ def call_of(call_id: UUID) -> ToolCall:
     return ToolCall.objects.get(pk=call_id)
 
 
+def call_locked(call_id: UUID) -> ToolCall:
+    """Return the call, locked until the transaction ends."""
+    return ToolCall.objects.select_for_update().get(pk=call_id)
+
+
 def call_rule(ruling: Ruling) -> ToolCall:
     """Move the call that waits for this decision; the model is told a no with its reason.
 

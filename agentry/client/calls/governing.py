@@ -59,6 +59,16 @@ def approve(
     return _decision(approval_id, "approve", reason, arguments)
 
 
+def choose(approval_id: str, choice: str, *, reason: str | None = None) -> Call[Approval]:
+    """Answer what has choices of its own. Raises `Conflict` naming who was first."""
+    return Call(
+        method="POST",
+        path=in_workspace("approvals", approval_id, "decide"),
+        body=body(verdict="approve", choice=choice, reason=reason),
+        read=_APPROVAL,
+    )
+
+
 def deny(approval_id: str, *, reason: str | None = None) -> Call[Approval]:
     """Say no; the model is told the reason. Raises `Conflict` naming who was first."""
     return _decision(approval_id, "deny", reason, None)

@@ -1,5 +1,6 @@
 """Approvals: deciding them, and what becomes of those nobody decides."""
 
+from governance.services.approvals.asking import Question, approval_answered, approval_ask
 from governance.services.approvals.deciding import approval_decide
 from governance.services.approvals.ending import (
     approval_used,
@@ -25,6 +26,9 @@ __all__ = [
     "ApprovalExpiring",
     "ApprovalNews",
     "CoveredCall",
+    "Question",
+    "approval_answered",
+    "approval_ask",
     "approval_decide",
     "approval_used",
     "approvals_announce",

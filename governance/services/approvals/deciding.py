@@ -34,14 +34,16 @@ def approval_decide(
     verdict: str,
     reason: str = "",
     arguments: Mapping[str, Any] | None = None,
+    choice: str = "",
     surface: str = "api",
     seen_digest: str | None = None,
 ) -> Approval:
     """Say yes or no; returns the approval, still pending when its quorum is not reached.
 
     One no decides. `arguments` approve something else than was asked: they are checked, kept
-    beside the asked ones, and votes for other arguments count no more. `seen_digest` is the
-    binding the decider saw, for surfaces that show an earlier state.
+    beside the asked ones, and votes for other arguments count no more. `choice` answers what has
+    choices of its own instead of yes and no. `seen_digest` is the binding the decider saw, for
+    surfaces that show an earlier state.
 
     Raises:
         PermissionDeniedError: The actor is none of its approvers, asked for it themselves, or may
@@ -55,6 +57,7 @@ def approval_decide(
         raise NotFoundError(f"There is no approval {approval_id}.", remedy="List the approvals.")
     refuse_ineligible(actor, found)
     said = _verdict(verdict, arguments)
+    _check_choice(found, said, choice)
     given = redact_text(reason.strip())[:MAX_REASON_CHARS]
     handler = approval_handler(found.kind)
     with transaction.atomic():
@@ -71,6 +74,7 @@ def approval_decide(
                 remedy="Look at it again.",
                 detail={"state": approval.state, "by": ""},
             )
+        approval.choice = choice
         if arguments is not None:
             _edit(approval, handler, arguments)
         _vote(actor, decider, approval, said, given, surface)
@@ -80,6 +84,7 @@ def approval_decide(
                           event="voted")  # fmt: skip
         else:
             _decide(actor, decider, approval, handler, said, given, surface)
+        reach("approval.before_commit")
         approval.refresh_from_db()
     return approval
 
@@ -100,6 +105,16 @@ def _verdict(verdict: str, arguments: Mapping[str, Any] | None) -> Verdict:
             fields={"arguments": ["not with a denial"]},
         )
     return said
+
+
+def _check_choice(approval: Approval, said: Verdict, choice: str) -> None:
+    known = ", ".join(approval.choices) or "none"
+    if approval.choices and (said is not Verdict.APPROVE or choice not in approval.choices):
+        sentence = f"This is answered with one of: {known}."
+        raise InvalidInputError(sentence, fields={"choice": [sentence]})
+    if choice and not approval.choices:
+        sentence = "This is answered with yes or no; it has no choices."
+        raise InvalidInputError(sentence, fields={"choice": [sentence]})
 
 
 def _is_open(approval: Approval) -> bool:
@@ -196,6 +211,7 @@ def _decide(
         decided_by_name=by[:150],
         reason=reason,
         surface=surface,
+        choice=approval.choice,
     )
     if not moved:
         raise stale(Approval.objects.get(pk=approval.pk))
@@ -216,6 +232,7 @@ def _ruling(approval: Approval, state: ApprovalState, by: str, reason: str, surf
         reason=reason,
         surface=surface,
         arguments=approval.edited_arguments,
+        choice=approval.choice,
     )
 
 

@@ -2,7 +2,7 @@
 
 from core.errors import PermissionDeniedError
 from governance import access
-from governance.contracts import Actor, Perm
+from governance.contracts import DECIDING, Actor, ApprovalKind, Perm
 from governance.models import Approval
 from governance.selectors.approvals import Decider, decider_of
 
@@ -21,8 +21,9 @@ def refuse_ineligible(actor: Actor, approval: Approval, *, in_person: bool = Fal
     found = decider.in_place_of(approval)
     if found is not None and not (in_person and found is not decider):
         return found
+    needed = DECIDING[ApprovalKind(approval.kind)]
     if not decider.stands_for:
-        access.require(actor, Perm.APPROVAL_DECIDE, approval.workspace_id)
+        access.require(actor, needed, approval.workspace_id)
     # Nobody decides what they cannot see.
     access.require(actor, Perm.RUN_PAYLOAD, approval.workspace_id)
     if decider.is_barred(approval):
@@ -37,9 +38,9 @@ def refuse_ineligible(actor: Actor, approval: Approval, *, in_person: bool = Fal
             f"This is for {found.username} to do in person; deciding was lent to you, not this.",
             remedy="Decide this one by itself.",
         )
-    access.require(actor, Perm.APPROVAL_DECIDE, approval.workspace_id)
+    named = ", ".join(approval.approvers) or f"whoever holds {needed}"
     raise PermissionDeniedError(
-        f"This is for {', '.join(approval.approvers)} to decide.",
+        f"This is for {named} to decide.",
         remedy="Ask one of them.",
         detail={"approvers": approval.approvers},
     )

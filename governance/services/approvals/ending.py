@@ -8,7 +8,14 @@ from django.db.models import Q
 
 from core import clock
 from governance.binding import EXPIRY, digest_of_facts, expiry_fact
-from governance.contracts import SYSTEM, ApprovalState, AuditAction, AuditSubject, Ruling
+from governance.contracts import (
+    SYSTEM,
+    ApprovalKind,
+    ApprovalState,
+    AuditAction,
+    AuditSubject,
+    Ruling,
+)
 from governance.models import Approval
 from governance.registry import ApprovalHandler, approval_handler
 from governance.services.approvals.news import (
@@ -149,6 +156,8 @@ def _ruling(approval: Approval, state: ApprovalState, reason: str) -> Ruling:
 def approvals_withdraw(run_id: UUID, *, cause: str) -> int:
     """End what a run leaves undecided; called in the transaction that ends the run."""
     open_ones = Approval.objects.filter(run_id=run_id, state=ApprovalState.PENDING.value)
+    # What may have happened is still to be said when the run has ended.
+    open_ones = open_ones.exclude(kind=ApprovalKind.IN_DOUBT.value)
     moved = 0
     for approval in open_ones:
         ended = {"decided_at": clock.now(), "reason": f"{cause}."}

@@ -100,11 +100,7 @@ def grant_give(
         InvalidInputError: The pattern does not cover the call, or a bound is out of range.
         ConflictError: It is denied or withdrawn, or something it was given for has changed.
     """
-    _check_bounds(uses, seconds)
-    if redact_or_withhold(dict(pattern)) != dict(pattern):
-        sentence = "The pattern holds something that looks like a secret."
-        raise InvalidInputError(sentence, fields={"pattern": [sentence]})
-    read_alike(pattern)
+    _check(pattern, uses, seconds)
     said = redact_text(reason.strip())[:MAX_REASON_CHARS]
     with transaction.atomic():
         approval = _visible(actor, approval_id)
@@ -202,7 +198,11 @@ def _refuse_narrow(pattern: Mapping[str, Any], alike: Alikeness) -> None:
         raise InvalidInputError(sentence, fields={"pattern": [sentence]})
 
 
-def _check_bounds(uses: int | None, seconds: float) -> None:
+def _check(pattern: Mapping[str, Any], uses: int | None, seconds: float) -> None:
+    if redact_or_withhold(dict(pattern)) != dict(pattern):
+        sentence = "The pattern holds something that looks like a secret."
+        raise InvalidInputError(sentence, fields={"pattern": [sentence]})
+    read_alike(pattern)
     if uses is not None and not 1 <= uses <= MAX_USES:
         sentence = f"A grant is for 1 to {MAX_USES} calls."
         raise InvalidInputError(sentence, fields={"uses": [sentence]})

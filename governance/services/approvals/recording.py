@@ -18,6 +18,7 @@ def decision_recorded(
             "verdict": state.value,
             "by": by,
             "reason": reason,
+            "choice": approval.choice,
             "about": approval.kind,
             "subject": str(approval.subject_id),
             "run": str(approval.run_id) if approval.run_id else "",
