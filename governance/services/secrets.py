@@ -201,9 +201,10 @@ def _refuse_elsewhere(workspace: Workspace, name: str) -> None:
 
 def _check_name(name: str) -> None:
     if not NAME_REGEX.fullmatch(name):
-        raise _wrong(
-            "name", f"{redact_text(name[:80])!r} cannot be the name of a secret. {NAME_FORM}"
-        )
+        shown = redact_text(name[:80])  # people put a value where its name belongs
+        raise _wrong("name", f"{shown!r} cannot be the name of a secret. {NAME_FORM}")
+    if redact_text(name) != name:
+        raise _wrong("name", "The name looks like a secret itself, and names are shown.")
 
 
 def _check_value(value: str) -> None:

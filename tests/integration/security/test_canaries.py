@@ -90,6 +90,7 @@ def play(engine: Engine, workspace: Workspace, folder: Path) -> Played:
         engine.start(allow_hosts=(host,))
         calls = [
             ("transfer", {"note": SHAPED["arguments"]}),
+            ("outsider", {}),
             ("fetch", {"url": f"http://{host}/{SHAPED['arguments']}?q={SHAPED['arguments']}"}),
             ("write", {"path": "notes.txt", "content": SHAPED["arguments"]}),
             ("echo", {"text": SHAPED["arguments"]}),
@@ -140,7 +141,7 @@ def boss_user() -> Any:
 def _plant(workspace: Workspace, host: str) -> None:
     make_secret(workspace, "bank", BANK)
     make_secret(workspace, "vendor", VENDOR)
-    for name, header in (("transfer", "vendor"), ("outsider", "outside"), ("filer", "filed")):
+    for name, header in (("transfer", "vendor"), ("outsider", "outside")):
         make_tool(
             workspace,
             name,
@@ -162,7 +163,7 @@ def _agents(workspace: Workspace, url: str, refusing: str) -> None:
                   api_key=STORED, **given)  # fmt: skip
     make_model(workspace, "m", provider="vendor", vendor_name="model-1")
     make_model(workspace, "r", provider="refusing", vendor_name="model-1")
-    tools = ["transfer", "fetch", "write", "echo"]
+    tools = ["transfer", "outsider", "fetch", "write", "echo"]
     make_agent(workspace, "helper", model="m", tools=tools)
     make_agent(workspace, "refused", model="r")
 
@@ -214,7 +215,7 @@ def test_no_canary_is_anywhere(engine: Engine, workspace: Workspace, tmp_path: P
     runs = {run.agent_name: run for run in Run.objects.all()}
     assert (runs["helper"].state, runs["refused"].state) == ("succeeded", "failed")
     states = dict(ToolCall.objects.values_list("tool", "state"))
-    assert states == dict.fromkeys(("transfer", "fetch", "write", "echo"), "committed")
+    assert states == dict.fromkeys(("transfer", "outsider", "fetch", "write", "echo"), "committed")
     assert "[redacted]" in played.deltas
     assert "[redacted]" in played.logs
     assert (played.asked > 60, played.opened > 60) == (True, True)
@@ -234,7 +235,7 @@ def test_without_redaction_they_are_everywhere(
 
     places = set(played.found)
     assert {"frames", "deltas", "logs"} <= places
-    assert {"agents.Run.input_text", "agents.Message.parts", "plugins.ToolCall.arguments"} <= places
+    assert {"agents.Run.input", "agents.Message.parts", "plugins.ToolCall.arguments"} <= places
     assert any(place.startswith("observability.TraceEvent") for place in places)
     assert any(place.startswith("/api/v1/") for place in places)
     assert any(place.startswith("/admin/") for place in places)
