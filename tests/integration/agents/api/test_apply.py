@@ -195,7 +195,7 @@ def test_a_secret_is_applied_and_a_dry_run_confirms_no_guess(cast: Cast, call_as
             "spec": {"value": value},
         }  # fmt: skip
         body = {"documents": [document], "dry_run": dry_run}
-        answer = admin("post", "workspaces/acme/apply", body)
+        answer = admin("post", "apply", body)
         assert answer.status_code == 200, answer.content
         assert value not in answer.content.decode()
         return answer.json()["changes"][0]["action"]
