@@ -31,6 +31,7 @@ POINTS = frozenset(
         "journal.before_write",
         "journal.before_commit",
         "journal.after_commit",
+        "rotation.before_write",
         "run.after_claim",
         "run.before_finish",
         "control.before_update",

@@ -23,7 +23,10 @@ class GovernanceConfig(AppConfig):
             User,
             Workspace,
         )
+        from governance.registry import SealedColumn, sealed_column_register
+        from governance.selectors.channels import SECRET_PURPOSE
         from governance.services.activity import activity_register
+        from governance.services.secrets import PURPOSE
 
         post_migrate.connect(_sync_roles, sender=self, dispatch_uid="governance.roles")
         subscribe(AccessChanged, forget_credentials)
@@ -43,6 +46,22 @@ class GovernanceConfig(AppConfig):
             Secret,
             workspace="workspace_id",
             exclude=["sealed_value", "updated_at", "used_at", "updated_by"],
+        )
+        sealed_column_register(
+            SealedColumn(
+                model=Secret,
+                column="sealed_value",
+                purpose=PURPOSE,
+                name=lambda row: str(row.name),
+            )
+        )
+        sealed_column_register(
+            SealedColumn(
+                model=Channel,
+                column="sealed_secret",
+                purpose=SECRET_PURPOSE,
+                name=lambda row: str(row.pk),
+            )
         )
         activity_register(User, workspace=None, exclude=["last_login"], mask=["password"])
 

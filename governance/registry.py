@@ -1,11 +1,15 @@
-"""What other apps do for governance: carry decisions out, and send messages to the outside.
+"""What other apps tell governance of as they start: what approvals can be about, each kind with the
+code that carries a decision out, which of their columns are sealed, and who posts messages.
 
-The app that owns the subjects registers its handler at start; governance knows no subject.
+Governance knows no subject and no model of theirs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
+
+from django.db.models import Model
 
 from governance.contracts import Alikeness, ApprovalKind, Edit, Poster, Ruling
 
@@ -72,3 +76,32 @@ def poster_register(found: Poster) -> None:
 
 def poster() -> Poster:
     return _posters[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedColumn:
+    """A column of sealed values; `name` says under which name a row's value was sealed.
+
+    The model has a `workspace`.
+    """
+
+    model: type[Model]
+    column: str
+    purpose: str
+    name: Callable[[Any], str]
+
+    @property
+    def label(self) -> str:
+        return f"{self.model._meta.label}.{self.column}"
+
+
+_sealed: dict[str, SealedColumn] = {}
+
+
+def sealed_column_register(column: SealedColumn) -> None:
+    """Have the column's values sealed anew when the site's key changes; called while apps start."""
+    _sealed[column.label] = column
+
+
+def sealed_columns() -> list[SealedColumn]:
+    return [_sealed[label] for label in sorted(_sealed)]

@@ -20,7 +20,7 @@ from agents.providers.script_language import compile_script
 from agents.services.names import name_check, name_free
 from agents.spec import document_parse
 from core.errors import ConflictError, InvalidInputError
-from core.redaction import redact_text
+from core.redaction import known_secrets, redact_text
 from core.sealing import seal, unseal
 from governance import access
 from governance.contracts import Actor, Perm
@@ -197,6 +197,8 @@ def _refer(actor: Actor, row: Provider, spec: ProviderSpec) -> None:
 
 
 def _take(row: Provider, spec: ProviderSpec) -> None:
+    if spec.api_key and not references(spec.api_key):
+        known_secrets.remember(spec.api_key)
     for name in _STORED:
         setattr(row, name, getattr(spec, name))
     row.kind = spec.kind.value

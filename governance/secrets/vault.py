@@ -82,6 +82,8 @@ class VaultSource:
             timeout=settings.timeout_seconds,
             follow_redirects=False,
             trust_env=False,
+            # Asked seldom: a connection that was left in an odd state is not worth keeping.
+            limits=httpx2.Limits(max_keepalive_connections=0),
             headers={"x-vault-request": "true"}
             | ({"x-vault-namespace": settings.namespace} if settings.namespace else {}),
         )

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import transaction
 
 from core.errors import InvalidInputError
-from core.redaction import known_secrets
+from core.redaction import known_secrets, redact_text
 from core.sealing import seal, unseal
 from governance import access
 from governance.contracts import Actor, AuditAction, AuditSubject, Perm
@@ -201,7 +201,10 @@ def _refuse_elsewhere(workspace: Workspace, name: str) -> None:
 
 def _check_name(name: str) -> None:
     if not NAME_REGEX.fullmatch(name):
-        raise _wrong("name", f"{name[:80]!r} cannot be the name of a secret. {NAME_FORM}")
+        shown = redact_text(name[:80])  # people put a value where its name belongs
+        raise _wrong("name", f"{shown!r} cannot be the name of a secret. {NAME_FORM}")
+    if redact_text(name) != name:
+        raise _wrong("name", "The name looks like a secret itself, and names are shown.")
 
 
 def _check_value(value: str) -> None:

@@ -17,10 +17,11 @@ from agentry.cli.documents.places import (
     read_yaml,
     suggestion,
 )
+from agentry.cli.documents.values import SECRET, with_value, wrong_value
 
 API_VERSION = "agentry/v1"
 # In the order they depend on each other.
-KINDS = ("Provider", "Model", "Route", "Tool", "Agent")
+KINDS = ("Secret", "Provider", "Model", "Route", "Tool", "Agent")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._:@+-]{0,98}[A-Za-z0-9])?")
 _TOP = frozenset({"apiVersion", "kind", "metadata", "spec"})
 _METADATA = frozenset({"name", "description"})
@@ -40,6 +41,8 @@ class Document:
 
     def content(self, environ: Mapping[str, str]) -> dict[str, Any]:
         """What is sent, with `{env: NAME}` replaced by the variable's value."""
+        if self.kind == SECRET:
+            return with_value(self.source, environ)
         resolved: dict[str, Any] = _resolve(self.source, environ)
         return resolved
 
@@ -102,7 +105,10 @@ def check(
     for source in sources:
         known = len(findings)
         document = _document(source, kinds, findings)
-        _check_secrets(source, environ, findings)
+        if document is not None and document.kind == SECRET:
+            findings += wrong_value(source, environ)
+        else:
+            _check_secrets(source, environ, findings)
         if document is None:
             continue
         identity = (document.kind, document.name)
