@@ -1,0 +1,21 @@
+"""Tests that take root, and what is said where there is none.
+
+CI runs as root, so there such a skip fails like any other.
+"""
+
+import os
+
+import pytest
+
+WITHOUT_ROOT = (
+    "needs root: control groups, workspaces' disks and a user for each sandbox; run as root, as "
+    "CI does"
+)
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason=WITHOUT_ROOT)
+
+
+def skip_without_root(items: list[pytest.Item]) -> None:
+    """Mark them all."""
+    for item in items:
+        item.add_marker(needs_root)
