@@ -99,6 +99,7 @@ class Leases:
             folder / "workspaces",
             folder / "seats",
             folder / "trials",
+            folder / "machines",
         ):
             place.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
             if place.is_symlink() or place.stat().st_uid != os.geteuid():
@@ -128,6 +129,10 @@ class Leases:
         folder = self.folder / "seats" / str(lease.number)
         folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
         return folder
+
+    def sockets(self, lease: Lease) -> Path:
+        """Return where a place's machine has its sockets; it is there while the machine is."""
+        return self.folder / "machines" / str(lease.number)
 
     def trial(self) -> Path:
         """Return a new empty folder for a sandbox that is only to be started and ended."""

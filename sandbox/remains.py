@@ -19,6 +19,7 @@ class Remains:
     workspace: Path
     is_mounted: bool = False
     seat: Path | None = None
+    sockets: Path | None = None
 
 
 def take_away(remains: Remains) -> None:
@@ -27,6 +28,10 @@ def take_away(remains: Remains) -> None:
     remains.group.remove()
     if remains.seat is not None:
         quota.detach(remains.seat)
+    if remains.sockets is not None and remains.sockets.exists():
+        for socket in remains.sockets.iterdir():
+            socket.unlink()
+        remains.sockets.rmdir()
     if remains.is_mounted and remains.workspace.is_dir():
         quota.detach(remains.workspace)
 
@@ -49,6 +54,7 @@ def reap(leases: Leases) -> list[str]:
                     workspace=Path(held.workspace),
                     is_mounted=held.is_mounted,
                     seat=leases.seat(lease),
+                    sockets=leases.sockets(lease),
                 )
             )
         except OSError as error:

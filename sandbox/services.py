@@ -9,6 +9,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from core.env import Environment
 from sandbox import remains
 from sandbox.contracts import (
     Abilities,
@@ -23,6 +24,7 @@ from sandbox.leases import Leases
 from sandbox.remote import ChildWorker, RemoteSandboxes, at
 from sandbox.runners.bubblewrap import BubblewrapRunner
 from sandbox.runners.landlock import LandlockRunner
+from sandbox.runners.microvm import Host, MicrovmRunner, find_host
 
 # Engines a manifest may name that this release has no runner for.
 NOT_BUILT: dict[Isolation, tuple[str, str]] = {
@@ -34,10 +36,6 @@ NOT_BUILT: dict[Isolation, tuple[str, str]] = {
         "gVisor (runsc) is not joined to this site.",
         "Ask for bubblewrap if a shared kernel is strong enough; there is no silent replacement.",
     ),
-    Isolation.MICROVM: (
-        "No driver for micro virtual machines is joined to this site.",
-        "Ask for bubblewrap if a shared kernel is strong enough; there is no silent replacement.",
-    ),
 }
 
 
@@ -47,12 +45,14 @@ _STRENGTHS = list(Strength)  # weakest first
 class Sandboxes:
     """The runners of this process. One for each event loop."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, host: Host | None = None) -> None:
+        environment = Environment.of_process()
         self._folder = folder or default_folder()
         self._bubblewrap = BubblewrapRunner(self._folder)
         self._by_name: dict[Isolation, Runner] = {
             Isolation.BUBBLEWRAP: self._bubblewrap,
             Isolation.LANDLOCK: LandlockRunner(self._folder),
+            Isolation.MICROVM: MicrovmRunner(self._folder, host or _host_of(environment)),
         }
 
     def runner_for(self, profile: Profile) -> Runner:
@@ -78,6 +78,13 @@ class Sandboxes:
     def reap(self) -> list[str]:
         """Take away what owners that died have left; one sentence for each. Safe at any time."""
         return remains.reap(Leases(self._folder))
+
+
+def _host_of(environment: Environment) -> Host:
+    return find_host(
+        kernel=environment.text("AGENTRY_SANDBOX_MICROVM_KERNEL"),
+        root_disk=environment.text("AGENTRY_SANDBOX_MICROVM_DISK"),
+    )
 
 
 _access: SandboxAccess | None = None

@@ -11,7 +11,7 @@ from sandbox.services import Sandboxes, default_folder
 from tests.conformance.sandbox.host import names_in
 
 
-@pytest.mark.parametrize("name", ["docker", "gvisor", "microvm"])
+@pytest.mark.parametrize("name", ["docker", "gvisor"])
 def test_an_engine_that_is_missing_is_refused_with_a_remedy(name: str, tmp_path: Path) -> None:
     with pytest.raises(SandboxUnavailableError) as refused:
         Sandboxes(tmp_path).runner_for(Profile(isolation=Isolation(name)))
