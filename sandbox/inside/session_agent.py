@@ -185,6 +185,7 @@ class Agent:
 
     def run(self, request: dict[str, Any]) -> None:
         call = Call(request)
+        self.obey(call)  # what came together with the request
         while call.is_going_on():
             self.step(call)
         end_everything(call)
