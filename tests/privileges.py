@@ -7,11 +7,16 @@ import os
 
 import pytest
 
+from sandbox.runners.landlock.runner import abi
+
 WITHOUT_ROOT = (
     "needs root: control groups, workspaces' disks and a user for each sandbox; run as root, as "
     "CI does"
 )
 
+WITHOUT_LANDLOCK = "the kernel has no Landlock of version 6 (Linux 6.12)"
+
+needs_landlock = pytest.mark.skipif(abi() < 6, reason=WITHOUT_LANDLOCK)
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason=WITHOUT_ROOT)
 
 
