@@ -446,6 +446,20 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     _v(
         "Sandboxes",
+        "AGENTRY_SANDBOX_MICROVM_KERNEL",
+        "path",
+        "",
+        "Uncompressed Linux kernel that the `microvm` engine starts its machines with.",
+    ),
+    _v(
+        "Sandboxes",
+        "AGENTRY_SANDBOX_MICROVM_DISK",
+        "path",
+        "",
+        "Root disk (ext4, read-only) of those machines, with Python and the session agent.",
+    ),
+    _v(
+        "Sandboxes",
         "AGENTRY_SANDBOX_AT_MOST",
         "int",
         "64",

@@ -102,6 +102,7 @@ class Leases:
             folder / "seats",
             folder / "trials",
             folder / "egress",
+            folder / "machines",
         ):
             place.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
             if place.is_symlink() or place.stat().st_uid != os.geteuid():
@@ -135,6 +136,10 @@ class Leases:
     def egress(self, lease: Lease) -> Path:
         """Return the folder of a place's way out; it need not be there."""
         return self.folder / "egress" / str(lease.number)
+
+    def sockets(self, lease: Lease) -> Path:
+        """Return where a place's machine has its sockets; it is there while the machine is."""
+        return self.folder / "machines" / str(lease.number)
 
     def trial(self) -> Path:
         """Return a new empty folder for a sandbox that is only to be started and ended."""

@@ -22,6 +22,7 @@ class Remains:
     is_mounted: bool = False
     seat: Path | None = None
     egress: Path | None = None
+    sockets: Path | None = None
 
 
 def take_away(remains: Remains) -> None:
@@ -38,6 +39,10 @@ def take_away(remains: Remains) -> None:
         for file in remains.egress.iterdir():
             file.unlink()
         remains.egress.rmdir()
+    if remains.sockets is not None and remains.sockets.exists():
+        for socket in remains.sockets.iterdir():
+            socket.unlink()
+        remains.sockets.rmdir()
     if remains.is_mounted and remains.workspace.is_dir():
         quota.detach(remains.workspace)
 
@@ -67,6 +72,7 @@ def reap(leases: Leases, *, container: Callable[[str], Group]) -> list[str]:
                     is_mounted=is_mounted,
                     seat=leases.seat(lease),
                     egress=leases.egress(lease),
+                    sockets=leases.sockets(lease),
                 )
             )
         except (OSError, SandboxUnavailableError) as error:

@@ -34,17 +34,9 @@ from sandbox.runners.docker import (
     reap_containers,
 )
 from sandbox.runners.landlock import LandlockRunner
+from sandbox.runners.microvm import Host, MicrovmRunner, find_host
 
 SITES_OWN = Isolation.BUBBLEWRAP
-
-# Engines a manifest may name that this release has no runner for.
-NOT_BUILT: dict[Isolation, tuple[str, str]] = {
-    Isolation.MICROVM: (
-        "No driver for micro virtual machines is joined to this site.",
-        "Ask for bubblewrap if a shared kernel is strong enough; there is no silent replacement.",
-    ),
-}
-
 
 _STRENGTHS = list(Strength)  # weakest first
 
@@ -52,11 +44,16 @@ _STRENGTHS = list(Strength)  # weakest first
 class Sandboxes:
     """The runners of this process. One for each event loop.
 
-    `environment` has the engine's socket and the image; without it they are those of this process.
+    `environment` has the engine's socket, the image and the machine's files; without it they are
+    those of this process.
     """
 
     def __init__(
-        self, folder: Path | None = None, *, environment: Environment | None = None
+        self,
+        folder: Path | None = None,
+        *,
+        environment: Environment | None = None,
+        host: Host | None = None,
     ) -> None:
         self._folder = folder or default_folder()
         settings = environment or Environment.of_process()
@@ -67,6 +64,7 @@ class Sandboxes:
             Isolation.DOCKER: DockerRunner(self._folder, engine=self._engine, image=image),
             Isolation.BUBBLEWRAP: BubblewrapRunner(self._folder),
             Isolation.LANDLOCK: LandlockRunner(self._folder),
+            Isolation.MICROVM: MicrovmRunner(self._folder, host or _host_of(settings)),
         }
 
     def runner_for(self, profile: Profile) -> Runner:
@@ -75,20 +73,13 @@ class Sandboxes:
         Raises:
             SandboxUnavailableError: There is no such runner; nothing weaker takes its place.
         """
-        if profile.isolation in NOT_BUILT:
-            problem, remedy = NOT_BUILT[profile.isolation]
-            raise SandboxUnavailableError(problem, remedy=remedy)
         return self._runners[profile.isolation or SITES_OWN]
 
     async def doctor(self) -> list[Abilities]:
         """Say for each engine what it can hold on this host and how strong it is, best first."""
-        absent = [
-            Abilities(name=name, strength=Strength.NONE, problem=problem, remedy=remedy)
-            for name, (problem, remedy) in NOT_BUILT.items()
-        ]
         found = [await runner.abilities() for runner in self._runners.values()]
         return sorted(
-            [*found, *absent],
+            found,
             key=lambda engine: (not engine.is_available, -_STRENGTHS.index(engine.strength)),
         )
 
@@ -97,6 +88,13 @@ class Sandboxes:
         leases = Leases(self._folder)
         told = remains.reap(leases, container=partial(ContainerGroup, self._engine))
         return [*told, *reap_containers(self._engine, leases)]
+
+
+def _host_of(environment: Environment) -> Host:
+    return find_host(
+        kernel=environment.text("AGENTRY_SANDBOX_MICROVM_KERNEL"),
+        root_disk=environment.text("AGENTRY_SANDBOX_MICROVM_DISK"),
+    )
 
 
 _access: SandboxAccess | None = None

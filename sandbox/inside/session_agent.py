@@ -194,6 +194,7 @@ class Agent:
     def run(self, request: dict[str, Any]) -> None:
         lay_out(request.pop("secrets", {}))
         call = Call(request)
+        self.obey(call)  # what came together with the request
         while call.is_going_on():
             self.step(call)
         end_everything(call)

@@ -7,7 +7,7 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from core import clock
@@ -41,8 +41,14 @@ class AgentLink:
         if not (await self._message(seconds)).get("ready"):
             raise LinkLostError("the session agent did not begin with its greeting")
 
-    async def run(self, command: Command, limits: Limits) -> Outcome:
-        """Run one command. Raises LinkLostError."""
+    def begin(self, command: Command, limits: Limits) -> Awaitable[Outcome]:
+        """Send one command and return its answer to come, which raises LinkLostError.
+
+        A `cancel` right after this is about this call, not the one before.
+
+        Raises:
+            LinkLostError: It could not be sent.
+        """
         self._last_call += 1
         wall_seconds = min(limits.wall_seconds, command.wall_seconds or limits.wall_seconds)
         self._send(
@@ -60,7 +66,7 @@ class AgentLink:
                 },
             }
         )
-        return await self._answer(clock.monotonic() + wall_seconds, limits.output_bytes)
+        return self._answer(clock.monotonic() + wall_seconds, limits.output_bytes)
 
     async def _answer(self, deadline: float, output_bytes: int) -> Outcome:
         kept: dict[str, bytearray] = {"out": bytearray(), "err": bytearray()}

@@ -164,6 +164,7 @@ class Conversation:
         elif isinstance(message, wire.Abandon) and message.number in self._calls:
             self._calls[message.number].cancel()
         elif isinstance(message, wire.Cancel) and self._session is not None:
+            await asyncio.sleep(0)  # a call that came just before begins first
             await self._session.cancel()
 
     def _begin(self, message: wire.Run) -> None:

@@ -17,8 +17,8 @@ def register(parent: typer.Typer) -> None:
         """Say for each engine of the server what it can hold and how strong it is, best first."""
         from agentry.client.calls import account
 
-        engines = inv.fetch(account.sandbox_doctor()).items
-        inv.show(list(engines), _print_engines)
+        engines: list[Row] = inv.fetch(account.sandbox_doctor())["items"]
+        inv.show(engines, _print_engines)
         if not any(engine["is_available"] for engine in engines):
             raise typer.Exit(ExitCode.RUN_FAILED)
 

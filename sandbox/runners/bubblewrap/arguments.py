@@ -31,12 +31,16 @@ exec "$@"
 """
 
 
-def from_root(*, groups: Sequence[Path], uid: int, rest: Sequence[str]) -> list[str]:
-    """Return the command line that begins as root and runs `rest` as `uid`."""
+def from_root(
+    *, groups: Sequence[Path], uid: int, rest: Sequence[str], more_groups: Sequence[int] = ()
+) -> list[str]:
+    """Return the command line that begins as root and runs `rest` as `uid`, in no other groups
+    of users than `more_groups`."""
+    kept = f"--groups={','.join(map(str, more_groups))}" if more_groups else "--clear-groups"
     return [
         "sh", "-euc", _LAUNCH, "agentry-sandbox",
         ":".join(map(str, groups)),
-        "setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--no-new-privs",
+        "setpriv", f"--reuid={uid}", f"--regid={uid}", kept, "--no-new-privs",
         "--inh-caps=-all", "--", *rest,
     ]  # fmt: skip
 

@@ -86,7 +86,10 @@ class BubblewrapSession:
 
     async def _run(self, command: Command) -> Outcome:
         deaths = self._group.out_of_memory()
-        answer = asyncio.ensure_future(self._link.run(command, self._limits))
+        try:
+            answer = asyncio.ensure_future(self._link.begin(command, self._limits))
+        except LinkLostError as reason:
+            return await self._without_answer(str(reason), deaths)
         try:
             outcome = await asyncio.shield(answer)
         except asyncio.CancelledError:

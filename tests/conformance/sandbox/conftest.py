@@ -8,11 +8,17 @@ import pytest
 from sandbox.contracts import Runner
 from sandbox.workspaces import delete_workspace
 from tests.conformance.sandbox.subjects import NOT_FOR, SUBJECTS
+from tests.privileges import needs_landlock, skip_without_root
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what a subject cannot be asked for; `NOT_FOR` has the reasons."""
-    left_out = [item for item in items if _is_left_out(item)]
+    ours = [item for item in items if Path(__file__).parent in item.path.parents]
+    skip_without_root(ours)
+    for item in ours:
+        if "landlock" in item.nodeid:
+            item.add_marker(needs_landlock)
+    left_out = [item for item in ours if _is_left_out(item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]

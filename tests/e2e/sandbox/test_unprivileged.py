@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.architecture.source import ROOT
+from tests.privileges import needs_landlock
 
 SCRIPT = """
 import asyncio, concurrent.futures.thread, encodings.idna, json, os, sys
@@ -81,7 +82,7 @@ def told_by(engine: str, place: Path) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("engine", ["bubblewrap", "landlock"])
+@pytest.mark.parametrize("engine", ["bubblewrap", pytest.param("landlock", marks=needs_landlock)])
 def test_an_ordinary_users_sandbox_holds_what_it_says(engine: str, place: Path) -> None:
     told = told_by(engine, place)
 

@@ -274,6 +274,20 @@ async def test_a_worker_of_ones_own_is_started_again(tmp_path: Path, workspace: 
     assert not list((default_folder() / "sockets").glob("*.sock"))
 
 
+async def test_a_cancel_right_behind_a_call_ends_it(tmp_path: Path, workspace: Path) -> None:
+    with worker_process(tmp_path) as worker:
+        async with await worker.open(workspace) as session:
+            await session.run(echo("before"))
+            for _ in range(20):
+                call = asyncio.ensure_future(session.run(Command(argv=("sleep", "600"))))
+                await asyncio.sleep(0)
+                await session.cancel()
+                assert (await call).ended_by == Ended.CANCELLED
+            outcome = await session.run(echo("after"))
+
+    assert outcome.stdout == b"after\n"
+
+
 async def test_an_outcome_that_is_too_large_is_refused_before_anything_runs(
     tmp_path: Path, workspace: Path
 ) -> None:

@@ -6,8 +6,10 @@ import pytest
 from django.core.management import call_command
 
 from sandbox.contracts import Isolation
+from tests.privileges import needs_root
 
 
+@needs_root
 def test_the_doctor_tells_what_each_engine_can_hold(capsys: pytest.CaptureFixture[str]) -> None:
     call_command("sandbox", "doctor")
 

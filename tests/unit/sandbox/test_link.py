@@ -31,7 +31,7 @@ async def answered(*lines: bytes) -> Outcome:
         link = AgentLink(reader, writer)
         try:
             await link.ready(seconds=10)
-            return await link.run(Command(argv=("x",)), Limits(output_bytes=10))
+            return await link.begin(Command(argv=("x",)), Limits(output_bytes=10))
         finally:
             link.close()
 

@@ -8,6 +8,7 @@ import pytest
 from sandbox.errors import UnsafePathError
 from sandbox.leases import FIRST_UID
 from sandbox.worker.folders import accepted
+from tests.privileges import needs_root
 
 
 @pytest.fixture
@@ -56,6 +57,7 @@ def test_a_file_is_no_workspace(root: Path) -> None:
         accepted(root, str(root / "acme" / "file"))
 
 
+@needs_root
 def test_what_is_inside_a_workspace_is_none(root: Path) -> None:
     (root / "acme" / "run" / "sub").mkdir()
     os.chown(root / "acme" / "run", FIRST_UID + 7, FIRST_UID + 7)
