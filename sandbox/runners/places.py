@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+from sandbox.errors import SandboxUnavailableError
 from sandbox.leases import Lease, Leases
 from sandbox.remains import Remains, take_away
 from sandbox.runners.ending import to_the_end
@@ -33,7 +34,7 @@ def cleaned_up(remains: Remains, lease: Lease) -> None:
     """Take away what an opening has made so far; what resists is left to the reaper."""
     try:
         take_away(remains)
-    except OSError:
+    except (OSError, SandboxUnavailableError):
         lease.abandon()
     else:
         lease.release()

@@ -33,16 +33,15 @@ class NoSuchThingError(EngineError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """What the daemon says of itself."""
+    """What the daemon says of itself; `runtimes` are arguments by name."""
 
     version: str
-    runtimes: frozenset[str]
+    runtimes: Mapping[str, Sequence[str]]
     has_memory_limit: bool
     has_swap_limit: bool
     has_pids_limit: bool
     has_cpu_limit: bool
     maps_users: bool
-    is_at_home: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,13 +115,15 @@ class Engine:
         options = " ".join(told.get("SecurityOptions") or ())
         return Description(
             version=str(told.get("ServerVersion", "")),
-            runtimes=frozenset(told.get("Runtimes") or ()),
+            runtimes={
+                name: tuple(how.get("runtimeArgs") or ())
+                for name, how in (told.get("Runtimes") or {}).items()
+            },
             has_memory_limit=bool(told.get("MemoryLimit")),
             has_swap_limit=bool(told.get("SwapLimit")),
             has_pids_limit=bool(told.get("PidsLimit")),
             has_cpu_limit=bool(told.get("CpuCfsQuota", told.get("CPUCfsQuota"))),
             maps_users="name=userns" in options or "name=rootless" in options,
-            is_at_home=told.get("Name") == os.uname().nodename,
         )
 
     def image(self, name: str) -> ImageFacts:

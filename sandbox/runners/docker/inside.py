@@ -6,37 +6,57 @@ them can lead nowhere else.
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from core.ids import new_id
 from sandbox.runners.docker.settings import AGENT_FOLDER
 
 _PROGRAMS = Path(__file__).parents[2] / "inside"
+_OURS = {
+    f"{AGENT_FOLDER}/agent.py": "session_agent.py",
+    f"{AGENT_FOLDER}/relay.py": "relay.py",
+}
 _FOLDER_MODE = 0o711
 
 
-def files_for(folder: Path, *, user: int) -> Mapping[str, Path]:
-    """Return the host's files and folders by their path inside, made where they are missing."""
-    agent = (_PROGRAMS / "session_agent.py").read_bytes()
-    programs = folder / f"programs-{hashlib.sha256(agent).hexdigest()[:16]}"
-    _keep(programs / "agent.py", agent)
-    own = folder / str(user)
-    for name, content in _identity(user).items():
-        _keep(own / name, content)
-    return {AGENT_FOLDER: programs, **{f"/etc/{name}": own / name for name in _identity(user)}}
+def files_for(
+    folder: Path,
+    *,
+    place: int,
+    user: int,
+    hosts: Sequence[str] = (),
+    more: Mapping[str, bytes] = MappingProxyType({}),
+) -> Mapping[str, Path]:
+    """Return the host's files by their path inside, made where they are missing.
+
+    `place` is the sandbox's number, whose files only its holder writes; `hosts` are further lines
+    of /etc/hosts and `more` further files, by path inside.
+    """
+    found = {}
+    for inside, name in _OURS.items():
+        program = (_PROGRAMS / name).read_bytes()
+        found[inside] = folder / f"{hashlib.sha256(program).hexdigest()[:16]}-{name}"
+        _keep(found[inside], program)
+    for inside, content in {**_identity(user, hosts), **more}.items():
+        found[inside] = folder / str(place) / inside.strip("/").replace("/", "-")
+        _keep(found[inside], content)
+    return found
 
 
-def _identity(user: int) -> Mapping[str, bytes]:
-    return {
+def _identity(user: int, hosts: Sequence[str]) -> dict[str, bytes]:
+    lines = ["127.0.0.1 localhost sandbox", "::1 localhost", *hosts]
+    files = {
         "passwd": f"tool:x:{user}:{user}::/workspace:/bin/sh\n"
         "nobody:x:65534:65534::/:/bin/false\n".encode(),
         "group": f"tool:x:{user}:\nnogroup:x:65534:\n".encode(),
         "nsswitch.conf": b"passwd: files\ngroup: files\nhosts: files\n",
-        "hosts": b"127.0.0.1 localhost sandbox\n::1 localhost\n",
+        "hosts": "".join(f"{line}\n" for line in lines).encode(),
         "hostname": b"sandbox\n",
         "resolv.conf": b"",
     }
+    return {f"/etc/{name}": content for name, content in files.items()}
 
 
 def _keep(file: Path, content: bytes) -> None:

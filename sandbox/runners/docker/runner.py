@@ -25,15 +25,17 @@ from sandbox.contracts import (
     Profile,
     Strength,
 )
+from sandbox.egress import Gateway, Outside
 from sandbox.errors import SandboxRefusedError, SandboxUnavailableError
 from sandbox.images import Image, named
 from sandbox.leases import Held, Lease, Leases
 from sandbox.remains import Remains, take_away
+from sandbox.runners.asking import refuse_unless_held
 from sandbox.runners.docker import settings
 from sandbox.runners.docker.engine import Description, Engine, EngineError, NoSuchThingError
 from sandbox.runners.docker.frames import FrameReader
 from sandbox.runners.docker.group import ContainerGroup
-from sandbox.runners.docker.inside import files_for
+from sandbox.runners.docker.plan import Plan
 from sandbox.runners.docker.session import DockerSession
 from sandbox.runners.ending import to_the_end, undivided
 from sandbox.runners.link import LINE_BYTES, AgentLink, LinkLostError
@@ -45,7 +47,9 @@ _START_SECONDS = 60.0
 _OPENING_AT_ONCE = 6
 _ALWAYS = frozenset({Limit.WALL, Limit.OUTPUT, Limit.OPEN_FILES, Limit.FILE})
 _KERNEL_TASKS, _TASKS_OF_A_PROCESS = 100, 10  # of gVisor
-_NO_GATEWAY = "no gateway to other hosts is joined to containers"
+_HOST_SOCKETS = {
+    "fsgofer-host-uds", "fsgofer-host-uds=true", "host-uds=open", "host-uds=all",
+}  # fmt: skip
 _REMEDY = "Ask for no such limit (null), or for an engine that holds it; see the doctor."
 
 
@@ -63,16 +67,25 @@ class DockerRunner:
     name: ClassVar[Isolation] = Isolation.DOCKER
     strength: ClassVar[Strength] = Strength.NAMESPACES
     runtime: ClassVar[str] = "runc"
+    has_low_ports: ClassVar[bool] = True
     absent_remedy: ClassVar[str] = "Join a runtime named runc to the Docker daemon."
 
     def __init__(
-        self, folder: Path, *, engine: Engine, image: str = "", found: Found | None = None
+        self,
+        folder: Path,
+        *,
+        engine: Engine,
+        image: str = "",
+        found: Found | None = None,
+        outside: Outside | None = None,
     ) -> None:
+        """`outside` is what egress gateways know of the world; other than real in tests only."""
         self._folder = folder
         self._engine = engine
         self._image_name = image
         self._leases: Leases | None = None
         self._found = found
+        self._outside = outside
         self._finding_out = asyncio.Lock()
         self._openings = asyncio.Semaphore(_OPENING_AT_ONCE)
 
@@ -183,7 +196,7 @@ class DockerRunner:
             )
 
     def _missing(self, daemon: Description) -> dict[Limit, str]:
-        found = {Limit.NET: _NO_GATEWAY}
+        found = self._missing_net(daemon)
         if not daemon.has_memory_limit:
             found[Limit.MEMORY] = "the Docker engine cannot limit memory on this kernel"
         elif not daemon.has_swap_limit and _has_swap():
@@ -196,6 +209,9 @@ class DockerRunner:
             found[Limit.DISK] = problem
         return found
 
+    def _missing_net(self, daemon: Description) -> dict[Limit, str]:
+        return {}
+
     def _places(self) -> Leases:
         if self._leases is None:
             self._leases = Leases(self._folder)
@@ -205,41 +221,47 @@ class DockerRunner:
         self, workspace: Path, profile: Profile, *, credentials: Sequence[HostCredential] = ()
     ) -> DockerSession:
         found = await self._find()
-        abilities = found.abilities
-        if not abilities.is_available:
-            raise SandboxUnavailableError(abilities.problem, remedy=abilities.remedy)
-        if profile.isolation not in {Isolation.SITE, self.name}:
-            raise SandboxRefusedError(
-                f"This runner is {self.name}, and {profile.isolation} was asked for.",
-                remedy=f"Ask for {self.name}, or send the call to the other runner.",
+        refuse_unless_held(found.abilities, profile, remedy=_REMEDY)
+        gateway = None
+        if profile.net or credentials:
+            gateway = Gateway(
+                profile.net,
+                credentials,
+                has_low_ports=self.has_low_ports,
+                outside=self._outside,
             )
-        if lacking := sorted(profile.asked() - abilities.holds):
-            raise SandboxRefusedError(
-                " ".join(f"{limit} cannot be held: {abilities.missing[limit]}."
-                         for limit in lacking),
-                remedy=_REMEDY,
-            )  # fmt: skip
-        return await self._start(workspace, profile, found.image)
+        return await self._start(workspace, profile, found.image, gateway)
 
-    async def _start(self, workspace: Path, profile: Profile, image: str) -> DockerSession:
+    async def _start(
+        self, workspace: Path, profile: Profile, image: str, gateway: Gateway | None = None
+    ) -> DockerSession:
         async with self._openings:
             places = self._places()
             lease = await taken(places, workspace)
-            name = f"agentry-{lease.group}"
-            group = ContainerGroup(self._engine, name)
-            remains = Remains(group=group, workspace=workspace)
+            plan = Plan(
+                lease=lease,
+                workspace=workspace,
+                profile=profile,
+                image=image,
+                name=f"agentry-{lease.group}",
+                egress=places.egress(lease) if gateway else None,
+                gateway=gateway,
+            )
+            remains = plan.remains(ContainerGroup(self._engine, plan.name), is_mounted=False)
             try:
-                await self._written(lease, workspace, profile, name)
-                making = asyncio.ensure_future(
-                    asyncio.to_thread(self._prepare, group, workspace, lease, profile, image, name)
-                )
+                await self._written(plan)
+                if gateway is not None and plan.egress is not None:
+                    await gateway.start(plan.egress, uid=lease.uid if os.geteuid() == 0 else None)
+                making = asyncio.ensure_future(asyncio.to_thread(self._prepare, plan))
                 try:
                     remains = await asyncio.shield(making)
                 except asyncio.CancelledError:
                     remains = await to_the_end(making)  # a thread cannot be stopped half-way
                     raise
-                return await self._launch(remains, lease, profile, name)
+                return await self._launch(plan, remains)
             except BaseException as error:
+                if gateway is not None:
+                    await to_the_end(gateway.close())
                 await to_the_end(asyncio.to_thread(cleaned_up, remains, lease))
                 if isinstance(error, OSError | EngineError):
                     raise SandboxUnavailableError(
@@ -248,61 +270,60 @@ class DockerRunner:
                     ) from error
                 raise
 
-    async def _written(self, lease: Lease, workspace: Path, profile: Profile, name: str) -> None:
+    async def _written(self, plan: Plan) -> None:
         """Name what is about to be made, so that whatever is made has a place that names it."""
-        wants_disk = profile.limits.disk_bytes is not None
-        is_new = wants_disk and not await asyncio.to_thread(quota.is_mounted, workspace)
-        lease.write(
-            Held(owner=os.getpid(), group=lease.group, workspace=str(workspace),
-                 is_mounted=is_new, container=name)
-        )  # fmt: skip
+        plan.lease.write(
+            Held(
+                owner=os.getpid(),
+                group=plan.lease.group,
+                workspace=str(plan.workspace),
+                is_mounted=plan.profile.limits.disk_bytes is not None,
+                container=plan.name,
+            )
+        )
 
-    def _prepare(
-        self,
-        group: ContainerGroup,
-        workspace: Path,
-        lease: Lease,
-        profile: Profile,
-        image: str,
-        name: str,
-    ) -> Remains:
+    def _prepare(self, plan: Plan) -> Remains:
         """Make the workspace ready and create the container; undo what was made when that fails."""
-        limits, is_mounted = profile.limits, False
-        user = _user_of(lease)
+        limits, is_mounted = plan.profile.limits, False
+        group = ContainerGroup(self._engine, plan.name)
+        user = _user_of(plan.lease)
         try:
             if limits.disk_bytes is not None:
-                is_mounted = quota.attach(workspace, disk_bytes=limits.disk_bytes)
+                quota.attach(plan.workspace, disk_bytes=limits.disk_bytes)
+                # Whoever has the workspace's lock unmounts it, also when a dead owner mounted it.
+                is_mounted = True
             if os.geteuid() == 0:
-                quota.give(workspace, uid=user)
+                quota.give(plan.workspace, uid=user)
             wanted = settings.Wanted(
-                image=image,
+                image=plan.image,
                 runtime=self.runtime,
                 user=user,
-                workspace=workspace,
-                files=files_for(self._folder / "containers", user=user),
+                workspace=plan.workspace,
+                files=plan.files(self._folder / "containers", user=user),
                 limits=limits,
                 pids=self.counted(limits.pids),
                 labels={
                     settings.LABEL_FOLDER: str(self._folder),
-                    settings.LABEL_PLACE: str(lease.number),
-                    settings.LABEL_GROUP: lease.group,
+                    settings.LABEL_PLACE: str(plan.lease.number),
+                    settings.LABEL_GROUP: plan.lease.group,
                 },
+                relay=plan.relay,
+                is_read_only=plan.profile.is_read_only,
             )
             self._engine.create(
-                name, host=settings.host_of(wanted), container=settings.container_of(wanted)
+                plan.name, host=settings.host_of(wanted), container=settings.container_of(wanted)
             )
         except BaseException:
-            take_away(Remains(group=group, workspace=workspace, is_mounted=is_mounted))
+            take_away(plan.remains(group, is_mounted=is_mounted))
             raise
-        return Remains(group=group, workspace=workspace, is_mounted=is_mounted)
+        return plan.remains(group, is_mounted=is_mounted)
 
     def counted(self, pids: int | None) -> int | None:
         """Return how many processes the container's group may have for so many inside."""
         return None if pids is None else pids + 1  # the session agent
 
-    async def _launch(
-        self, remains: Remains, lease: Lease, profile: Profile, name: str
-    ) -> DockerSession:
+    async def _launch(self, plan: Plan, remains: Remains) -> DockerSession:
+        name = plan.name
         connecting = asyncio.ensure_future(asyncio.to_thread(self._engine.attach, name))
         try:
             connection = await asyncio.shield(connecting)
@@ -328,11 +349,15 @@ class DockerRunner:
             link.close()
             raise
         return DockerSession(
-            engine=self._engine, container=name, link=link, group=group, lease=lease,
-            remains=Remains(group=group, workspace=remains.workspace,
-                            is_mounted=remains.is_mounted),
-            profile=profile,
-        )  # fmt: skip
+            engine=self._engine,
+            container=name,
+            link=link,
+            group=group,
+            lease=plan.lease,
+            remains=plan.remains(group, is_mounted=remains.is_mounted),
+            profile=plan.profile,
+            gateway=plan.gateway,
+        )
 
     def _seen(self, name: str) -> ContainerGroup:
         """Return the container with the control group the engine made for it."""
@@ -349,6 +374,7 @@ class GvisorRunner(DockerRunner):
     name: ClassVar[Isolation] = Isolation.GVISOR
     strength: ClassVar[Strength] = Strength.KERNEL
     runtime: ClassVar[str] = "runsc"
+    has_low_ports: ClassVar[bool] = False
     absent_remedy: ClassVar[str] = (
         "Install gVisor (apt-get install runsc) and join it to the Docker daemon: runtimes.runsc "
         "in daemon.json, see docs/operate/sandbox.md."
@@ -361,6 +387,16 @@ class GvisorRunner(DockerRunner):
         each process inside, none for a thread that waits. Beyond that the sandbox ends.
         """
         return None if pids is None else _KERNEL_TASKS + _TASKS_OF_A_PROCESS * pids
+
+    def _missing_net(self, daemon: Description) -> dict[Limit, str]:
+        """The gateway's socket is one of the host's, which gVisor connects to only when told."""
+        flags = (word.lstrip("-") for word in daemon.runtimes[self.runtime])
+        if any(flag in _HOST_SOCKETS for flag in flags):
+            return {}
+        return {
+            Limit.NET: "runsc is joined without --fsgofer-host-uds (newer: --host-uds=open), "
+            "which the gateway's socket needs"
+        }
 
 
 def _user_of(lease: Lease) -> int:

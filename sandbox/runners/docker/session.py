@@ -10,7 +10,9 @@ from typing import Self
 import msgspec
 
 from sandbox.contracts import Command, Ended, Limits, Outcome, Profile, Usage
-from sandbox.errors import SandboxLostError
+from sandbox.egress import Gateway
+from sandbox.egress.recording import recorded
+from sandbox.errors import SandboxLostError, SandboxUnavailableError
 from sandbox.leases import Lease
 from sandbox.remains import Remains, take_away
 from sandbox.runners.docker.engine import Engine, EngineError, NoSuchThingError
@@ -34,6 +36,7 @@ class DockerSession:
         lease: Lease,
         remains: Remains,
         profile: Profile,
+        gateway: Gateway | None = None,
     ) -> None:
         self._engine = engine
         self._container = container
@@ -42,6 +45,7 @@ class DockerSession:
         self._lease = lease
         self._remains = remains
         self._limits: Limits = profile.limits
+        self._gateway = gateway
         self._turn = asyncio.Lock()
         self._is_running = False
         self._is_lost = False
@@ -76,7 +80,9 @@ class DockerSession:
                 raise lost("it was closed or ended before")
             self._is_running = True
             try:
-                return await self._run(command)
+                if self._gateway is None:
+                    return await self._run(command)
+                return await recorded(self._gateway, self._run, command)
             finally:
                 self._is_running = False
 
@@ -143,9 +149,11 @@ class DockerSession:
 
     async def _close(self) -> None:
         self._link.close()
+        if self._gateway is not None:
+            await self._gateway.close()
         try:
             await asyncio.to_thread(take_away, self._remains)
-        except OSError as error:
+        except (OSError, SandboxUnavailableError) as error:
             self._lease.abandon()  # the reaper tries again
             raise SandboxLostError(
                 f"The sandbox could not be taken down: {error}.",

@@ -34,7 +34,8 @@ _READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-tr
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """`files` are the host's, by path inside; all of them read-only. `pids` counts everything in
-    the container's control group, ours included."""
+    the container's control group, ours included; `relay` is what the agent is told of the way
+    out, and `is_read_only` is about the workspace."""
 
     image: str
     runtime: str
@@ -44,6 +45,8 @@ class Wanted:
     limits: Limits
     pids: int | None
     labels: Mapping[str, str]
+    relay: str = ""
+    is_read_only: bool = False
 
 
 def host_of(wanted: Wanted) -> dict[str, Any]:
@@ -66,7 +69,11 @@ def host_of(wanted: Wanted) -> dict[str, Any]:
         "ulimits": _limits_of_a_process(limits),
         "log_config": LogConfig(type="none"),
         "oom_score_adj": _VICTIM,
-        "sysctls": {"net.ipv4.ping_group_range": "1 0"},  # no ICMP sockets, as on a host
+        # No ICMP sockets, as on a host; loopback listeners of the way out on any port.
+        "sysctls": {
+            "net.ipv4.ping_group_range": "1 0",
+            "net.ipv4.ip_unprivileged_port_start": "0",
+        },
     }
     if limits.memory_bytes is not None:
         known |= {"mem_limit": limits.memory_bytes, "memswap_limit": limits.memory_bytes}
@@ -82,7 +89,7 @@ def container_of(wanted: Wanted) -> dict[str, Any]:
     return {
         "Image": wanted.image,
         "Entrypoint": ["python3", "-I", "-S", f"{AGENT_FOLDER}/agent.py"],
-        "Cmd": [],
+        "Cmd": [wanted.relay] if wanted.relay else [],
         "User": f"{wanted.user}:{wanted.user}",
         "Hostname": "sandbox",
         "Domainname": "",
@@ -113,7 +120,11 @@ def _temporary(user: int) -> dict[str, str]:
 def _mounts(wanted: Wanted) -> list[Mount]:
     """A mount of a source that is missing is refused, where a bind would make it."""
     workspace = Mount(
-        WORKSPACE, str(wanted.workspace), type="bind", read_only=False, propagation="rprivate"
+        WORKSPACE,
+        str(wanted.workspace),
+        type="bind",
+        read_only=wanted.is_read_only,
+        propagation="rprivate",
     )
     files: Sequence[Mount] = [
         Mount(place, str(source), type="bind", read_only=True, propagation="rprivate")

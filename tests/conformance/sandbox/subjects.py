@@ -61,7 +61,7 @@ SUBJECTS: dict[str, Callable[[pytest.FixtureRequest], Runner]] = {
     "landlock": lambda request: HeldByLandlock(),
     "bubblewrap through the worker": lambda request: ThroughTheWorker(Isolation.BUBBLEWRAP),
 }
-HOLDERS_OF_NET = ("bubblewrap", "bubblewrap through the worker")
+HOLDERS_OF_NET = ("bubblewrap", "docker", "gvisor", "bubblewrap through the worker")
 
 
 def has_own_kernel(runner: Runner) -> bool:

@@ -103,17 +103,22 @@ def test_an_engine_elsewhere_is_refused() -> None:
 
 
 def test_files_of_ours_are_written_once_and_name_the_user(tmp_path: Path) -> None:
-    first = files_for(tmp_path, user=4711)
+    first = files_for(tmp_path, place=3, user=4711)
     stamps = {file: file.stat().st_mtime_ns for file in first.values()}
 
     assert first["/etc/passwd"].read_text().startswith("tool:x:4711:4711::/workspace:")
     assert first["/etc/resolv.conf"].read_bytes() == b""
-    assert (first["/run/agentry"] / "agent.py").read_text().startswith('"""Process 1')
-    assert files_for(tmp_path, user=4711) == first
+    assert first["/run/agentry/agent.py"].read_text().startswith('"""Process 1')
+    assert "/run/agentry/relay.py" in first
+    assert files_for(tmp_path, place=3, user=4711) == first
     assert {file: file.stat().st_mtime_ns for file in first.values()} == stamps
     first["/etc/passwd"].chmod(0o644)
     first["/etc/passwd"].write_text("root::0:0:::\n")
-    assert files_for(tmp_path, user=4711)["/etc/passwd"].read_text().startswith("tool:x:4711:")
+    assert (
+        files_for(tmp_path, place=3, user=4711)["/etc/passwd"]
+        .read_text()
+        .startswith("tool:x:4711:")
+    )
 
 
 def test_a_group_is_taken_for_a_containers_only_by_its_name() -> None:
