@@ -17,11 +17,20 @@ from sandbox.contracts import Connection
 from sandbox.egress.bounds import Bounds
 from sandbox.egress.credentials import Credentials
 from sandbox.egress.ending import FailedError, GatewayError, MessageError, RefusedError
-from sandbox.egress.flow import CHUNK, Flow, Meter, Patience, beside, both
+from sandbox.egress.flow import (
+    CHUNK,
+    Flow,
+    Meter,
+    Patience,
+    beside,
+    both,
+    closed_in_order,
+    fed,
+    sent,
+)
 from sandbox.egress.hello import HELLO_BYTES, HelloError, UnfinishedError, could_be_tls, read_hello
 from sandbox.egress.mask import Mask
 from sandbox.egress.messages import (
-    Body,
     Request,
     Response,
     forwarded,
@@ -213,7 +222,7 @@ class Conversation:
             back = Flow(reader, self._writer, count=self._count_nothing)
             await beside(
                 both(self._answer_inside(theirs, place, is_tls=is_tls), back.all()),
-                _fed(out, first),
+                fed(out, first),
             )
         finally:
             theirs.close()
@@ -232,7 +241,7 @@ class Conversation:
                 await self._tell(error, streams[1])
             raise
         finally:
-            await _closed_in_order(streams[1])
+            await closed_in_order(streams[1])
 
     async def _spoken(self, end: socket.socket, place: Place, *, is_tls: bool) -> Streams:
         reader = asyncio.StreamReader(limit=self._desk.bounds.head_bytes)
@@ -270,7 +279,7 @@ class Conversation:
             await out.write(head)
             await beside(
                 self._pass_answer(request, far[0], near[1], mask),
-                _sent(out, body),
+                sent(out, body),
             )
         finally:
             await close(far[1])
@@ -375,26 +384,3 @@ class Conversation:
                 await writer.drain()
         except (OSError, TimeoutError):
             return  # it does not listen; the record has the reason
-
-
-async def _fed(out: Flow, first: bytes) -> None:
-    await out.write(first)
-    await out.all()
-
-
-async def _sent(out: Flow, body: Body) -> None:
-    """Send the body of a request. One who does not want the rest of it may have answered."""
-    try:
-        await out.body(body, as_chunks=body.is_chunked)
-    except OSError:
-        return  # the answer, or that there is none, says what happened
-
-
-async def _closed_in_order(writer: asyncio.StreamWriter) -> None:
-    """Close after what was written has gone; with TLS that includes its farewell."""
-    try:
-        async with asyncio.timeout(5):
-            writer.close()
-            await writer.wait_closed()
-    except (OSError, TimeoutError):
-        writer.transport.abort()

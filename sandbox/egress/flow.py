@@ -144,6 +144,30 @@ class Flow:
         return line[:-2]
 
 
+async def fed(out: Flow, first: bytes) -> None:
+    """Send what has been read already, then everything."""
+    await out.write(first)
+    await out.all()
+
+
+async def sent(out: Flow, body: Body) -> None:
+    """Send the body of a request. One who does not want the rest of it may have answered."""
+    try:
+        await out.body(body, as_chunks=body.is_chunked)
+    except OSError:
+        return  # the answer, or that there is none, says what happened
+
+
+async def closed_in_order(writer: asyncio.StreamWriter) -> None:
+    """Close after what was written has gone; with TLS that includes its farewell."""
+    try:
+        async with asyncio.timeout(5):
+            writer.close()
+            await writer.wait_closed()
+    except (OSError, TimeoutError):
+        writer.transport.abort()
+
+
 async def both(one: Coroutine[Any, Any, None], other: Coroutine[Any, Any, None]) -> None:
     """Do both to their ends; the first failure ends the other and is raised."""
     tasks = [asyncio.ensure_future(one), asyncio.ensure_future(other)]

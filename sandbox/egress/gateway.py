@@ -27,7 +27,8 @@ from sandbox.egress.ways import Ways
 
 INSIDE = "/run/agentry-egress"
 SOCKET = "gateway.sock"
-AUTHORITY = "/run/agentry/roots.pem"
+ROOTS = "roots.pem"
+AUTHORITY = f"{INSIDE}/{ROOTS}"
 _BACKLOG = 128
 _GRACE_SECONDS = 0.5  # for what a call has sent to arrive after the call has ended
 _FOLDER_MODE = 0o711
@@ -36,8 +37,8 @@ _FOLDER_MODE = 0o711
 class Gateway:
     """One for each sandbox, and for one event loop.
 
-    `environment`, `hosts`, `files` and `ways` are what the runner puts inside; the folder given to
-    `open` is mounted at `INSIDE`, read-only.
+    `environment`, `hosts` and `ways` are what the runner puts inside; the folder given to `open`,
+    with the socket and `files` in it, is mounted at `INSIDE`, read-only.
     """
 
     def __init__(
@@ -95,7 +96,10 @@ class Gateway:
 
     @cached_property
     def files(self) -> Mapping[str, bytes]:
-        """Return files by their path inside: roots to trust, when the gateway speaks TLS itself."""
+        """Return what else is in the folder, by its path inside.
+
+        Roots to trust, where the gateway speaks TLS itself.
+        """
         if not self._desk.credentials.places:
             return {}
         return {AUTHORITY: self._desk.credentials.authority.certificate() + _system_roots()}
@@ -113,7 +117,7 @@ class Gateway:
 
     async def start(self, folder: Path, *, uid: int | None = None) -> None:
         """Listen in `folder`, which is ours alone, for the user `uid` (None: our own)."""
-        self._folder = _emptied(folder)
+        self._folder = _readied(folder, self.files)
         self._socket = folder / SOCKET
         listener = _listening(f"/proc/self/fd/{self._folder}/{SOCKET}", uid)
         self._server = await asyncio.start_unix_server(
@@ -127,7 +131,7 @@ class Gateway:
             server.close()
         await self._end()
         if self._socket is not None:
-            self._socket.unlink(missing_ok=True)
+            _emptied(self._socket.parent)
         if self._folder >= 0:
             os.close(self._folder)
             self._folder = -1
@@ -196,13 +200,23 @@ class Gateway:
             )
 
 
-def _emptied(folder: Path) -> int:
-    """Make the folder ready and return its descriptor; a link in its place is an OSError."""
+def _readied(folder: Path, files: Mapping[str, bytes]) -> int:
+    """Put the files in and return the folder's descriptor; a link in its place is an OSError."""
     folder.mkdir(exist_ok=True)
     descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
     folder.chmod(_FOLDER_MODE)
-    (folder / SOCKET).unlink(missing_ok=True)
+    for left in folder.iterdir():
+        left.unlink()
+    for place, content in files.items():
+        file = folder / Path(place).name
+        file.write_bytes(content)
+        file.chmod(0o444)
     return descriptor
+
+
+def _emptied(folder: Path) -> None:
+    for file in (folder / SOCKET, folder / ROOTS):
+        file.unlink(missing_ok=True)
 
 
 def _listening(name: str, uid: int | None) -> socket.socket:

@@ -234,7 +234,6 @@ class BubblewrapRunner:
         if gateway is not None and remains.egress is not None:
             files[arguments.RELAY] = (_INSIDE / "relay.py").read_bytes()
             files["/etc/hosts"] += "".join(f"{line}\n" for line in gateway.hosts).encode()
-            files |= gateway.files
             folders[INSIDE] = remains.egress
             relay = gateway.ways.for_relay(f"{INSIDE}/{SOCKET}")
         inside = {name: _in_memory(data, descriptors) for name, data in files.items()}

@@ -120,7 +120,8 @@ async def test_a_credential_is_added_outside_and_never_inside(
     credential = HostCredential(host=site.place, header="X-Key", value="canary-5f1c77")
     everything = (
         f"python3 -c '{FETCH}' http://{site.place}/; env; cat /etc/hosts /proc/*/environ"
-        " /proc/*/cmdline /run/agentry/* 2>/dev/null; find / -xdev -type f -newer /proc/1"
+        " /proc/*/cmdline /run/agentry/* /run/agentry-egress/roots.pem 2>/dev/null;"
+        " find / -xdev -type f -newer /proc/1"
         " -exec cat {} + 2>/dev/null"
     )
     opening = holder.open(workspace, Profile(net=(site.place,)), credentials=[credential])

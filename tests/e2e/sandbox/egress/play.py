@@ -31,7 +31,7 @@ from tests.e2e.sandbox.egress import plan, probe
 
 PROGRAM = Path(__file__).with_name("probe.py")
 SEARCH = """env
-cat /proc/*/environ /proc/*/cmdline /run/agentry/* /etc/* 2>/dev/null
+cat /proc/*/environ /proc/*/cmdline /run/agentry/* /run/agentry-egress/roots.pem /etc/* 2>/dev/null
 grep -rh canary- /workspace /tmp /dev/shm
 """
 CREDENTIALS = tuple(

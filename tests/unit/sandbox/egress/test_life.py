@@ -26,6 +26,20 @@ async def test_the_socket_is_for_one_user_and_goes_with_the_gateway(world: World
     assert not place.exists()
 
 
+async def test_roots_to_trust_are_beside_the_socket(world: World) -> None:
+    credential = HostCredential(host="a.test:443", header="X-Key", value="canary-778")
+    folder = world.folder / "way"
+    async with world.opened("a.test:443", credentials=[credential]) as gateway:
+        (place,) = gateway.files
+        content = (folder / Path(place).name).read_bytes()
+        is_for_all = stat.S_IMODE((folder / Path(place).name).stat().st_mode) == 0o444
+
+    assert place == gateway.environment["SSL_CERT_FILE"] == "/run/agentry-egress/roots.pem"
+    assert content == gateway.files[place]
+    assert is_for_all
+    assert list(folder.iterdir()) == []
+
+
 async def test_a_path_longer_than_a_sockets_name_may_be_works(world: World) -> None:
     world.folder = world.folder / ("x" * 120)
     world.folder.mkdir()
