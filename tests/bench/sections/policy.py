@@ -15,7 +15,7 @@ _TIMEOUT_SECONDS = 300.0
 
 
 def measure(context: Context) -> Figures:
-    """Measure every engine on matrices of 8, 100 and 500 rules."""
+    """Measure every engine on matrices of 8, 100 and 250 rules."""
     context.tell("policy: decisions by each engine")
     return attempt(lambda: _measured(context))
 
