@@ -29,7 +29,8 @@ class PolicyForm(_PolicyForm):
         ),
         label="Publish it now",
         help_text="In force, calls that have not begun are judged by it from then on, and "
-        "approvals given under the version before do not hold any more.",
+        "approvals given under the version before do not hold any more. To see first what it would "
+        "have changed about last week's calls: save the draft, then `agentry policy simulate`.",
     )
     despite_failures = forms.BooleanField(
         required=False,

@@ -157,7 +157,7 @@ FAULTS: dict[str, Callable[[Exchange], Awaitable[None]]] = {
 
 async def serve(module: str | None, port: int) -> None:
     """Serve until SIGTERM."""
-    pool = RegoPool(processes=2, queue_seconds=30)
+    pool = RegoPool(processes=2, queue_seconds=30, start_seconds=60)
     server = HttpServer(OpaServer(pool, module).handle)
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)

@@ -97,3 +97,44 @@ def test_a_matrix_with_mistakes_is_refused_with_all_of_them_and_nothing_changes(
 
     mistakes: Any = raised.value.detail["mistakes"]
     assert [place["line"] for place in mistakes][:2] == [2, 3]
+
+
+REGO = """package agentry.tool
+
+import rego.v1
+
+default decision := {"effect": "deny", "rule": "default", "reason": "Nothing said yes."}
+
+decision := {"effect": "allow", "rule": "small"} if {
+	input.tool.name == "pay"
+	input.arguments.amount < 6
+}
+
+decision := {"effect": "ask", "rule": "large", "approvers": ["role:approver"]} if {
+	input.tool.name == "pay"
+	input.arguments.amount >= 6
+}
+"""
+
+
+def test_rego_decides_about_real_runs(
+    engine: Engine, workspace: Workspace, pay: PayTool, ann: Actor, settings: Any
+) -> None:
+    settings.POLICY_SECONDS = 4.0
+    policy_put(boss(), workspace=workspace, source=REGO, language="rego")
+    policy_publish(boss(), workspace=workspace)
+    run = paying(
+        workspace,
+        "steps: [{tool_calls: [{name: pay, arguments: {amount: 5}},"
+        " {name: echo, arguments: {text: x}}, {name: pay, arguments: {amount: 7}}]},"
+        " {text: Done.}]",
+    )
+    (approval,) = parked(engine, run)
+    assert (approval.rule, approval.approvers) == ("large", ["role:approver"])
+    decide(ann, approval)
+    engine.until(run)
+
+    assert sorted(each["amount"] for each in pay.ran) == [5, 7]
+    assert ledger(run) == [("pay", "committed"), ("echo", "denied"), ("pay", "committed")]
+    assert "error Nothing said yes." in told(run)
+    check_invariants(run.pk)
