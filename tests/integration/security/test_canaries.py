@@ -28,6 +28,9 @@ from tests.integration.agents.execution.kit import Engine, an_engine, begin, bos
 from tests.integration.security import canaries
 from tests.integration.security.canaries import BANK, KNOWN, OUTSIDE, SHAPED, STORED, VENDOR
 
+# Every address and page is opened twice over; a busy machine takes its time.
+pytestmark = pytest.mark.timeout(600)
+
 POLICY = """
 rules:
   - name: asked-first
