@@ -144,13 +144,13 @@ def grants_overdue() -> int:
     for grant in active.filter(expires_at__lte=clock.now())[:BATCH]:
         with transaction.atomic():
             ended += grant_end(grant, GrantState.EXPIRED, "Its time is over.", actor=SYSTEM)
-    in_force = {
-        str(version)
-        for version in PolicyVersion.objects.filter(
-            is_active=True, workspace__in=active.values("workspace_id")
-        ).values_list("pk", flat=True)
-    }
-    for grant in active.filter(expires_at__gt=clock.now()).iterator():
+    # The grants are read before the policies: one given in between is under what was in force then.
+    held = list(active.filter(expires_at__gt=clock.now()))
+    versions = PolicyVersion.objects.filter(
+        is_active=True, workspace_id__in={grant.workspace_id for grant in held}
+    )
+    in_force = {str(version) for version in versions.values_list("pk", flat=True)}
+    for grant in held:
         if grant.facts.get("policy") not in in_force:
             with transaction.atomic():
                 reason = "Changed since: policy."
