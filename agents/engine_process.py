@@ -63,6 +63,8 @@ def host_start() -> EngineHost:
                     drain_seconds=settings.DRAIN_SECONDS,
                     workspaces=settings.WORKSPACES_DIR,
                     allow_hosts=settings.FETCH_ALLOW,
+                    sandbox_rules=settings.SANDBOX_RULES,
+                    sandboxes=settings.SANDBOXES_WARM,
                 ),
                 make_journal,
             )

@@ -49,6 +49,12 @@ def new_id() -> UUID:
     )
 
 
+def first_id_at(epoch_seconds: float) -> UUID:
+    """Return the smallest version 7 UUID of a moment, for finding ids made since."""
+    millisecond = max(int(epoch_seconds * 1000), 0)
+    return UUID(int=(millisecond & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | 0b10 << 62)
+
+
 def _forget_after_fork() -> None:
     """A child must not hand out the random bytes its parent is about to hand out."""
     global _random, _lock

@@ -30,10 +30,11 @@ from governance import access
 from governance.contracts import Actor, Perm
 from governance.guard.admin import GuardedAdmin
 from governance.guard.saving import ServiceAdmin
-from plugins.contracts import CallState
+from plugins.contracts import CallState, ToolKind
 from plugins.models import ToolCall, ToolDefinition
 from plugins.services.calls import Resolution, call_resolve
 from plugins.services.tools import tool_create, tool_delete, tool_update
+from sandbox.contracts import Isolation
 
 if TYPE_CHECKING:
     _ToolForm = forms.ModelForm[ToolDefinition]
@@ -233,19 +234,35 @@ def _form_field(field: "Field[Any, Any]", **options: Any) -> forms.Field | None:
     return field.formfield(**options)
 
 
+def _code(rows: int) -> forms.Textarea:
+    return forms.Textarea(attrs={"class": "code", "spellcheck": "false", "rows": rows})
+
+
+_ENGINES = [("", "the site's own")] + [
+    (member.value, member.value) for member in Isolation if member is not Isolation.SITE
+]
+
+
 class ToolForm(_ToolForm):
     class Meta:
         model = ToolDefinition
         formfield_callback = _form_field
         fields: ClassVar = (
-            "workspace", "name", "description", "effect", "is_privileged", "is_enabled", "method",
-            "url", "headers", "timeout_seconds", "probe_url", "input_schema",
+            "workspace", "name", "kind", "description", "effect", "is_privileged", "is_enabled",
+            "method", "url", "headers", "timeout_seconds", "probe_url", "input_schema", "command",
+            "engine", "net", "limits", "secrets", "output_schema", "probe_command", "plan_command",
         )  # fmt: skip
         widgets: ClassVar = {
             "description": forms.Textarea(attrs={"rows": 3}),
-            "input_schema": forms.Textarea(
-                attrs={"class": "code", "spellcheck": "false", "rows": 16}
-            ),
+            "input_schema": _code(16),
+            "output_schema": _code(8),
+            "command": _code(8),
+            "probe_command": _code(3),
+            "plan_command": _code(3),
+            "net": _code(2),
+            "limits": _code(3),
+            "secrets": _code(2),
+            "engine": forms.Select(choices=_ENGINES),
         }
 
 
@@ -257,25 +274,45 @@ class ToolDefinitionAdmin(ServiceAdmin):
     can_delete = True
     form = ToolForm
     formfield_overrides: ClassVar = {URLField: {"assume_scheme": "https"}}
-    explanation = "HTTP endpoints that agents of a workspace may call, beside the built-in tools."
+    explanation = "HTTP endpoints and commands that agents may call, beside the built-in tools."
     lesson = "console/lessons/tools.html"
     fixed_fields = ("workspace", "name")
-    list_display = ("name", "effect", "method", "url", "state_shown", "workspace", "updated")
-    list_filter = ("effect", "is_enabled", "workspace")
+    list_display = ("name", "kind", "effect", "target", "state_shown", "workspace", "updated")
+    list_filter = ("kind", "effect", "is_enabled", "workspace")
     list_select_related = ("workspace",)
-    search_fields = ("name", "description", "url")
+    search_fields = ("name", "description", "url", "command")
     fieldsets = (
-        (None, {"fields": ("workspace", "name", "description", "is_enabled")}),
+        (None, {"fields": ("workspace", "name", "kind", "description", "is_enabled")}),
         (
             "What calling it does",
             {
-                "fields": ("effect", "is_privileged", "probe_url"),
+                "fields": ("effect", "is_privileged", "timeout_seconds"),
                 "description": "The effect decides what may happen after a crash: read and "
                 "idempotent calls are repeated, keyed ones under the same key, irreversible ones "
                 "never without a probe or a person.",
             },
         ),
-        ("Request", {"fields": ("method", "url", "headers", "timeout_seconds")}),
+        (
+            "Request, for an HTTP endpoint",
+            {"fields": ("method", "url", "headers", "probe_url")},
+        ),
+        (
+            "Command, which runs in a sandbox",
+            {
+                "fields": (
+                    "command",
+                    "engine",
+                    "net",
+                    "limits",
+                    "secrets",
+                    "output_schema",
+                    "probe_command",
+                    "plan_command",
+                ),
+                "description": "Arguments reach it as $ARG_NAME, as JSON in $AGENTRY_ARGUMENTS and "
+                "on standard input; never as part of its text.",
+            },
+        ),
         ("Arguments", {"fields": ("input_schema",)}),
     )
     actions = ()
@@ -283,6 +320,12 @@ class ToolDefinitionAdmin(ServiceAdmin):
     state_shown = switch_column()
 
     updated = moment_column("updated_at", "Changed")
+
+    @admin.display(description="Calls")
+    def target(self, row: ToolDefinition) -> str:
+        if row.kind == ToolKind.COMMAND.value:
+            return row.command.strip().splitlines()[0][:80] if row.command.strip() else NOTHING
+        return f"{row.method} {row.url}"
 
     def save_row(
         self, actor: Actor, row: ToolDefinition, form: "forms.ModelForm[Any]", *, is_new: bool

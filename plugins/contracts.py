@@ -21,6 +21,13 @@ class EffectClass(StrEnum):
     IRREVERSIBLE = "irreversible"  # must never be repeated without knowing the outcome
 
 
+class ToolKind(StrEnum):
+    """What a declared tool is made of."""
+
+    HTTP = "http"  # a call is a request
+    COMMAND = "command"  # a call is a program in a sandbox
+
+
 class CallState(StrEnum):
     """Where one entry of the effect ledger stands."""
 

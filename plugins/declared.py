@@ -6,7 +6,9 @@ from uuid import UUID
 
 import msgspec
 
-from plugins.contracts import Tool, ToolSpec
+from plugins.commands.definition import CommandDefinition
+from plugins.commands.tool import CommandTool
+from plugins.contracts import Tool, ToolKind, ToolSpec
 from plugins.digest import spec_digest
 from plugins.http.tool import HttpTool, HttpToolDefinition
 from plugins.models import ToolDefinition
@@ -14,6 +16,24 @@ from plugins.models import ToolDefinition
 
 def definition_of(row: ToolDefinition) -> dict[str, Any]:
     """Return the whole declaration, as a run is pinned to it."""
+    if row.kind == ToolKind.COMMAND.value:
+        return {
+            "kind": row.kind,
+            "name": row.name,
+            "description": row.description,
+            "input_schema": row.input_schema,
+            "effect": row.effect,
+            "privileged": row.is_privileged,
+            "timeout_seconds": row.timeout_seconds,
+            "command": row.command,
+            "engine": row.engine,
+            "net": row.net,
+            "limits": row.limits,
+            "secrets": row.secrets,
+            "output_schema": row.output_schema,
+            "probe_command": row.probe_command,
+            "plan_command": row.plan_command,
+        }
     return {
         "name": row.name,
         "description": row.description,
@@ -30,6 +50,8 @@ def definition_of(row: ToolDefinition) -> dict[str, Any]:
 
 def declared_tool(definition: dict[str, Any]) -> Tool:
     """Build the tool; raises InvalidInputError when the declaration cannot work."""
+    if definition.get("kind") == ToolKind.COMMAND.value:
+        return CommandTool(msgspec.convert(definition, CommandDefinition))
     return HttpTool(msgspec.convert(definition, HttpToolDefinition))
 
 

@@ -48,27 +48,28 @@ class _TooMuchError(Exception):
 class Checker:
     """A schema, ready to check arguments. Cheap to keep; safe for concurrent use."""
 
-    __slots__ = ("_validator", "_why_not")
+    __slots__ = ("_validator", "_what", "_why_not")
 
-    def __init__(self, schema: Mapping[str, Any]) -> None:
+    def __init__(self, schema: Mapping[str, Any], *, what: str = "arguments") -> None:
+        self._what = what
         self._why_not = unusable(schema)
         # A `$schema` inside would make the library go on with its own, unbounded validator.
         self._validator = _Bounded(_without_dialect(schema), registry=referencing.Registry())
 
-    def complaint(self, arguments: Mapping[str, Any]) -> str:
+    def complaint(self, arguments: Any) -> str:
         """Say what is wrong with `arguments`, or nothing. What cannot be checked is wrong."""
         if self._why_not:
-            return f"arguments: cannot be checked ({self._why_not})"
+            return f"{self._what}: cannot be checked ({self._why_not})"
         found = []
         _budget.set(_Budget())
         try:
             for error in islice(self._validator.iter_errors(arguments), MAX_COMPLAINTS):
-                place = "/".join(str(part) for part in error.absolute_path) or "arguments"
+                place = "/".join(str(part) for part in error.absolute_path) or self._what
                 found.append(f"{place}: {error.message[:300]}")
         except _TooMuchError:
-            found.append("arguments: cannot be checked (too large or too deep for the schema)")
+            found.append(f"{self._what}: cannot be checked (too large or too deep for the schema)")
         except Exception as error:  # noqa: BLE001 - a schema is a plugin's: refuse, not break
-            found.append(f"arguments: cannot be checked ({type(error).__name__})")
+            found.append(f"{self._what}: cannot be checked ({type(error).__name__})")
         return "; ".join(found)
 
 

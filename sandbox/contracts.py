@@ -11,7 +11,9 @@ from typing import Protocol, Self
 import msgspec
 
 WORKSPACE = "/workspace"
+SECRETS = "/run/secrets"
 MIB = 1024 * 1024
+MAX_SECRETS_BYTES = 512 * 1024
 
 
 class Isolation(StrEnum):
@@ -77,11 +79,14 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """In what kind of sandbox something runs; an approval is bound to its digest.
 
     `net` lists the `host:port` pairs that may be reached; empty means no network at all.
+    `is_read_only`: the workspace can be read and not written, as for finding out what a call would
+    change.
     """
 
     isolation: Isolation = Isolation.SITE
     limits: Limits = Limits()
     net: tuple[str, ...] = ()
+    is_read_only: bool = False
 
     def digest(self) -> str:
         """Return the SHA-256 (hex) of the canonical JSON: keys sorted, hosts in sorted order."""
@@ -98,7 +103,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     """One program to run. Nothing of the host's environment is added to `env`.
 
     `secrets` are files below `/run/secrets` for the length of this call alone, in memory, never in
-    the arguments or the environment.
+    the arguments or the environment. `wall_seconds` may shorten the profile's, never lengthen it.
     """
 
     argv: tuple[str, ...]
@@ -106,8 +111,14 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     env: Mapping[str, str] = {}
     cwd: str = WORKSPACE
     secrets: Mapping[str, bytes] = {}
+    wall_seconds: float | None = None
+
+    def __repr__(self) -> str:
+        return f"Command(argv={self.argv!r}, cwd={self.cwd!r}, secrets={sorted(self.secrets)!r})"
 
     def __post_init__(self) -> None:
+        if self.wall_seconds is not None and not self.wall_seconds > 0:
+            raise ValueError("wall_seconds must be more than 0, or null for the profile's.")
         if not self.argv or not self.argv[0]:
             raise ValueError("A command needs a program to run.")
         words = [*self.argv, self.cwd, *self.env.keys(), *self.env.values()]
@@ -117,6 +128,10 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("A name in the environment is not empty and has no `=`.")
         if any(not name or "/" in name or name.startswith(".") for name in self.secrets):
             raise ValueError("The name of a secret is a plain file name.")
+        if any(len(name.encode()) > 255 or "\0" in name for name in self.secrets):
+            raise ValueError("The name of a secret is a plain file name.")
+        if sum(map(len, self.secrets.values())) > MAX_SECRETS_BYTES:
+            raise ValueError(f"The secrets of a command have at most {MAX_SECRETS_BYTES} bytes.")
         inside = posixpath.normpath(self.cwd)
         if inside != WORKSPACE and not inside.startswith(f"{WORKSPACE}/"):
             raise ValueError(f"A command starts inside {WORKSPACE}, not in {self.cwd}.")
@@ -251,8 +266,8 @@ class Runner(Protocol):
         ...
 
 
-class SandboxAccess(Protocol):
-    """Where a process gets its sandboxes from: its own runners, or those of the sandbox worker."""
+class RunnerSource(Protocol):
+    """The engines a process can reach: its own runners, or those of the sandbox worker."""
 
     def runner_for(self, profile: Profile) -> Runner:
         """Return the runner that was asked for by name, else the site's own.
@@ -262,6 +277,10 @@ class SandboxAccess(Protocol):
                 a sandbox worker its opening raises that.
         """
         ...
+
+
+class SandboxAccess(RunnerSource, Protocol):
+    """The same, and what is told of them."""
 
     async def doctor(self) -> list[Abilities]:
         """Say for each engine what it can hold on the host and how strong it is, best first."""

@@ -7,6 +7,8 @@ locks and places is shared by all processes of the host and user.
 
 import os
 import tempfile
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from core.env import Environment
@@ -19,65 +21,68 @@ from sandbox.contracts import (
     SandboxAccess,
     Strength,
 )
+from sandbox.egress.rules import Rules
 from sandbox.errors import SandboxUnavailableError
 from sandbox.leases import Leases
 from sandbox.remote import ChildWorker, RemoteSandboxes, at
 from sandbox.runners.bubblewrap import BubblewrapRunner
+from sandbox.runners.docker import (
+    ContainerGroup,
+    DockerRunner,
+    Engine,
+    GvisorRunner,
+    reap_containers,
+)
 from sandbox.runners.landlock import LandlockRunner
 from sandbox.runners.microvm import Host, MicrovmRunner, find_host
 
-# Engines a manifest may name that this release has no runner for.
-NOT_BUILT: dict[Isolation, tuple[str, str]] = {
-    Isolation.DOCKER: (
-        "The Docker engine is not joined to this site.",
-        "Ask for bubblewrap, which isolates with the same namespaces and the same filter.",
-    ),
-    Isolation.GVISOR: (
-        "gVisor (runsc) is not joined to this site.",
-        "Ask for bubblewrap if a shared kernel is strong enough; there is no silent replacement.",
-    ),
-}
-
+SITES_OWN = Isolation.BUBBLEWRAP
 
 _STRENGTHS = list(Strength)  # weakest first
 
 
 class Sandboxes:
-    """The runners of this process. One for each event loop."""
+    """The runners of this process. One for each event loop.
 
-    def __init__(self, folder: Path | None = None, *, host: Host | None = None) -> None:
-        environment = Environment.of_process()
+    `environment` has the engine's socket, the image and the files of virtual machines; without it
+    they are those of this process.
+    """
+
+    def __init__(
+        self, folder: Path | None = None, *, environment: Environment | None = None
+    ) -> None:
         self._folder = folder or default_folder()
-        self._bubblewrap = BubblewrapRunner(self._folder)
-        self._by_name: dict[Isolation, Runner] = {
-            Isolation.BUBBLEWRAP: self._bubblewrap,
+        settings = environment or Environment.of_process()
+        self._engine = Engine(settings.text("AGENTRY_SANDBOX_DOCKER"))
+        image = settings.text("AGENTRY_SANDBOX_IMAGE")
+        self._runners: dict[Isolation, Runner] = {
+            Isolation.GVISOR: GvisorRunner(self._folder, engine=self._engine, image=image),
+            Isolation.DOCKER: DockerRunner(self._folder, engine=self._engine, image=image),
+            Isolation.BUBBLEWRAP: BubblewrapRunner(self._folder),
             Isolation.LANDLOCK: LandlockRunner(self._folder),
-            Isolation.MICROVM: MicrovmRunner(self._folder, host or _host_of(environment)),
+            Isolation.MICROVM: MicrovmRunner(self._folder, _host_of(settings)),
         }
 
     def runner_for(self, profile: Profile) -> Runner:
         """Return the runner that was asked for by name, else the site's own.
 
-        Raises:
-            SandboxUnavailableError: There is no such runner; nothing weaker takes its place.
+        One that does not work here says so at its opening; nothing weaker takes its place.
         """
-        if profile.isolation in NOT_BUILT:
-            problem, remedy = NOT_BUILT[profile.isolation]
-            raise SandboxUnavailableError(problem, remedy=remedy)
-        return self._by_name.get(profile.isolation, self._bubblewrap)
+        return self._runners[profile.isolation or SITES_OWN]
 
     async def doctor(self) -> list[Abilities]:
         """Say for each engine what it can hold on this host and how strong it is, best first."""
-        absent = [
-            Abilities(name=name, strength=Strength.NONE, problem=problem, remedy=remedy)
-            for name, (problem, remedy) in NOT_BUILT.items()
-        ]
-        found = [await runner.abilities() for runner in self._by_name.values()]
-        return sorted([*found, *absent], key=lambda engine: -_STRENGTHS.index(engine.strength))
+        found = [await runner.abilities() for runner in self._runners.values()]
+        return sorted(
+            found,
+            key=lambda engine: (not engine.is_available, -_STRENGTHS.index(engine.strength)),
+        )
 
     def reap(self) -> list[str]:
         """Take away what owners that died have left; one sentence for each. Safe at any time."""
-        return remains.reap(Leases(self._folder))
+        leases = Leases(self._folder)
+        told = remains.reap(leases, container=partial(ContainerGroup, self._engine))
+        return [*told, *reap_containers(self._engine, leases)]
 
 
 def _host_of(environment: Environment) -> Host:
@@ -115,6 +120,15 @@ def sandboxes() -> SandboxAccess:
             remedy="Start it with manage.py, or call sandbox.services.join first.",
         )
     return _access
+
+
+def check_hosts(net: Sequence[str]) -> None:
+    """See that a list of hosts (`Profile.net`) can be held, before anything is stored or started.
+
+    Raises:
+        SandboxRefusedError: It names the first entry that cannot be read, and how to write it.
+    """
+    Rules(net)
 
 
 def default_folder() -> Path:

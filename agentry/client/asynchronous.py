@@ -10,7 +10,7 @@ import httpx2
 
 from agentry.client import flow as flows
 from agentry.client.binding import AwaitingGroup, awaited, awaited_pages
-from agentry.client.calls import account, agents, catalogue, governing, runs
+from agentry.client.calls import account, agents, catalogue, governing, granting, runs
 from agentry.client.errors import AgentryError
 from agentry.client.feed import PASSING_FAILURES, Feed
 from agentry.client.flow import Call, Flow, Reply, Request, Sleep
@@ -139,6 +139,24 @@ class Approvals(AwaitingGroup):
     get = awaited(governing.approval)
     approve = awaited(governing.approve)
     deny = awaited(governing.deny)
+    choose = awaited(governing.choose)
+    grant_proposal = awaited(granting.grant_proposal)
+    grant = awaited(granting.grant)
+
+
+class Grants(AwaitingGroup):
+    list = awaited(granting.grants)
+    iterate = awaited_pages(granting.grants)
+    get = awaited(granting.grant_get)
+    uses = awaited(granting.grant_uses)
+    revoke = awaited(granting.grant_revoke)
+
+
+class Delegations(AwaitingGroup):
+    list = awaited(granting.delegations)
+    iterate = awaited_pages(granting.delegations)
+    create = awaited(granting.delegation_create)
+    end = awaited(granting.delegation_end)
 
 
 class Policies(AwaitingGroup):
@@ -147,6 +165,19 @@ class Policies(AwaitingGroup):
     publish = awaited(governing.policy_publish)
     versions = awaited(governing.policy_versions)
     version = awaited(governing.policy_version)
+    test = awaited(governing.policy_test)
+    simulate = awaited(governing.policy_simulate)
+    differences = awaited(governing.policy_differences)
+    shadow_end = awaited(governing.policy_shadow_end)
+
+
+class Secrets(AwaitingGroup):
+    list = awaited(governing.secrets)
+    iterate = awaited_pages(governing.secrets)
+    get = awaited(governing.secret)
+    set = awaited(governing.secret_set)
+    rotate = awaited(governing.secret_rotate)
+    delete = awaited(governing.secret_delete)
 
 
 class Tokens(AwaitingGroup):
@@ -191,7 +222,10 @@ class AsyncClient:
         self.tools = Tools(self)
         self.tool_calls = ToolCalls(self)
         self.approvals = Approvals(self)
+        self.grants = Grants(self)
+        self.delegations = Delegations(self)
         self.policy = Policies(self)
+        self.secrets = Secrets(self)
         self.tokens = Tokens(self)
         account_group = Account(self)
         self.me = account_group.me

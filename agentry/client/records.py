@@ -181,13 +181,49 @@ class ArgumentDifference(Record, frozen=True, kw_only=True):
 
 
 class Vote(Record, frozen=True, kw_only=True):
-    """`is_counted`: it was given for the arguments as they stand."""
+    """`is_counted`: it was given for the arguments as they stand. `on_behalf_of`: for whom."""
 
     user: str
+    on_behalf_of: str | None = None
     verdict: str = ""
     surface: str = ""
     at: datetime | None = None
     is_counted: bool = True
+
+
+class EvidencePlace(Record, frozen=True, kw_only=True):
+    position: int = 0
+    kind: str = ""
+    excerpt: str = ""
+
+
+class EvidenceSource(Record, frozen=True, kw_only=True):
+    """`is_found` false: the value stands nowhere but in the model's own words."""
+
+    path: str
+    is_found: bool = False
+    places: tuple[EvidencePlace, ...] = ()
+
+
+class SimilarDecision(Record, frozen=True, kw_only=True):
+    approval: str
+    state: str = ""
+    by: str = ""
+    reason: str = ""
+    at: str = ""
+    agent: str = ""
+    requester: str = ""
+    difference: tuple[ArgumentDifference, ...] = ()
+
+
+class Evidence(Record, frozen=True, kw_only=True):
+    """What an approver should know; only where one approval is asked for."""
+
+    plan: dict[str, Any] | None = None
+    sources: tuple[EvidenceSource, ...] = ()
+    waits: dict[str, Any] = {}
+    similar: tuple[SimilarDecision, ...] = ()
+    counts: dict[str, int] = {}
 
 
 class Approval(Record, frozen=True, kw_only=True):
@@ -202,6 +238,12 @@ class Approval(Record, frozen=True, kw_only=True):
     agent: str = ""
     requester: str = ""
     question: str | None = None
+    tool: str = ""
+    effect: str = ""
+    is_privileged: bool = False
+    is_grantable: bool = False
+    choices: tuple[str, ...] = ()
+    choice: str = ""
     binding: dict[str, str] = {}
     binding_digest: str = ""
     arguments: dict[str, Any] | None = None
@@ -210,11 +252,14 @@ class Approval(Record, frozen=True, kw_only=True):
     approvers: tuple[str, ...] = ()
     quorum: int = 1
     allow_self: bool = False
+    allow_owner: bool = True
     rule: str = ""
     policy_version: str = ""
     expires_at: datetime | None = None
     on_expiry: str = ""
     escalate_to: tuple[str, ...] = ()
+    escalations: int = 0
+    warned_at: datetime | None = None
     created_at: datetime | None = None
     decided_at: datetime | None = None
     decided_by: str = ""
@@ -222,29 +267,195 @@ class Approval(Record, frozen=True, kw_only=True):
     surface: str = ""
     used_at: datetime | None = None
     votes: tuple[Vote, ...] = ()
+    evidence: Evidence | None = None
     may_decide: bool = False
     payload_hidden: bool = False
+
+
+class GrantProposal(Record, frozen=True, kw_only=True):
+    """The narrowest grant an approval could be given with; `refusal`: why you cannot give it.
+
+    `unnamed` are arguments for which a test must be written by hand.
+    """
+
+    tool: str
+    agent: str = ""
+    requester: str = ""
+    pattern: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
+    unnamed: tuple[str, ...] = ()
+    facts: dict[str, str] = {}
+    refusal: str = ""
+
+
+class Grant(Record, frozen=True, kw_only=True):
+    """A standing approval. `agent` or `requester` empty: of any agent, for anybody."""
+
+    id: str
+    tool: str
+    state: str
+    approval: str | None = None
+    agent: str = ""
+    requester: str = ""
+    rule: str = ""
+    pattern: dict[str, Any] | None = None
+    facts: dict[str, str] = {}
+    granted_by: str = ""
+    reason: str | None = None
+    surface: str = ""
+    uses: int = 0
+    uses_max: int | None = None
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    ended_at: datetime | None = None
+    ended_by: str = ""
+    ended_reason: str | None = None
+    payload_hidden: bool = False
+
+
+class GrantUse(Record, frozen=True, kw_only=True):
+    """One call that a grant let go unasked."""
+
+    id: str
+    call: str
+    run: str
+    agent: str = ""
+    requester: str = ""
+    arguments_digest: str = ""
+    at: datetime | None = None
+
+
+class Delegation(Record, frozen=True, kw_only=True):
+    """`delegate` decides for `delegator` while they are away."""
+
+    id: str
+    delegator: str
+    delegate: str
+    from_at: datetime | None = None
+    until_at: datetime | None = None
+    reason: str = ""
+    created_at: datetime | None = None
+    created_by: str = ""
+    ended_at: datetime | None = None
+    ended_by: str = ""
 
 
 class PolicyVersion(Record, frozen=True, kw_only=True):
     """One published policy; never changes."""
 
     number: int
+    language: str = "matrix"
     source: str = ""
+    cases: str = ""
+    failing_cases: int = 0
     digest: str = ""
     note: str = ""
     is_active: bool = False
+    is_shadow: bool = False
+    shadow_asked: int = 0
+    shadow_differing: int = 0
+    shadow_skipped: int = 0
     published_at: datetime | None = None
     published_by: str | None = None
 
 
 class Policy(Record, frozen=True, kw_only=True):
-    """The draft, and the number of the version in force."""
+    """The draft, and the numbers of the version in force and of the shadow."""
 
     source: str
+    language: str = "matrix"
+    cases: str = ""
     active: int | None = None
+    shadow: int | None = None
     is_published: bool = False
     updated_at: datetime | None = None
+
+
+class Secret(Record, frozen=True, kw_only=True):
+    """What may be known of a secret: everything but its value."""
+
+    name: str
+    description: str = ""
+    version: int = 1
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    updated_by: str | None = None
+    used_at: datetime | None = None
+
+
+class CaseFailure(Record, frozen=True, kw_only=True):
+    """A test case that went otherwise; `sentence` says how."""
+
+    name: str
+    line: int
+    sentence: str
+    decision: dict[str, Any] = {}
+
+
+class CasesRun(Record, frozen=True, kw_only=True):
+    count: int
+    failures: tuple[CaseFailure, ...] = ()
+
+
+class PolicyDifference(Record, frozen=True, kw_only=True):
+    """A call that a shadow would have decided otherwise."""
+
+    id: str
+    version: int
+    call: str
+    run: str
+    tool: str
+    decided_by: str = ""
+    effect: str = ""
+    rule: str = ""
+    reason: str = ""
+    shadow_effect: str = ""
+    shadow_rule: str = ""
+    shadow_reason: str = ""
+    is_abnormal: bool = False
+    at: datetime | None = None
+
+
+class SimulatedRule(Record, frozen=True, kw_only=True):
+    change: str
+    rule: str
+    count: int
+
+
+class SimulatedCall(Record, frozen=True, kw_only=True):
+    """A call about which a policy differs; arguments are None without `run.payload`."""
+
+    change: str
+    call: str
+    run: str
+    tool: str
+    at: datetime | None = None
+    agent: str = ""
+    user: str = ""
+    state: str = ""
+    is_reconstructed: bool = False
+    before: dict[str, Any] = {}
+    after: dict[str, Any] = {}
+    arguments: dict[str, Any] | None = None
+
+
+class Simulation(Record, frozen=True, kw_only=True):
+    """One batch of recorded calls put to a policy; `next_cursor` None: it was the last."""
+
+    since: datetime | None = None
+    version: str = ""
+    compared_with: str = ""
+    judged: int = 0
+    reconstructed: int = 0
+    abnormal: int = 0
+    newly_blocked: int = 0
+    newly_asked: int = 0
+    newly_free: int = 0
+    unchanged: int = 0
+    rules: tuple[SimulatedRule, ...] = ()
+    unjudged: tuple[dict[str, Any], ...] = ()
+    examples: tuple[SimulatedCall, ...] = ()
+    next_cursor: str | None = None
 
 
 class Reason(Record, frozen=True, kw_only=True):

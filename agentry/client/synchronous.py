@@ -10,7 +10,7 @@ import httpx2
 
 from agentry.client import flow as flows
 from agentry.client.binding import BlockingGroup, blocking, blocking_pages
-from agentry.client.calls import account, agents, catalogue, governing, runs
+from agentry.client.calls import account, agents, catalogue, governing, granting, runs
 from agentry.client.errors import AgentryError
 from agentry.client.feed import PASSING_FAILURES, Feed
 from agentry.client.flow import Call, Flow, Reply, Request, Sleep
@@ -137,6 +137,24 @@ class Approvals(BlockingGroup):
     get = blocking(governing.approval)
     approve = blocking(governing.approve)
     deny = blocking(governing.deny)
+    choose = blocking(governing.choose)
+    grant_proposal = blocking(granting.grant_proposal)
+    grant = blocking(granting.grant)
+
+
+class Grants(BlockingGroup):
+    list = blocking(granting.grants)
+    iterate = blocking_pages(granting.grants)
+    get = blocking(granting.grant_get)
+    uses = blocking(granting.grant_uses)
+    revoke = blocking(granting.grant_revoke)
+
+
+class Delegations(BlockingGroup):
+    list = blocking(granting.delegations)
+    iterate = blocking_pages(granting.delegations)
+    create = blocking(granting.delegation_create)
+    end = blocking(granting.delegation_end)
 
 
 class Policies(BlockingGroup):
@@ -145,6 +163,19 @@ class Policies(BlockingGroup):
     publish = blocking(governing.policy_publish)
     versions = blocking(governing.policy_versions)
     version = blocking(governing.policy_version)
+    test = blocking(governing.policy_test)
+    simulate = blocking(governing.policy_simulate)
+    differences = blocking(governing.policy_differences)
+    shadow_end = blocking(governing.policy_shadow_end)
+
+
+class Secrets(BlockingGroup):
+    list = blocking(governing.secrets)
+    iterate = blocking_pages(governing.secrets)
+    get = blocking(governing.secret)
+    set = blocking(governing.secret_set)
+    rotate = blocking(governing.secret_rotate)
+    delete = blocking(governing.secret_delete)
 
 
 class Tokens(BlockingGroup):
@@ -193,7 +224,10 @@ class Client:
         self.tools = Tools(self)
         self.tool_calls = ToolCalls(self)
         self.approvals = Approvals(self)
+        self.grants = Grants(self)
+        self.delegations = Delegations(self)
         self.policy = Policies(self)
+        self.secrets = Secrets(self)
         self.tokens = Tokens(self)
         account_group = Account(self)
         self.me = account_group.me

@@ -4,7 +4,7 @@ from typing import Any, TypeAlias
 
 from django.urls import path
 
-from agents.api import agents, providers, run_history, runs, sessions, workspace
+from agents.api import agents, providers, run_history, runs, sessions, simulating, workspace
 from governance.guard.paths import names_register
 
 _Actions: TypeAlias = dict[str, Any]
@@ -19,6 +19,11 @@ _AGENT = f"{_IN}/agents/<name:name>"
 _RUN = f"{_IN}/runs/<uuid:pk>"
 
 urlpatterns = [
+    path(
+        f"{_IN}/policy/simulate",
+        simulating.PolicySimulationViewSet.as_view({"post": "simulate"}),
+        name="policy-simulate",
+    ),
     path(f"{_IN}/providers", providers.ProviderViewSet.as_view(_MANY), name="providers"),
     path(
         f"{_IN}/providers/<name:name>",
@@ -78,6 +83,7 @@ urlpatterns = [
     path(
         f"{_RUN}/events/stream", run_history.StreamViewSet.as_view(_ONE), name="run-events-stream"
     ),
+    path(f"{_RUN}/evidence", run_history.EvidenceViewSet.as_view(_ONE), name="run-evidence"),
     path(f"{_RUN}/trace", run_history.TraceViewSet.as_view(_ONE), name="run-trace"),
     path(f"{_IN}/workers", workspace.WorkerViewSet.as_view(_LIST), name="workers"),
     path(f"{_IN}/apply", workspace.ApplyViewSet.as_view({"post": "apply"}), name="apply"),

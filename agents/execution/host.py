@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -18,15 +18,17 @@ from uuid import UUID
 
 from agents.contracts import RunState
 from agents.execution import cancelling
-from agents.execution.calls import CallRunner
+from agents.execution.calls import CallRunner, folder_of
 from agents.execution.claiming import claim
 from agents.execution.completion import Asker
 from agents.execution.context import RunContext
 from agents.execution.database import DatabaseThread
+from agents.execution.doubts import doubts_ask
 from agents.execution.driver import Means, RunDriver
 from agents.execution.gate import PolicyGate
 from agents.execution.providers import ProviderPool, provider_config
 from agents.execution.registration import worker_gone, worker_seen, workers_bury
+from agents.execution.secrets import SecretDesk
 from agents.execution.spawning import child_row
 from agents.execution.stops import Stop
 from agents.execution.sweep import sweep
@@ -38,7 +40,12 @@ from core import clock
 from core.errors import UnavailableError
 from core.ids import new_id
 from governance.selectors.policies import workspaces_governed
+from governance.services.approvals import approvals_announce
 from observability.live import emit_delta
+from sandbox.contracts import RunnerSource
+from sandbox.pool import MOST, SandboxPool
+from sandbox.services import sandboxes
+from sandbox.site import SiteRules
 
 logger = logging.getLogger(__name__)
 CLAIM_BATCH = 250
@@ -52,14 +59,22 @@ class HostSettings:
     drain_seconds: float
     workspaces: Path
     allow_hosts: tuple[str, ...]
+    sandbox_rules: SiteRules = field(default_factory=SiteRules)
+    sandboxes: int = MOST
 
 
 class EngineHost:
     """Start once per process with `start`; `ring` from anywhere; `drain` before the end."""
 
-    def __init__(self, settings: HostSettings, make_journal: Callable[[], Journal]) -> None:
+    def __init__(
+        self,
+        settings: HostSettings,
+        make_journal: Callable[[], Journal],
+        make_sandboxes: Callable[[], RunnerSource] = sandboxes,
+    ) -> None:
         self._settings = settings
         self._make_journal = make_journal
+        self._make_sandboxes = make_sandboxes
         self.worker_id = new_id()
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self._drivers: dict[UUID, RunDriver] = {}
@@ -72,6 +87,7 @@ class EngineHost:
         self._unknown: dict[tuple[UUID, int], int] = {}
         self._ready = threading.Event()
         self._failure: BaseException | None = None
+        self._news: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._run_loop, name="engine", daemon=True)
 
     @property
@@ -130,17 +146,27 @@ class EngineHost:
         self._journal = self._make_journal()
         self._database = DatabaseThread()
         self._sweeps = DatabaseThread()
+        self._credentials = DatabaseThread()  # keys and secrets, which may come from a slow vault
         self._pool = ProviderPool(
-            lambda provider_id: self._database.run(partial(provider_config, provider_id))
+            lambda provider_id: self._credentials.run(partial(provider_config, provider_id))
         )
-        self._toolbox = Toolbox(allow_hosts=settings.allow_hosts)
-        self._gate = PolicyGate(database=self._database, spec_of=self._toolbox.declaration)
+        self._sandboxes = SandboxPool(
+            self._make_sandboxes(), settings.sandbox_rules, most=settings.sandboxes
+        )
+        self._toolbox = Toolbox(allow_hosts=settings.allow_hosts, pool=self._sandboxes)
+        self._gate = PolicyGate(
+            database=self._database,
+            credentials=self._credentials,
+            spec_of=self._toolbox.declaration,
+            rules=settings.sandbox_rules,
+        )
         calls = CallRunner(
             toolbox=self._toolbox,
             spawn=lambda context, wish, call_id: self._database.run(
                 partial(child_row, context, wish, call_id)
             ),
             gate=self._gate,
+            secrets=SecretDesk(self._credentials),
             workspaces=settings.workspaces,
         )
         asker = Asker(
@@ -149,7 +175,11 @@ class EngineHost:
             emit=emit_delta,
         )
         self._means = Means(
-            journal=self._journal, asker=asker, calls=calls, on_released=self._released
+            journal=self._journal,
+            asker=asker,
+            calls=calls,
+            on_released=self._released,
+            on_asked=self._asked,
         )
         if await self._database.run(workers_bury):
             await self._sweep()
@@ -172,6 +202,8 @@ class EngineHost:
             await self._close()
 
     async def _close(self) -> None:
+        await asyncio.gather(*self._news, return_exceptions=True)
+        await self._sandboxes.close()
         await self._pool.aclose()
         self._gate.close()
         try:
@@ -179,6 +211,7 @@ class EngineHost:
         finally:
             await asyncio.to_thread(self._journal.close)
             self._sweeps.close()
+            self._credentials.close()
             self._database.close()
 
     async def _every(
@@ -241,6 +274,8 @@ class EngineHost:
         task.add_done_callback(lambda _: self._ended(driver))
 
     def _ended(self, driver: RunDriver) -> None:
+        if self._sandboxes.known:
+            self._sandboxes.leave(folder_of(self._settings.workspaces, driver.context))
         if self._drivers.get(driver.context.run_id) is driver:
             del self._drivers[driver.context.run_id]
         if len(self._drivers) >= self._settings.capacity - 1:
@@ -256,6 +291,25 @@ class EngineHost:
         )
         if may_wake or entry.children or progress.wait_kind:
             self._doorbell.set()
+
+    def _asked(self, entry: Entry) -> None:
+        """Called when people were asked, or are to be, or what they were asked was withdrawn."""
+        news = partial(
+            approvals_announce,
+            asked=[row.id for row in entry.approvals],
+            ended_run_id=entry.run_id if entry.closes else None,
+        )
+        task = asyncio.get_running_loop().create_task(self._announce(news))
+        self._news.add(task)
+        task.add_done_callback(self._news.discard)
+
+    async def _announce(self, news: Callable[[], None]) -> None:
+        try:
+            await self._sweeps.run(news)
+            await self._sweeps.run(doubts_ask)
+        except UnavailableError:
+            # The questions are in the table, where whoever must miss none looks too.
+            logger.warning("approval_news_lost")
 
     async def _cancel_children(self, run_id: UUID) -> None:
         await self._sweeps.run(partial(cancelling.cancel_below, run_id, actor="parent"))

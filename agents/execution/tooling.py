@@ -1,21 +1,26 @@
 """The tools of a run: built-ins from code, declared ones from the run's snapshot."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from agents.execution.context import RunContext
+from agents.execution.sandboxing import CallSandbox, FileGuard
 from agents.snapshot import PinnedTool
-from agents.tools.registry import BUILTIN_TOOLS
+from agents.tools.registry import BUILTIN_TOOLS, FILE_TOOLS
 from plugins.contracts import ToolSpec
 from plugins.declared import declared_tool
 from plugins.dispatch import BoundTool, Door
+from sandbox.pool import SandboxPool
 
 
 class Toolbox:
     """Builds each run's door once per snapshot. Used on the event loop's thread only."""
 
-    def __init__(self, *, allow_hosts: Sequence[str]) -> None:
+    def __init__(self, *, allow_hosts: Sequence[str], pool: SandboxPool) -> None:
         self._config = {"allow_hosts": tuple(allow_hosts)}
+        self._pool = pool
+        self._files = FileGuard(pool)
         self._doors: dict[str, Door] = {}
 
     def door(self, context: RunContext) -> Door:
@@ -51,8 +56,18 @@ class Toolbox:
                 )
         return ""
 
+    def sandbox(self, context: RunContext, tool: str, workspace: Path) -> CallSandbox | None:
+        """Return the sandbox of a call; None for a tool that runs in no sandbox."""
+        bound = self.door(context).bound(tool)
+        if bound is None or bound.spec.sandbox is None:
+            return None
+        return CallSandbox(self._pool, workspace, bound.spec)
+
     def _bound(self, pinned: PinnedTool) -> BoundTool | None:
-        return bound_tool(pinned, self._config)
+        bound = bound_tool(pinned, self._config)
+        if bound is not None and pinned.definition is None and pinned.name in FILE_TOOLS:
+            bound.guard = self._files
+        return bound
 
 
 def bound_tool(pinned: PinnedTool, config: Mapping[str, Any] | None = None) -> BoundTool | None:

@@ -353,7 +353,7 @@ WAKE_DECIDED = (
 )
 WITHDRAW = (
     f"UPDATE {sql.APPROVAL} SET state = 'withdrawn', decided_at = ?, reason = ?"
-    " WHERE run_id = ? AND state = 'pending'"
+    " WHERE run_id = ? AND state = 'pending' AND kind <> 'in_doubt'"
 )
 CLOSE = (
     f"UPDATE {sql.CALL} SET state = 'cancelled', settled_at = ?, reason = ?"

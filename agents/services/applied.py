@@ -1,9 +1,11 @@
-"""One document at a time: bringing a provider, tool, model or route to what is written."""
+"""One document at a time: bringing a secret, provider, tool, model or route to what is written."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pydantic import BaseModel, ConfigDict
 
 from agents.models import Model, ModelRoute, Provider
 from agents.services.documents import Document, Kind
@@ -20,6 +22,8 @@ from agents.spec import document_parse
 from core.errors import NotFoundError
 from governance import access
 from governance.contracts import Actor, Perm
+from governance.selectors.secrets import secret_list
+from governance.services.secrets import secret_set
 from plugins.selectors import tool_declared
 from plugins.services.tools import tool_create, tool_defaults, tool_fields, tool_update
 
@@ -142,7 +146,47 @@ def _tool(actor: Actor, workspace: "Workspace", document: Document) -> Applied:
     )
 
 
+class _SecretSpec(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+    value: str
+
+
+def _secret(actor: Actor, workspace: "Workspace", document: Document) -> Applied:
+    access.require(actor, Perm.SECRET_EDIT, workspace)
+    access.require(actor, Perm.SECRET_VIEW, workspace)  # the answer tells what was there
+    before = _shown_secret(actor, workspace, document.name)
+    spec = document_parse(_SecretSpec, document.spec, "secret")
+    secret_set(
+        actor,
+        workspace=workspace,
+        name=document.name,
+        value=spec.value,
+        description=document.description,
+    )
+    return Applied(before=before, after=_shown_secret(actor, workspace, document.name) or {})
+
+
+def _secret_trial(actor: Actor, workspace: "Workspace", document: Document) -> Applied:
+    """As `_secret`, but every value counts as another one: a dry run, which leaves no trace, must
+    not tell whether a guess is right."""
+    applied = _secret(actor, workspace, document)
+    if applied.before is None:
+        return applied
+    return Applied(before=applied.before, after={**applied.after, "value": "(sealed anew)"})
+
+
+def _shown_secret(actor: Actor, workspace: "Workspace", name: str) -> dict[str, Any] | None:
+    row = secret_list(actor, workspace).filter(name=name).first()
+    if row is None:
+        return None
+    return {"description": row.description, "version": row.version, "value": "(sealed)"}
+
+
+# What a dry run does instead, where the real thing would tell too much.
+TRIALS: Mapping[Kind, Applier] = {Kind.SECRET: _secret_trial}
 APPLIERS: Mapping[Kind, Applier] = {
+    Kind.SECRET: _secret,
     Kind.PROVIDER: _provider,
     Kind.MODEL: _model,
     Kind.ROUTE: _route,

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from agents.models import Agent
 from agents.services.agents import agent_create, agent_update
-from agents.services.applied import APPLIERS, Applied, Change, diff_of
+from agents.services.applied import APPLIERS, TRIALS, Applied, Change, diff_of
 from agents.services.documents import Document, Findings, Kind, documents_read
 from agents.services.versions import version_draft_save, version_publish
 from agents.spec import AgentSpec, spec_parse
@@ -46,7 +46,7 @@ def apply(
     read = documents_read(documents, findings)
     changes: dict[int, Change] = {}
     with recorded_as(actor), transaction.atomic():
-        batch = _Batch(actor, workspace, findings)
+        batch = _Batch(actor, workspace, findings, dry_run=dry_run)
         for document in read:
             if document.kind is not Kind.AGENT:
                 batch.keep(document, changes)
@@ -64,7 +64,10 @@ def apply(
 class _Batch:
     """One application; every document in a savepoint, so that all mistakes are found at once."""
 
-    def __init__(self, actor: Actor, workspace: "Workspace", findings: Findings) -> None:
+    def __init__(
+        self, actor: Actor, workspace: "Workspace", findings: Findings, *, dry_run: bool
+    ) -> None:
+        self._appliers = {**APPLIERS, **TRIALS} if dry_run else APPLIERS
         self._actor = actor
         self._workspace = workspace
         self._findings = findings
@@ -72,7 +75,7 @@ class _Batch:
     def keep(self, document: Document, changes: dict[int, Change]) -> None:
         if self._depends_on_failed(document, ("provider", "model", "fallback")):
             return
-        applier = APPLIERS[document.kind]
+        applier = self._appliers[document.kind]
         try:
             with transaction.atomic():
                 applied = applier(self._actor, self._workspace, document)

@@ -17,6 +17,7 @@ MAX_DOCUMENTS = 500
 class Kind(StrEnum):
     """What can be applied, in the order one depends on another."""
 
+    SECRET = "Secret"  # noqa: S105 - a kind of document
     PROVIDER = "Provider"
     TOOL = "Tool"
     MODEL = "Model"

@@ -145,6 +145,10 @@ class Workspace:
 
     def __init__(self, root_fd: int) -> None:
         self._root_fd = root_fd
+        status = os.fstat(root_fd)
+        # A workspace that was given to a sandbox's user stays that user's, whatever we put in it.
+        is_given = os.geteuid() == 0 and status.st_uid != 0
+        self._owner = (status.st_uid, status.st_gid) if is_given else None
 
     @contextmanager
     def folder(self, parts: Parts, *, create: bool = False) -> Iterator[int]:
@@ -166,6 +170,8 @@ class Workspace:
                 # What stands there already is judged by the open below.
                 with suppress(FileExistsError):
                     os.mkdir(name, 0o755, dir_fd=fd)
+                    if self._owner is not None:
+                        os.chown(name, *self._owner, dir_fd=fd, follow_symlinks=False)
             try:
                 return os.open(name, _FOLDER_FLAGS, dir_fd=fd)
             except OSError as error:
@@ -279,6 +285,8 @@ class Workspace:
                 os.unlink(temporary, dir_fd=fd)  # left behind by a crash
             file_fd = os.open(temporary, _CREATE_FLAGS, 0o600, dir_fd=fd)
             with os.fdopen(file_fd, "wb") as file:
+                if self._owner is not None:
+                    os.fchown(file_fd, *self._owner)
                 os.fchmod(file_fd, mode)
                 file.write(data)
                 file.flush()

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from agents.tools.echo import EchoTool
 from agents.tools.fetch import FetchTool
 from agents.tools.patch import PatchTool
+from agents.tools.programs import PythonTool, ShellTool
 from agents.tools.reading import GlobTool, GrepTool, ListTool, ViewTool
 from agents.tools.search_replace import SearchReplaceTool
 from agents.tools.todo import TodoTool
@@ -23,7 +24,10 @@ _ALL: tuple[Tool, ...] = (
     InsertTool(),
     ListTool(),
     PatchTool(),
+    PythonTool(),
     SearchReplaceTool(),
+    ShellTool("bash"),
+    ShellTool("sh"),
     TodoTool(),
     ViewTool(),
     WaitTool(),
@@ -33,6 +37,19 @@ _ALL: tuple[Tool, ...] = (
 BUILTIN_TOOLS: Mapping[str, Tool] = MappingProxyType({tool.spec.name: tool for tool in _ALL})
 
 
+# Those that touch the workspace's files from outside its sandbox.
+FILE_TOOLS = frozenset(
+    {"edit", "glob", "grep", "insert", "ls", "patch", "search_replace", "todo", "view", "write"}
+)
+
+
 def safe_builtins() -> frozenset[str]:
-    """Return the names of the tools an agent gets when its author names none."""
-    return frozenset(name for name, tool in BUILTIN_TOOLS.items() if not tool.spec.privileged)
+    """Return the names of the tools an agent gets when its author names none.
+
+    Programs are not among them: whoever wants them says so.
+    """
+    return frozenset(
+        name
+        for name, tool in BUILTIN_TOOLS.items()
+        if not tool.spec.privileged and tool.spec.sandbox is None
+    )

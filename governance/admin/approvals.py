@@ -17,11 +17,14 @@ from django.utils.safestring import SafeString
 from core.admin import NOTHING, WITHHELD, json_block, moment_column, pill, row_link, short_id
 from core.errors import DomainError
 from governance import access
+from governance.admin.grants import GrantForm
 from governance.contracts import ApprovalState, Perm, Verdict
 from governance.guard.admin import GuardedAdmin
 from governance.models import Approval, ApprovalVote
+from governance.registry import approval_handler
 from governance.selectors.approvals import decider_of, difference
-from governance.services.approvals import approval_decide
+from governance.selectors.evidence import past_decisions
+from governance.services.approvals import approval_decide, grant_give, grant_propose
 from governance.services.approvals.deciding import MAX_REASON_CHARS
 
 _VERDICTS = (
@@ -67,6 +70,9 @@ class DecisionForm(forms.Form):
         help_text="Leave empty to approve what was asked. Otherwise the whole new arguments, as "
         "JSON; both are kept.",
     )
+
+    choice = forms.CharField(required=False, max_length=40, label="Choice",
+                             help_text="Where the question has choices of its own.")  # fmt: skip
 
     def clean_arguments(self) -> dict[str, Any] | None:
         given = self.cleaned_data["arguments"]
@@ -133,6 +139,12 @@ class ApprovalAdmin(GuardedAdmin):
         )
         return format_html_join("\n", "<p><code>{}</code>: {} → {}</p>", lines)
 
+    @admin.display(description="Evidence")
+    def evidence_shown(self, row: Approval) -> SafeString:
+        handler = approval_handler(row.kind)
+        found = {"plan": row.evidence.get("plan"), **handler.evidence(subject_id=row.subject_id)}
+        return json_block({**found, **past_decisions(row)})
+
     @admin.display(description="Reason")
     def reason_shown(self, row: Approval) -> str:
         return row.reason or NOTHING
@@ -143,7 +155,9 @@ class ApprovalAdmin(GuardedAdmin):
 
     @admin.display(description="Votes")
     def votes_shown(self, row: Approval) -> SafeString | str:
-        votes = [(vote.user.username, vote.verdict) for vote in row.votes.select_related("user")]
+        rows = row.votes.select_related("user", "for_user")
+        votes = [(f"{vote.user} for {vote.for_user}" if vote.for_user else str(vote.user),
+                  vote.verdict) for vote in rows]  # fmt: skip
         return format_html_join(", ", "{}: {}", votes) if votes else NOTHING
 
     @admin.display(description="Arguments and reasons")
@@ -154,7 +168,8 @@ class ApprovalAdmin(GuardedAdmin):
         is_readable = obj is not None and access.may_see_payload(
             self.actor(request), obj.workspace_id
         )
-        content = ("question_shown", "arguments_shown", "difference_shown", "reason_shown")
+        content = ("question_shown", "arguments_shown", "difference_shown", "reason_shown",
+                   "evidence_shown")  # fmt: skip
         return (
             (None, {"fields": ("agent_name", "requester_name", "run_shown", "rule")}),
             ("What is asked", {"fields": content if is_readable else ("withheld",)}),
@@ -170,8 +185,10 @@ class ApprovalAdmin(GuardedAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.decide_view)
+        give = self.admin_site.admin_view(self.grant_view)
         return [
             path("<uuid:approval_id>/decide/", view, name="governance_approval_decide"),
+            path("<uuid:approval_id>/grant/", give, name="governance_approval_grant"),
             *super().get_urls(),
         ]
 
@@ -184,14 +201,58 @@ class ApprovalAdmin(GuardedAdmin):
             "is_pending": row.state == ApprovalState.PENDING.value,
             "may_decide": decider_of(self.actor(request), row.workspace_id).may_decide(row),
             "decide_url": reverse("admin:governance_approval_decide", args=[row.pk]),
+            "grant_url": reverse("admin:governance_approval_grant", args=[row.pk]),
+            "may_grant": row.is_grantable
+            and row.state in {ApprovalState.PENDING.value, ApprovalState.APPROVED.value}
+            and self._may(request, Perm.APPROVAL_DECIDE, row),
         }
+
+    def grant_view(self, request: HttpRequest, approval_id: UUID) -> HttpResponse:
+        """Show which calls a standing approval would cover (GET), then give it (POST)."""
+        row = self.get_object(request, str(approval_id))
+        if row is None or not self.has_view_permission(request, row):
+            raise PermissionDenied
+        for needed in (Perm.APPROVAL_DECIDE, Perm.RUN_PAYLOAD):
+            if not self._may(request, needed, row):
+                raise PermissionDenied(f"This needs the permission {needed}.")
+        proposal = grant_propose(actor=self.actor(request), approval_id=row.pk)
+        shown = json.dumps(proposal.pattern, indent=2, ensure_ascii=False)
+        form = GrantForm(request.POST if request.method == "POST" else None,
+                         initial={"pattern": proposal.pattern, "days": 7})  # fmt: skip
+        if request.method == "POST" and form.is_valid():
+            try:
+                grant = grant_give(
+                    actor=self.actor(request),
+                    approval_id=row.pk,
+                    surface="console",
+                    **form.given(),
+                )
+            except DomainError as error:
+                self.message_user(request, str(error), messages.ERROR)
+            else:
+                self.message_user(request, "Calls alike are not asked about.", messages.SUCCESS)
+                found = reverse("admin:governance_grant_change", args=[grant.pk])
+                return HttpResponseRedirect(found)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"{row.title}: this, and calls alike?",
+            "opts": self.opts,
+            "original": row,
+            "form": form,
+            "proposal": proposal,
+            "shown": shown,
+            "arguments": json_block(proposal.arguments),
+            "back": reverse("admin:governance_approval_change", args=[row.pk]),
+        }
+        return TemplateResponse(request, "admin/governance/approval/grant.html", context)
 
     def decide_view(self, request: HttpRequest, approval_id: UUID) -> HttpResponse:
         """Show what is asked and what an answer means (GET), then answer (POST)."""
         row = self.get_object(request, str(approval_id))
         if row is None or not self.has_view_permission(request, row):
             raise PermissionDenied
-        if not self._may(request, Perm.APPROVAL_DECIDE, row):
+        decider = decider_of(self.actor(request), row.workspace_id)
+        if Perm.APPROVAL_DECIDE not in decider.held and not decider.stands_for:
             raise PermissionDenied(f"This needs the permission {Perm.APPROVAL_DECIDE}.")
         back = reverse("admin:governance_approval_change", args=[row.pk])
         form = DecisionForm(request.POST if request.method == "POST" else None)
@@ -235,11 +296,11 @@ class ApprovalVoteAdmin(GuardedAdmin):
     view_perm = Perm.APPROVAL_VIEW
     workspace_path = "approval__workspace"
     explanation = "Every yes and no that somebody gave, also where more than one was needed."
-    list_display = ("approval", "user", "verdict", "surface", "given")
+    list_display = ("approval", "user", "for_user", "verdict", "surface", "given")
     list_filter = ("verdict",)
-    list_select_related = ("approval", "user")
+    list_select_related = ("approval", "user", "for_user")
     search_fields = ("approval__title", "user__username")
-    fields = ("approval", "user", "verdict", "surface", "given")
+    fields = ("approval", "user", "for_user", "verdict", "surface", "given")
     readonly_fields = fields
     actions = ()
 

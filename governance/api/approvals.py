@@ -1,6 +1,6 @@
 """REST views of approvals: the inbox, one question with its evidence, and deciding."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import django_filters
 from django.db.models import QuerySet
@@ -15,6 +15,7 @@ from governance.guard.nested import PayloadModelSerializer, WorkspaceViewSet
 from governance.guard.viewsets import ListMixin, RetrieveMixin
 from governance.models import Approval, ApprovalVote
 from governance.selectors.approvals import Decider, decider_of, difference
+from governance.selectors.evidence import approval_evidence
 from governance.services.approvals import approval_decide
 from governance.services.approvals.deciding import MAX_REASON_CHARS
 
@@ -35,6 +36,11 @@ class NewArgumentsField(serializers.DictField):
     """A JSON object of any content."""
 
 
+@extend_schema_field({"type": "object", "additionalProperties": {"type": "integer"}})
+class CountsField(serializers.DictField):
+    """Numbers by what they count."""
+
+
 @extend_schema_field({"type": "object", "additionalProperties": {"type": "string"}})
 class FactsField(serializers.JSONField):
     """Facts by name."""
@@ -42,11 +48,14 @@ class FactsField(serializers.JSONField):
 
 class ApprovalVoteSerializer(serializers.ModelSerializer[ApprovalVote]):
     user = serializers.CharField(source="user.username", read_only=True)
+    on_behalf_of = serializers.CharField(
+        source="for_user.username", read_only=True, allow_null=True, default=None
+    )
     is_counted = serializers.SerializerMethodField()
 
     class Meta:
         model = ApprovalVote
-        fields = ("user", "verdict", "surface", "at", "is_counted")
+        fields = ("user", "on_behalf_of", "verdict", "surface", "at", "is_counted")
         read_only_fields = fields
 
     def get_is_counted(self, vote: ApprovalVote) -> bool:
@@ -62,7 +71,13 @@ class ArgumentDifferenceSerializer(serializers.Serializer[Any]):
 class ApprovalSerializer(PayloadModelSerializer):
     """A question to a person. `may_decide`: whether it is for whoever asks to decide now."""
 
-    payload_fields = ("question", "arguments", "edited_arguments", "difference", "reason")
+    payload_fields: ClassVar[tuple[str, ...]] = (
+        "question",
+        "arguments",
+        "edited_arguments",
+        "difference",
+        "reason",
+    )
 
     kind = serializers.CharField(read_only=True)
     state = serializers.ChoiceField(choices=STATES, read_only=True)
@@ -77,6 +92,7 @@ class ApprovalSerializer(PayloadModelSerializer):
     difference = serializers.SerializerMethodField()
     approvers = serializers.ListField(child=serializers.CharField(), read_only=True)
     escalate_to = serializers.ListField(child=serializers.CharField(), read_only=True)
+    choices = serializers.ListField(child=serializers.CharField(), read_only=True)
     binding = FactsField(read_only=True)
     decided_by = serializers.CharField(source="decided_by_name", read_only=True, allow_blank=True)
     votes = ApprovalVoteSerializer(many=True, read_only=True)
@@ -86,10 +102,11 @@ class ApprovalSerializer(PayloadModelSerializer):
         model = Approval
         fields = (
             "id", "kind", "subject", "run", "agent", "requester", "title", "question", "state",
-            "binding", "binding_digest", "arguments", "edited_arguments", "difference",
-            "approvers", "quorum", "allow_self", "rule", "policy_version", "expires_at",
-            "on_expiry", "escalate_to", "created_at", "decided_at", "decided_by", "reason",
-            "surface", "used_at", "votes", "may_decide", "payload_hidden",
+            "tool", "effect", "is_privileged", "is_grantable", "choices", "choice", "binding",
+            "binding_digest", "arguments", "edited_arguments", "difference", "approvers", "quorum",
+            "allow_self", "allow_owner", "rule", "policy_version", "expires_at", "on_expiry",
+            "escalate_to", "escalations", "warned_at", "created_at", "decided_at",
+            "decided_by", "reason", "surface", "used_at", "votes", "may_decide", "payload_hidden",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -104,12 +121,66 @@ class ApprovalSerializer(PayloadModelSerializer):
         return decider.may_decide(row)
 
 
+class EvidencePlaceSerializer(serializers.Serializer[Any]):
+    position = serializers.IntegerField(help_text="Of the message in the run's history.")
+    kind = serializers.CharField()
+    excerpt = serializers.CharField()
+
+
+class EvidenceSourceSerializer(serializers.Serializer[Any]):
+    """`is_found` false: the value stands nowhere but in the model's own words."""
+
+    path = serializers.CharField()
+    is_found = serializers.BooleanField()
+    places = EvidencePlaceSerializer(many=True)
+
+
+class SimilarDecisionSerializer(serializers.Serializer[Any]):
+    approval = serializers.UUIDField()
+    state = serializers.ChoiceField(choices=STATES)
+    by = serializers.CharField(allow_blank=True)
+    reason = serializers.CharField(allow_blank=True)
+    at = serializers.CharField(allow_blank=True)
+    agent = serializers.CharField(allow_blank=True)
+    requester = serializers.CharField(allow_blank=True)
+    difference = ArgumentDifferenceSerializer(many=True)
+
+
+class EvidenceSerializer(serializers.Serializer[Any]):
+    """What the call would change, where its arguments come from, what waits for the answer, and
+    what was said of calls like it (`counts` of the last 200)."""
+
+    plan = ArgumentsField()
+    sources = EvidenceSourceSerializer(many=True)
+    waits = NewArgumentsField()
+    similar = SimilarDecisionSerializer(many=True)
+    counts = CountsField()
+
+
+class ApprovalDetailSerializer(ApprovalSerializer):
+    """A question with everything its approver needs."""
+
+    payload_fields: ClassVar[tuple[str, ...]] = (*ApprovalSerializer.payload_fields, "evidence")
+
+    evidence = serializers.SerializerMethodField()
+
+    class Meta(ApprovalSerializer.Meta):
+        fields: Any = (*ApprovalSerializer.Meta.fields, "evidence")
+        read_only_fields = fields
+
+    @extend_schema_field(EvidenceSerializer(allow_null=True))
+    def get_evidence(self, row: Approval) -> dict[str, Any] | None:
+        view = self.context["view"]
+        return approval_evidence(view.actor, row) if view.is_payload_visible else None
+
+
 class DecisionInput(StrictSerializer):
     """`arguments`: approve with these in place of the asked ones."""
 
     verdict = serializers.ChoiceField(choices=VERDICTS)
     reason = serializers.CharField(max_length=MAX_REASON_CHARS, required=False, allow_blank=True)
     arguments = NewArgumentsField(required=False)
+    choice = serializers.CharField(max_length=40, required=False, allow_blank=True)
 
 
 class ApprovalFilter(django_filters.FilterSet):  # type: ignore[misc]  # publishes no types
@@ -126,7 +197,7 @@ class ApprovalViewSet(WorkspaceViewSet, ListMixin, RetrieveMixin):
     perms = {
         "list": Perm.APPROVAL_VIEW,
         "retrieve": Perm.APPROVAL_VIEW,
-        "decide": Perm.APPROVAL_DECIDE,
+        "decide": Perm.APPROVAL_VIEW,  # or what somebody lent who is away; the service decides
     }
     queryset = Approval.objects.all()
     serializer_class = ApprovalSerializer
@@ -134,6 +205,9 @@ class ApprovalViewSet(WorkspaceViewSet, ListMixin, RetrieveMixin):
     input_serializers = {"decide": DecisionInput}
 
     _decider: Decider | None = None
+
+    def get_serializer_class(self) -> Any:
+        return ApprovalDetailSerializer if self.action == "retrieve" else ApprovalSerializer
 
     @property
     def decider(self) -> Decider:
@@ -143,7 +217,7 @@ class ApprovalViewSet(WorkspaceViewSet, ListMixin, RetrieveMixin):
 
     def rows(self) -> QuerySet[Any]:
         rows = super().rows().select_related("workspace")
-        return rows.prefetch_related("votes__user", "votes__approval")
+        return rows.prefetch_related("votes__user", "votes__for_user", "votes__approval")
 
     @extend_schema(
         description="Say yes or no. Of several people who decide at once one wins; the others get "

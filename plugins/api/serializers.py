@@ -7,13 +7,22 @@ from rest_framework import serializers
 
 from core.api.serializers import StrictSerializer
 from governance.guard.nested import PayloadModelSerializer
-from plugins.contracts import CallState, EffectClass
+from plugins.contracts import CallState, EffectClass, ToolKind
 from plugins.models import ToolCall
 from plugins.services.calls import Resolution
+from sandbox.contracts import Isolation
 
 EFFECTS = [member.value for member in EffectClass]
 OUTCOMES = [member.value for member in Resolution]
 CALL_STATES = [member.value for member in CallState]
+KINDS = [member.value for member in ToolKind]
+ENGINES = [member.value for member in Isolation if member is not Isolation.SITE]
+
+
+def _script() -> serializers.CharField:
+    return serializers.CharField(
+        max_length=100_000, allow_blank=True, trim_whitespace=False, required=False
+    )
 
 
 @extend_schema_field({"type": "object", "additionalProperties": True})
@@ -29,7 +38,7 @@ class NullableObjectField(serializers.JSONField):
 
 
 class ToolSerializer(serializers.Serializer[Any]):
-    """A tool. `url` and what belongs to it is empty for built-in ones."""
+    """A tool. Of what an HTTP endpoint and a command have, the others leave it empty."""
 
     name = serializers.CharField()
     description = serializers.CharField(allow_blank=True)
@@ -43,6 +52,16 @@ class ToolSerializer(serializers.Serializer[Any]):
     method = serializers.CharField(allow_blank=True)
     headers = serializers.DictField(child=serializers.CharField(allow_blank=True))
     probe_url = serializers.CharField(allow_blank=True)
+    kind = serializers.ChoiceField(choices=["builtin", *KINDS])
+    is_sandboxed = serializers.BooleanField(help_text="It runs in a sandbox and nowhere else.")
+    command = serializers.CharField(allow_blank=True)
+    engine = serializers.ChoiceField(choices=ENGINES, allow_blank=True)
+    net = serializers.ListField(child=serializers.CharField())
+    limits = ObjectField()
+    secrets = serializers.ListField(child=serializers.CharField())
+    output_schema = NullableObjectField()
+    probe_command = serializers.CharField(allow_blank=True)
+    plan_command = serializers.CharField(allow_blank=True)
 
 
 class ToolChange(StrictSerializer):
@@ -58,12 +77,24 @@ class ToolChange(StrictSerializer):
     )
     probe_url = serializers.CharField(max_length=2_000, allow_blank=True, required=False)
     timeout_seconds = serializers.FloatField(required=False)
+    kind = serializers.ChoiceField(choices=KINDS, required=False)
+    command = _script()
+    engine = serializers.ChoiceField(choices=ENGINES, allow_blank=True, required=False)
+    net = serializers.ListField(
+        child=serializers.CharField(max_length=300), max_length=64, required=False
+    )
+    limits = ObjectField(required=False)
+    secrets = serializers.ListField(
+        child=serializers.CharField(max_length=128), max_length=32, required=False
+    )
+    output_schema = NullableObjectField(required=False, allow_null=True)
+    probe_command = _script()
+    plan_command = _script()
 
 
 class ToolInput(ToolChange):
     name = serializers.CharField(max_length=63)
     description = serializers.CharField(max_length=4_000)
-    url = serializers.CharField(max_length=2_000)
 
 
 class ToolCallSerializer(PayloadModelSerializer):

@@ -12,8 +12,8 @@ with the message that carries it, so that a result and its history commit as one
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -32,6 +32,7 @@ from plugins.contracts import (
     WaitKind,
 )
 from plugins.digest import spec_digest
+from plugins.dispatch.planning import evidence_of
 from plugins.dispatch.records import (
     CallRequest,
     EffectLog,
@@ -40,7 +41,14 @@ from plugins.dispatch.records import (
     arguments_digest,
     is_intact,
 )
-from plugins.dispatch.settling import annotated, denial, failure, success, unknown_or_failed
+from plugins.dispatch.settling import (
+    annotated,
+    denial,
+    failure,
+    fitted,
+    success,
+    unknown_or_failed,
+)
 from plugins.errors import OutcomeUnknownError, ToolError
 from plugins.ledger import REPEATABLE, UNCLAIMED
 from plugins.policy import Decision, Gate, decide
@@ -51,17 +59,27 @@ KEYED_ATTEMPTS = 3
 logger = logging.getLogger(__name__)
 
 
+# Awaits the work of a call where something has to be held, or made ready, around it.
+Work: TypeAlias = Awaitable[ToolResult | Park]
+Guard: TypeAlias = Callable[[Work, ToolContext], Work]
+
+
 class BoundTool:
     """A tool of one run: what it promised when the run began, and what calls it."""
 
-    __slots__ = ("checker", "config", "digest", "spec", "tool")
+    __slots__ = ("checker", "config", "digest", "guard", "output", "spec", "tool")
 
-    def __init__(self, tool: Tool, config: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, tool: Tool, config: Mapping[str, Any] | None = None, *, guard: Guard | None = None
+    ) -> None:
         self.tool = tool
+        self.guard = guard
         self.spec: ToolSpec = tool.spec
         self.digest = spec_digest(self.spec)
         self.config = dict(config or {})
         self.checker = Checker(self.spec.input_schema)
+        schema = self.spec.output_schema
+        self.output = None if schema is None else Checker(schema, what="result")
 
 
 class Door:
@@ -79,6 +97,11 @@ class Door:
         `is_governed`: a policy is in force, which `perform` will ask; nothing begins before.
         """
         return [self._judge(request, is_governed) for request in requests]
+
+    async def plan_of(self, call: PlannedCall, context: ToolContext) -> dict[str, Any]:
+        """Find out what a call would change, without doing it; see `evidence_of`."""
+        bound = self._tools.get(call.request.tool)
+        return {} if bound is None else await evidence_of(bound, call, context)
 
     def bound(self, name: str) -> BoundTool | None:
         return self._tools.get(name)
@@ -136,13 +159,15 @@ class Door:
                 "is not stored. Call the tool again."
             )
         if call.state is not CallState.DISPATCHED:
-            admitted = await self._admitted(call, gate)
+            admitted = await self._admitted(bound, call, context, gate)
             if isinstance(admitted, Settlement):
                 return admitted
             call = await self._claim(admitted, log)
         return annotated(await self._brought(bound, call, context, log), call.decision)
 
-    async def _admitted(self, call: PlannedCall, gate: Gate | None) -> PlannedCall | Settlement:
+    async def _admitted(
+        self, bound: BoundTool, call: PlannedCall, context: ToolContext, gate: Gate | None
+    ) -> PlannedCall | Settlement:
         """Return the call as it may begin, or how it stands instead."""
         if call.state is CallState.APPROVED:
             attempt = call.attempt + 1
@@ -161,7 +186,15 @@ class Door:
         if decision is None:
             return call
         if decision.ask is not None:
-            park = Park(kind=WaitKind.APPROVAL, ask=decision.ask)
+            reach("grant.before_claim")
+            granted = await gate.granted(call, decision, attempt=call.attempt + 1)
+            if granted is not None:
+                reach("grant.after_claim")
+                return msgspec.structs.replace(
+                    call, state=CallState.CLAIMED, decision=granted.record()
+                )
+            evidence = await evidence_of(bound, call, context)
+            park = Park(kind=WaitKind.APPROVAL, ask={**decision.ask, "evidence": evidence})
             return Settlement(
                 state=CallState.WAITING,
                 park=park,
@@ -269,7 +302,8 @@ async def _run(bound: BoundTool, call: PlannedCall, context: ToolContext) -> Set
     context = msgspec.structs.replace(context, attempt=call.attempt)
     try:
         async with asyncio.timeout(spec.timeout_seconds):
-            result = await bound.tool.call(call.request.arguments or {}, context)
+            work = bound.tool.call(call.request.arguments or {}, context)
+            result = await (work if bound.guard is None else bound.guard(work, context))
     except TimeoutError:
         return unknown_or_failed(
             spec, f"{spec.name} did not answer within {spec.timeout_seconds:g} seconds."
@@ -290,7 +324,7 @@ async def _run(bound: BoundTool, call: PlannedCall, context: ToolContext) -> Set
         # Who is asked and what a yes means is for policy to say, never for a tool.
         park = msgspec.structs.replace(result, ask=None, approval_id=None)
         return Settlement(state=CallState.WAITING, park=park)
-    return success(result, spec)
+    return fitted(success(result, spec), result, bound.output)
 
 
 def _refused(

@@ -9,6 +9,7 @@ from core.redaction import redact_text
 from plugins.contracts import CallState, ToolResult, ToolSpec
 from plugins.dispatch.records import Settlement
 from plugins.ledger import UNCLAIMED
+from plugins.schemas import Checker
 
 SHOWN_CHARS = 32_000
 
@@ -35,6 +36,24 @@ def success(result: ToolResult, spec: ToolSpec) -> Settlement:
         is_error=result.is_error,
         full=full,
         full_digest=full_digest or "",
+    )
+
+
+def fitted(settlement: Settlement, result: ToolResult, checker: Checker | None) -> Settlement:
+    """Mark a result that is not what its tool declared. It happened all the same."""
+    if checker is None or result.is_error:
+        return settlement
+    try:
+        content = msgspec.json.decode(result.text)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        complaint = "result: is not JSON"
+    else:
+        complaint = checker.complaint(content)
+    if not complaint:
+        return settlement
+    sentence = redact_text(f"The result does not fit the tool's output schema: {complaint}")
+    return msgspec.structs.replace(
+        settlement, is_error=True, reason=sentence, text=f"{sentence}\n\n{settlement.text}"
     )
 
 

@@ -2,7 +2,11 @@ from django.db import models
 
 from core.ids import new_id
 from governance.models import Workspace
-from plugins.contracts import EffectClass
+from plugins.contracts import EffectClass, ToolKind
+
+
+def kind_choices() -> list[tuple[str, str]]:
+    return [(member.value, member.value) for member in ToolKind]
 
 
 def effect_choices() -> list[tuple[str, str]]:
@@ -10,11 +14,15 @@ def effect_choices() -> list[tuple[str, str]]:
 
 
 class ToolDefinition(models.Model):
-    """A tool a workspace declared as data (today: an HTTP endpoint); built-ins live in code."""
+    """A tool a workspace declared as data: an HTTP endpoint, or a command that runs in a sandbox.
+
+    Built-ins live in code.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="+")
     name = models.CharField(max_length=63)
+    kind = models.CharField(max_length=10, choices=kind_choices, default=ToolKind.HTTP.value)
     description = models.TextField()
     input_schema = models.JSONField(default=dict)
     effect = models.CharField(
@@ -22,7 +30,7 @@ class ToolDefinition(models.Model):
     )
     is_privileged = models.BooleanField(default=True)
     is_enabled = models.BooleanField(default=True)
-    url = models.URLField(max_length=2000)
+    url = models.URLField(max_length=2000, blank=True)
     method = models.CharField(max_length=8, default="POST")
     headers = models.JSONField(default=dict, blank=True)
     probe_url = models.CharField(
@@ -31,6 +39,32 @@ class ToolDefinition(models.Model):
         help_text="Asked after a crash; `{key}` is the idempotency key.",
     )
     timeout_seconds = models.FloatField(default=30)
+    command = models.TextField(
+        blank=True, help_text="Shell text; arguments are `$ARG_NAME` and JSON on standard input."
+    )
+    engine = models.CharField(
+        max_length=20, blank=True, help_text="Of its sandbox; empty: the site's own."
+    )
+    net = models.JSONField(
+        default=list, blank=True, help_text="`host:port` pairs it may reach; empty: no network."
+    )
+    limits = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="Of its sandbox, by name; others have their defaults.",
+    )
+    secrets = models.JSONField(
+        default=list, blank=True, help_text="Names of the secrets it finds in `/run/secrets`."
+    )
+    output_schema = models.JSONField(
+        null=True, blank=True, help_text="JSON Schema of what it prints; empty: any text."
+    )
+    probe_command = models.TextField(
+        blank=True, help_text="Asked after a crash; prints whether the call happened."
+    )
+    plan_command = models.TextField(
+        blank=True, help_text="Prints what a call would change, without changing it."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -2,8 +2,10 @@
 
 from plugins.selectors.calls import (
     call_list,
+    calls_doubtful,
     calls_in_doubt,
     calls_of_runs,
+    calls_since,
     runs_answered,
     runs_in_doubt,
 )
@@ -19,8 +21,10 @@ from plugins.selectors.tools import (
 __all__ = [
     "ToolView",
     "call_list",
+    "calls_doubtful",
     "calls_in_doubt",
     "calls_of_runs",
+    "calls_since",
     "declared_tools",
     "runs_answered",
     "runs_in_doubt",

@@ -1,11 +1,13 @@
 """Reading the effect ledger."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db.models import QuerySet
 
+from core.ids import first_id_at
 from governance import access
 from governance.contracts import Actor, Perm
 from plugins.contracts import CallState
@@ -19,6 +21,16 @@ def call_list(actor: Actor, workspace: "Workspace") -> QuerySet[ToolCall]:
     """Return the ledger of a workspace: what its runs asked for and what came of it."""
     rows = ToolCall.objects.filter(workspace_id=workspace.pk)
     return access.scope(actor, Perm.RUN_VIEW, rows, field="workspace_id")
+
+
+def calls_since(
+    actor: Actor, workspace: "Workspace", *, since: datetime, before: UUID | None, limit: int
+) -> list[ToolCall]:
+    """Return calls that were asked for since then, newest first; `before` goes on from a call."""
+    rows = call_list(actor, workspace).filter(pk__gte=first_id_at(since.timestamp()))
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
+    return list(rows.order_by("-pk")[:limit])
 
 
 def calls_of_runs(run_ids: Sequence[UUID]) -> Iterator[tuple[UUID, ToolCall]]:
@@ -40,6 +52,12 @@ def runs_answered(run_ids: Sequence[UUID]) -> set[UUID]:
     approved = rows.filter(state=CallState.APPROVED.value).values_list("run_id", flat=True)
     waiting = rows.filter(state=CallState.WAITING.value).values_list("run_id", flat=True)
     return set(approved) | (set(run_ids) - set(waiting))
+
+
+def calls_doubtful() -> dict[UUID, UUID]:
+    """Return every call in doubt with its run, the oldest first; few at any time."""
+    rows = ToolCall.objects.filter(state=CallState.IN_DOUBT.value).order_by("planned_at")
+    return dict(rows.values_list("pk", "run_id"))
 
 
 def calls_in_doubt(run_id: UUID) -> QuerySet[ToolCall]:

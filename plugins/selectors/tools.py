@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from core.errors import NotFoundError
 from governance import access
 from governance.contracts import Actor, Perm
-from plugins.contracts import ToolSpec
+from plugins.contracts import ToolKind, ToolSpec
 from plugins.models import ToolDefinition
 from plugins.registry import builtin_specs
 
@@ -24,7 +24,10 @@ def declared_tools(workspace_id: UUID) -> QuerySet[ToolDefinition]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolView:
-    """A tool as it is shown. Only declared ones have an address; built-ins run in the worker."""
+    """A tool as it is shown. Only declared ones have an address or a command.
+
+    `engine` is that of its sandbox as declared, `is_sandboxed` says whether it has one.
+    """
 
     name: str
     description: str
@@ -38,6 +41,16 @@ class ToolView:
     method: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     probe_url: str = ""
+    kind: str = "builtin"
+    is_sandboxed: bool = False
+    command: str = ""
+    engine: str = ""
+    net: list[str] = field(default_factory=list)
+    limits: dict[str, Any] = field(default_factory=dict)
+    secrets: list[str] = field(default_factory=list)
+    output_schema: dict[str, Any] | None = None
+    probe_command: str = ""
+    plan_command: str = ""
 
 
 def tool_list(actor: Actor, workspace: "Workspace") -> list[ToolView]:
@@ -97,6 +110,16 @@ def tool_view(row: ToolDefinition) -> ToolView:
         method=row.method,
         headers=row.headers,
         probe_url=row.probe_url,
+        kind=row.kind,
+        is_sandboxed=row.kind == ToolKind.COMMAND.value,
+        command=row.command,
+        engine=row.engine,
+        net=row.net,
+        limits=row.limits,
+        secrets=row.secrets,
+        output_schema=row.output_schema,
+        probe_command=row.probe_command,
+        plan_command=row.plan_command,
     )
 
 
@@ -107,6 +130,7 @@ def _of_builtin(spec: ToolSpec) -> ToolView:
         effect=spec.effect.value,
         input_schema=spec.input_schema,
         is_builtin=True,
+        is_sandboxed=spec.sandbox is not None,
         is_privileged=spec.privileged,
         timeout_seconds=spec.timeout_seconds,
     )

@@ -30,6 +30,11 @@ def call_of(call_id: UUID) -> ToolCall:
     return ToolCall.objects.get(pk=call_id)
 
 
+def call_locked(call_id: UUID) -> ToolCall:
+    """Return the call, locked until the transaction ends."""
+    return ToolCall.objects.select_for_update().get(pk=call_id)
+
+
 def call_rule(ruling: Ruling) -> ToolCall:
     """Move the call that waits for this decision; the model is told a no with its reason.
 
@@ -57,6 +62,16 @@ def call_take_approved(call_id: UUID, *, attempt: int) -> bool:
     """Claim an approved call for the owner of its run; of several attempts one does."""
     approved = Q(pk=call_id, state=CallState.APPROVED.value)
     return bool(calls_move(approved, target=CallState.CLAIMED, attempt=attempt, wait=None))
+
+
+def call_take_granted(call_id: UUID, *, attempt: int, decision: Mapping[str, Any]) -> bool:
+    """Claim a call that nobody was asked about, with what allows it; of several attempts one does.
+
+    Called in the transaction that counts it against the grant.
+    """
+    planned = Q(pk=call_id, state=CallState.PLANNED.value)
+    fields = {"attempt": attempt, "decision": dict(decision)}
+    return bool(calls_move(planned, target=CallState.CLAIMED, **fields))
 
 
 def _fields(call: ToolCall, ruling: Ruling) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from core.events import DomainEvent, publish
 from core.pausepoints import reach
 from core.redaction import redact_text
 from governance import access
-from governance.contracts import Actor, AuditAction, AuditSubject, Perm
-from governance.services.approvals import approvals_withdraw
+from governance.contracts import Actor, ApprovalKind, AuditAction, AuditSubject, Perm
+from governance.services.approvals import approval_answered, approvals_withdraw
 from governance.services.audit import audit_append
 from plugins.contracts import CallState
 from plugins.ledger import UNCLAIMED
@@ -50,6 +50,14 @@ _TARGETS = {
 }
 
 
+# What the same outcomes are called in the inbox.
+CHOICES = {
+    Resolution.COMMITTED: "happened",
+    Resolution.FAILED: "did_not_happen",
+    Resolution.RETRY: "retry",
+}
+
+
 def call_resolve(
     *, actor: Actor, call_id: UUID, outcome: str, result: str = "", note: str = ""
 ) -> ToolCall:
@@ -68,24 +76,17 @@ def call_resolve(
         raise NotFoundError(f"There is no tool call {call_id}.")
     access.require(actor, Perm.TOOL_CALL_RESOLVE, call.workspace_id)
     resolution = _resolution(outcome)
-    fields = _fields(resolution, actor, redact_text(result), redact_text(note))
+    fields = _fields(resolution, actor.username, redact_text(result), redact_text(note))
     with transaction.atomic():
         reach("control.before_update")
-        changed = calls_move(
-            Q(pk=call.pk, state=CallState.IN_DOUBT.value), target=_TARGETS[resolution], **fields
-        )
-        if not changed:
-            raise _stale(call.pk)
-        call.refresh_from_db()
-        publish(
-            CallResolved(
-                run_id=call.run_id,
-                call_id=call.pk,
-                tool=call.tool,
-                state=call.state,
-                by=actor.username,
-                note=redact_text(note),
-            )
+        call = _settle(call.pk, resolution, fields, by=actor.username, note=redact_text(note))
+        approval_answered(
+            actor=actor,
+            kind=ApprovalKind.IN_DOUBT,
+            subject_id=call.pk,
+            choice=CHOICES[resolution],
+            reason=redact_text(note),
+            surface="api",
         )
         audit_append(
             actor,
@@ -94,6 +95,36 @@ def call_resolve(
             subject=AuditSubject(kind="tool_call", id=str(call.pk), label=call.tool),
             payload={"outcome": resolution.value, "note": note, "run_id": str(call.run_id)},
         )
+    return call
+
+
+def call_settle(call_id: UUID, *, choice: str, by: str, note: str) -> ToolCall:
+    """Settle a call in doubt as somebody chose in the inbox, in the deciding transaction.
+
+    Raises:
+        StaleStateError: It is not in doubt any more.
+    """
+    resolution = next(each for each, name in CHOICES.items() if name == choice)
+    return _settle(call_id, resolution, _fields(resolution, by, "", note), by=by, note=note)
+
+
+def _settle(
+    call_id: UUID, resolution: Resolution, fields: dict[str, Any], *, by: str, note: str
+) -> ToolCall:
+    doubtful = Q(pk=call_id, state=CallState.IN_DOUBT.value)
+    if not calls_move(doubtful, target=_TARGETS[resolution], **fields):
+        raise _stale(call_id)
+    call = ToolCall.objects.get(pk=call_id)
+    publish(
+        CallResolved(
+            run_id=call.run_id,
+            call_id=call.pk,
+            tool=call.tool,
+            state=call.state,
+            by=by,
+            note=note,
+        )
+    )
     return call
 
 
@@ -134,9 +165,9 @@ def _resolution(outcome: str) -> Resolution:
         ) from None
 
 
-def _fields(resolution: Resolution, actor: Actor, result: str, note: str) -> dict[str, Any]:
+def _fields(resolution: Resolution, by: str, result: str, note: str) -> dict[str, Any]:
     decision = {
-        "resolved_by": actor.username,
+        "resolved_by": by,
         "outcome": resolution.value,
         "note": note,
         "at": clock.now().isoformat(),

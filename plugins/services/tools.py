@@ -1,4 +1,4 @@
-"""Declared tools: an HTTP endpoint described as data, checked before anybody can call it."""
+"""Declared tools: an endpoint or a command described as data, checked before anybody calls it."""
 
 import re
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
@@ -14,13 +14,17 @@ from core.redaction import redact
 from governance import access
 from governance.contracts import Actor, Perm
 from governance.errors import NameTakenError
+from governance.secrets.names import references, unreferenced
 from governance.services.activity import recorded_as
-from plugins.contracts import EffectClass
+from governance.services.secrets import secrets_referable
+from plugins.contracts import EffectClass, ToolKind
 from plugins.declared import declared_tool, definition_of
-from plugins.http.tool import METHODS
+from plugins.http.tool import METHODS, secrets_of
 from plugins.models import ToolDefinition
 from plugins.registry import builtin_specs
 from plugins.schemas import unusable
+from plugins.services.manifests import COMMAND_FIELDS, HTTP_FIELDS, command_complaints, foreign
+from sandbox.contracts import Isolation
 
 if TYPE_CHECKING:
     from governance.models import Workspace
@@ -32,6 +36,7 @@ MAX_URL_CHARACTERS = 2_000
 MAX_DESCRIPTION_CHARACTERS = 4_000
 MAX_HEADERS_BYTES = 8 * 1024
 MAX_TIMEOUT_SECONDS = 600
+MAX_AROUND_REFERENCE = 32
 
 
 class ToolFields(TypedDict, total=False):
@@ -45,13 +50,22 @@ class ToolFields(TypedDict, total=False):
     headers: dict[str, str]
     probe_url: str
     timeout_seconds: float
+    kind: str
+    command: str
+    engine: str
+    net: list[str]
+    limits: dict[str, Any]
+    secrets: list[str]
+    output_schema: dict[str, Any] | None
+    probe_command: str
+    plan_command: str
 
 
 class _Fields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The declaration as it is stored; types are checked strictly."""
 
     description: str
-    url: str
+    url: str = ""
     input_schema: dict[str, Any] = msgspec.field(default_factory=lambda: {"type": "object"})
     effect: EffectClass = EffectClass.IRREVERSIBLE
     is_privileged: bool = True
@@ -60,6 +74,15 @@ class _Fields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     headers: dict[str, str] = {}
     probe_url: str = ""
     timeout_seconds: float = 30.0
+    kind: ToolKind = ToolKind.HTTP
+    command: str = ""
+    engine: Isolation = Isolation.SITE
+    net: list[str] = []
+    limits: dict[str, int | float | None] = {}
+    secrets: list[str] = []
+    output_schema: dict[str, Any] | None = None
+    probe_command: str = ""
+    plan_command: str = ""
 
 
 TOOL_FIELDS = _Fields.__struct_fields__
@@ -86,6 +109,7 @@ def tool_create(
             where = "in this workspace already" if taken else "built in"
             raise NameTakenError(f"There is a tool {name!r} {where}.", remedy="Use another name.")
         row = ToolDefinition(workspace=workspace, name=name)
+        _refer(actor, row, wanted)
         _take(row, wanted)
         row.save()
     return row
@@ -99,7 +123,10 @@ def tool_update(
     with recorded_as(actor), transaction.atomic():
         row = ToolDefinition.objects.select_for_update().get(pk=tool.pk)
         before = tool_fields(row)
-        _take(row, _read({**before, **fields}))
+        wanted = _read({**before, **fields})
+        if (wanted.headers, wanted.url, wanted.probe_url) != (row.headers, row.url, row.probe_url):
+            _refer(actor, row, wanted)
+        _take(row, wanted)
         if tool_fields(row) != before:
             row.save()
     return row
@@ -119,11 +146,11 @@ def tool_fields(row: ToolDefinition) -> dict[str, Any]:
 
 def tool_defaults() -> dict[str, Any]:
     """Return what a declaration that leaves something out means by it."""
-    plain = _Fields(description="", url="")
+    plain = _Fields(description="")
     return {
         name: msgspec.to_builtins(getattr(plain, name))
         for name in TOOL_FIELDS
-        if name not in {"description", "url"}
+        if name != "description"
     }
 
 
@@ -153,15 +180,24 @@ def _read(fields: Any) -> _Fields:
 def _complaints(wanted: _Fields) -> dict[str, list[str]]:
     found = {
         "description": _description_complaint(wanted.description),
-        "url": _url_complaint(wanted.url),
-        "probe_url": _url_complaint(wanted.probe_url) if wanted.probe_url else "",
         "input_schema": _schema_complaint(wanted.input_schema),
-        "headers": _header_complaint(wanted.headers),
         "timeout_seconds": ""
         if 0 < wanted.timeout_seconds <= MAX_TIMEOUT_SECONDS
         else f"Must be above 0 and at most {MAX_TIMEOUT_SECONDS}.",
-        "method": "" if wanted.method in METHODS else f"Use one of {', '.join(sorted(METHODS))}.",
     }
+    if wanted.kind is ToolKind.HTTP:
+        found |= {
+            "url": _url_complaint(wanted.url),
+            "probe_url": _url_complaint(wanted.probe_url) if wanted.probe_url else "",
+            "headers": _header_complaint(wanted.headers),
+            "method": "" if wanted.method in METHODS else f"Use one of {', '.join(METHODS)}.",
+            **foreign(wanted, COMMAND_FIELDS, _Fields(description=""), "a command"),
+        }
+    else:
+        found |= command_complaints(wanted)
+        if wanted.output_schema is not None:
+            found["output_schema"] = _schema_complaint(wanted.output_schema, is_object=False)
+        found |= foreign(wanted, HTTP_FIELDS, _Fields(description=""), "an HTTP endpoint")
     return {place: [sentence] for place, sentence in found.items() if sentence}
 
 
@@ -192,7 +228,7 @@ def _url_complaint(url: str) -> str:
     return ""
 
 
-def _schema_complaint(schema: dict[str, Any]) -> str:
+def _schema_complaint(schema: dict[str, Any], *, is_object: bool = True) -> str:
     if len(msgspec.json.encode(schema)) > MAX_SCHEMA_BYTES:
         return f"Larger than {MAX_SCHEMA_BYTES} bytes."
     try:
@@ -202,7 +238,7 @@ def _schema_complaint(schema: dict[str, Any]) -> str:
         return f"Not a JSON Schema (2020-12), at {place}: {error.message[:300]}"
     except RecursionError:
         return "Nested too deeply."
-    if schema.get("type") != "object":
+    if is_object and schema.get("type") != "object":
         return 'Arguments are an object: the schema\'s `type` must be "object".'
     if remote := _remote_reference(schema):
         return f"Refers to {remote[:200]!r}; only references inside the schema (#…) are followed."
@@ -229,20 +265,35 @@ def _remote_reference(schema: Any) -> str:
 def _header_complaint(headers: dict[str, str]) -> str:
     if len(msgspec.json.encode(headers)) > MAX_HEADERS_BYTES:
         return f"Larger than {MAX_HEADERS_BYTES} bytes."
-    if redact(dict(headers)) != headers:
+    plain = {name: value for name, value in headers.items() if not references(value)}
+    around = [unreferenced(value) for value in headers.values() if references(value)]
+    if redact(dict(plain)) != plain or any(_is_secret(text) for text in around):
         return (
             "Hold what looks like a secret. Headers of a tool are shown to everybody who may see "
-            "it; put the credential where the tool's server can add it."
+            "it; set the credential as a secret and write ${secret:NAME} here."
         )
     return ""
+
+
+def _is_secret(text: str) -> bool:
+    """What stands around a reference is the name of a scheme or a user, not a credential."""
+    return len(text) > MAX_AROUND_REFERENCE or redact(text) != text
+
+
+def _refer(actor: Actor, row: ToolDefinition, wanted: _Fields) -> None:
+    """Refuse secrets that are not there, and to whoever may not have them sent somewhere."""
+    secrets_referable(
+        actor, workspace_id=row.workspace_id, names=secrets_of(wanted.headers), field="headers"
+    )
 
 
 def _take(row: ToolDefinition, wanted: _Fields) -> None:
     for name in TOOL_FIELDS:
         setattr(row, name, getattr(wanted, name))
-    row.effect = wanted.effect.value
+    row.effect, row.kind, row.engine = wanted.effect.value, wanted.kind.value, wanted.engine.value
     try:
         declared_tool(definition_of(row))
     except (InvalidInputError, msgspec.ValidationError) as error:
         sentence = error.message if isinstance(error, DomainError) else str(error)
-        raise InvalidInputError(sentence, fields={"tool": [sentence]}) from None
+        fields = getattr(error, "fields", None) or {"tool": [sentence]}
+        raise InvalidInputError(sentence, fields=fields) from None

@@ -35,3 +35,4 @@ def delete_workspace(workspace: Path) -> None:
             f"{workspace} could not be deleted: {done.stderr[-300:].decode(errors='replace')}"
         )
     quota.disk_of(workspace).unlink(missing_ok=True)
+    workspace.with_name(f"{workspace.name}.lock").unlink(missing_ok=True)

@@ -10,6 +10,7 @@ import os
 import shutil
 import stat
 import subprocess
+import time
 from pathlib import Path
 
 from sandbox.errors import SandboxRefusedError, SandboxUnavailableError
@@ -23,6 +24,8 @@ _SYSTEM_FOLDERS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _GET_FREE = 0x4C82  # LOOP_CTL_GET_FREE
 _LOOP_MAJOR = 7
 _NODES_AHEAD = 8
+_BUSY_TRIES = 20
+_BUSY_PAUSE_SECONDS = 0.1
 _REPAIRED = 1  # e2fsck's exit status for "errors were corrected"
 
 
@@ -85,9 +88,20 @@ def is_mounted(folder: Path) -> bool:
 
 
 def detach(workspace: Path) -> None:
-    """Unmount the disk; the loop device goes with it. What is not mounted is no error."""
-    if os.geteuid() == 0 and is_mounted(workspace):
-        _run("umount", str(workspace))
+    """Unmount the disk; the loop device goes with it. What is not mounted is no error.
+
+    A thread that still reads a file gets a moment to end; it is never unmounted below it, because
+    a disk that is mounted again beside itself would be destroyed.
+    """
+    patience = _BUSY_TRIES
+    while os.geteuid() == 0 and is_mounted(workspace):
+        try:
+            _run("umount", str(workspace))
+        except SandboxUnavailableError:
+            patience -= 1
+            if not patience:
+                raise
+            time.sleep(_BUSY_PAUSE_SECONDS)
 
 
 def bind(workspace: Path, seat: Path) -> None:

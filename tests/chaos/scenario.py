@@ -97,8 +97,23 @@ def build(*, tools_url: str) -> str:
     """Make a workspace with the tools of the counting server and the agents; return its id."""
     workspace = workspace_create(SYSTEM, name="chaos")
     join(workspace, "operator", "admin")
+    furnish(workspace, SCRIPT, tools_url=tools_url)
+    for name, tools, delegates in (
+        ("assistant", ["charge", "mail"], []),
+        ("parked", ["wait"], []),
+        ("slow", ["charge"], []),
+        ("poison", ["poison"], []),
+        ("boss", [], ["slow"]),
+        ("crew", ["lookup", "put", "charge", "mail", "wait"], ["assistant"]),
+    ):
+        publish(workspace, name, {"model": "script", "tools": tools, "delegates": delegates})
+    return str(workspace.pk)
+
+
+def furnish(workspace: Workspace, script: str, *, tools_url: str) -> None:
+    """Give a workspace the tools of the counting server, and a model that plays the script."""
     provider_create(
-        actor=SYSTEM, workspace=workspace, name="script", kind="scripted", script=SCRIPT,
+        actor=SYSTEM, workspace=workspace, name="script", kind="scripted", script=script,
         max_concurrency=10_000,
     )  # fmt: skip
     model_create(
@@ -119,19 +134,9 @@ def build(*, tools_url: str) -> str:
             probe_url=tools_url + probe if probe else "",
             timeout_seconds=10,
         )
-    for name, tools, delegates in (
-        ("assistant", ["charge", "mail"], []),
-        ("parked", ["wait"], []),
-        ("slow", ["charge"], []),
-        ("poison", ["poison"], []),
-        ("boss", [], ["slow"]),
-        ("crew", ["lookup", "put", "charge", "mail", "wait"], ["assistant"]),
-    ):
-        _publish(workspace, name, {"model": "script", "tools": tools, "delegates": delegates})
-    return str(workspace.pk)
 
 
-def _publish(workspace: Workspace, name: str, spec: dict[str, Any]) -> None:
+def publish(workspace: Workspace, name: str, spec: dict[str, Any]) -> None:
     agent = agent_create(actor=SYSTEM, workspace=workspace, name=name, spec=spec)
     version_publish(actor=SYSTEM, agent=agent, number=1)
 

@@ -12,15 +12,16 @@ from dataclasses import dataclass, field
 import pytest
 
 from core.pausepoints import POINTS
+from tests.chaos.asked import ASKED_POINTS, DECIDER_POINTS
 from tests.chaos.cluster import Cluster, Worker
 
-# Forks are inserted where they are asked for; see `test_control`. No run of a wave asks a person;
-# see tests/integration/agents/approvals.
+# Forks are inserted where they are asked for; see `test_control`. No run of a wave here asks a
+# person; see `test_asked_kills`, and for revoking a grant tests/integration/agents/approvals.
 ELSEWHERE = {
     "fork.before_insert",
-    "approval.before_lock",
-    "approval.before_claim",
-    "approval.after_claim",
+    "grant.before_update",
+    *ASKED_POINTS,
+    *DECIDER_POINTS,
 }
 WORKER_POINTS = sorted(POINTS - ELSEWHERE)
 # How deep into a wave a visit may lie, so that the wave still comes to it.

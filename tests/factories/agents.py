@@ -1,6 +1,7 @@
 """Agents, runs and what belongs to them, made through services where there are any."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -25,11 +26,23 @@ from agents.services.sessions import session_create
 from agents.services.versions import version_draft_save, version_publish
 from agents.transitions import run_move
 from core import clock
+from core.ids import new_id
 from governance.contracts import SYSTEM, ApprovalKind
-from governance.models import Approval, Policy, PolicyVersion, Workspace
+from governance.models import (
+    Approval,
+    Delegation,
+    Grant,
+    GrantUse,
+    Policy,
+    PolicyVersion,
+    Secret,
+    Workspace,
+)
+from governance.services.secrets import secret_set
 from plugins.contracts import CallState, EffectClass
 from plugins.models import ToolCall, ToolDefinition
 from plugins.services.tools import tool_create
+from tests.factories.governance import make_user
 
 SCRIPT = 'steps:\n  - text: "You said: ${input}"\n'
 
@@ -149,6 +162,42 @@ def make_approval(run: Run, call: ToolCall, **fields: Any) -> Approval:
     )
 
 
+def make_grant(run: Run, call: ToolCall, **fields: Any) -> Grant:
+    """Make a standing approval of calls like this one, with one use."""
+    now = clock.now()
+    known: dict[str, Any] = {
+        "tool": call.tool,
+        "agent_name": run.agent_name,
+        "rule": "rule",
+        "pattern": {"arguments": {"secret word": {"equals": "pineapple"}}},
+        "granted_by_id": new_id(),
+        "granted_by_name": "giver",
+        "reason": "Because of the pineapple.",
+        "uses": 1,
+        "created_at": now,
+        "expires_at": now + timedelta(days=1),
+    }
+    grant = Grant.objects.create(workspace_id=run.workspace_id, **{**known, **fields})
+    GrantUse.objects.create(
+        grant=grant, subject_id=call.pk, run_id=run.pk, arguments_digest="a" * 64, at=now
+    )
+    return grant
+
+
+def make_delegation(workspace: Workspace, mark: str, **fields: Any) -> Delegation:
+    now = clock.now()
+    known: dict[str, Any] = {
+        "delegator": make_user(f"{mark}-away"),
+        "delegate": make_user(f"{mark}-stand-in"),
+        "from_at": now,
+        "until_at": now + timedelta(days=1),
+        "reason": f"{mark} holidays",
+        "created_at": now,
+        "created_by_name": f"{mark}-away",
+    }
+    return Delegation.objects.create(workspace=workspace, **{**known, **fields})
+
+
 def make_policy(workspace: Workspace, source: str) -> PolicyVersion:
     """Make a policy that was in force once; calls are judged by the built-in rule."""
     Policy.objects.update_or_create(workspace=workspace, defaults={"draft": source})
@@ -160,6 +209,12 @@ def make_policy(workspace: Workspace, source: str) -> PolicyVersion:
         is_active=False,
         published_at=clock.now(),
     )
+
+
+def make_secret(
+    workspace: Workspace, name: str = "github", value: str = "hunter2-and-more", **fields: Any
+) -> Secret:
+    return secret_set(SYSTEM, workspace=workspace, name=name, value=value, **fields)
 
 
 def make_tool(workspace: Workspace, name: str = "orders", **fields: Any) -> ToolDefinition:
@@ -201,7 +256,10 @@ class Tenancy:
     parked_run: Run
     call: ToolCall
     approval: Approval
+    grant: Grant
+    delegation: Delegation
     policy: PolicyVersion
+    secret: Secret
 
     @property
     def ids(self) -> dict[str, UUID]:
@@ -261,7 +319,10 @@ def make_tenancy(workspace: Workspace, mark: str) -> Tenancy:
         parked_run=parked,
         call=call,
         policy=make_policy(workspace, f"# {mark}"),
+        secret=make_secret(workspace, f"{mark}-secret", description=f"{mark} secret"),
         approval=make_approval(run, call, title=f"{mark} question"),
+        grant=make_grant(run, call),
+        delegation=make_delegation(workspace, mark),
     )
 
 

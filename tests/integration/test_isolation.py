@@ -43,8 +43,14 @@ BODIES: dict[str, Any] = {
     "post resolve": {"outcome": "failed"},
     "post apply": {"documents": []},
     "post decide": {"verdict": "approve"},
+    "post grant": {"pattern": {}},
+    "post revoke": {},
+    "post delegations": {"delegate": "someone", "until_at": "2999-01-01T00:00:00Z"},
+    "post end": {},
     "put policy": {"source": "rules: []"},
     "post publish": {},
+    "post secrets": {"name": "s", "value": "long enough to be one"},
+    "post rotate": {"value": "long enough to be one"},
 }
 
 
@@ -85,10 +91,13 @@ class World:
             ("models", "name"): mine.model.name,
             ("tools", "name"): mine.tool.name,
             ("routes", "pk"): mine.route.pk,
+            ("secrets", "name"): mine.secret.name,
             ("sessions", "pk"): mine.session.pk,
             ("runs", "pk"): mine.run.pk,
             ("tool-calls", "pk"): mine.call.pk,
             ("approvals", "pk"): mine.approval.pk,
+            ("grants", "pk"): mine.grant.pk,
+            ("delegations", "pk"): mine.delegation.pk,
             ("members", "pk"): self.member.pk,
             ("roles", "pk"): self.role.pk,
             ("tokens", "pk"): self.token.pk,

@@ -6,10 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
+from agentry.cli.commands.arguments import seconds_of
+from agentry.cli.exits import ExitCode
 from agentry.cli.invocation import Invocation, command, usage_error
 from agentry.cli.output import Column, Row, print_fields, seconds_ago
 from agentry.cli.terminal import plain
-from agentry.client.calls import governing
+from agentry.client.calls import governing, granting
 
 ApprovalId = Annotated[str, typer.Argument(metavar="APPROVAL", help="The approval's id.")]
 COLUMNS = (
@@ -76,6 +78,63 @@ def register(parent: typer.Typer) -> None:
         call = governing.approve(approval, reason=reason, arguments=_arguments(arguments))
         inv.show(inv.fetch(call), _print_state)
 
+    _register_grant(app)
+
+
+def _register_grant(app: typer.Typer) -> None:
+    @command(app, "choose")
+    def choose(
+        inv: Invocation,
+        approval: ApprovalId,
+        choice: Annotated[str, typer.Argument(help="One of its choices; `show` lists them.")],
+        reason: Annotated[str | None, typer.Option(help="Kept in the record.")] = None,
+    ) -> None:
+        """Answer what has choices of its own, such as whether a call in doubt happened."""
+        call = governing.choose(approval, choice, reason=reason)
+        inv.show(inv.fetch(call), _print_state)
+
+    @command(app, "grant")
+    def grant(
+        inv: Invocation,
+        approval: ApprovalId,
+        pattern: Annotated[
+            str | None,
+            typer.Option(help="Which calls, as JSON, or @ and a file's name; else as proposed."),
+        ] = None,
+        count: Annotated[int | None, typer.Option(help="How many calls; else any number.")] = None,
+        lasts: Annotated[
+            str | None, typer.Option("--for", help="How long: 12h, 30d; a week if not said.")
+        ] = None,
+        any_agent: Annotated[bool, typer.Option("--any-agent", help="Of every agent.")] = False,
+        any_requester: Annotated[
+            bool, typer.Option("--any-requester", help="Whoever asks, but for yourself.")
+        ] = False,
+        reason: Annotated[str | None, typer.Option(help="Kept in the record.")] = None,
+        agrees: Annotated[bool, typer.Option("--yes", help="Do not ask again.")] = False,
+    ) -> None:
+        """Say yes to this and to calls alike; shows the pattern before it is given."""
+        proposal = inv.fetch(granting.grant_proposal(approval))
+        chosen = proposal["pattern"] if pattern is None else _arguments(pattern)
+        shown = {"tool": proposal["tool"], "pattern": chosen, "arguments": proposal["arguments"]}
+        inv.say(json.dumps(shown, indent=2, ensure_ascii=False))
+        if proposal["refusal"]:
+            raise usage_error(proposal["refusal"])
+        if not agrees and not typer.confirm("Grant calls like this?", default=False, err=True):
+            raise typer.Exit(ExitCode.USAGE)
+        call = granting.grant(
+            approval,
+            chosen,
+            any_agent=any_agent or None,
+            any_requester=any_requester or None,
+            uses=count,
+            seconds=None if lasts is None else seconds_of(lasts, "--for"),
+            reason=reason,
+        )
+        inv.show(
+            inv.fetch(call),
+            lambda row: print(plain(f"{row['id']} holds until {row['expires_at']}.")),
+        )
+
 
 def _arguments(text: str) -> dict[str, Any]:
     try:
@@ -101,4 +160,19 @@ def _print_state(approval: Row) -> None:
 
 
 def _print_approval(approval: Row) -> None:
-    print_fields([(name, value) for name, value in approval.items() if value not in (None, "", [])])
+    evidence = approval.get("evidence") or {}
+    shown = [(name, value) for name, value in approval.items() if value not in (None, "", [])]
+    print_fields([(name, value) for name, value in shown if name != "evidence"])
+    for source in evidence.get("sources", ()):
+        places = [f"{each['kind']} {each['position']}" for each in source["places"]]
+        where = ", ".join(places) or "NOT FOUND in the run's history"
+        print(plain(f"{source['path']}: {where}"))
+    counts = {name: count for name, count in evidence.get("counts", {}).items() if count}
+    if counts:
+        said = ", ".join(f"{count} {name}" for name, count in counts.items())
+        print(plain(f"Of the last calls of this tool: {said}."))
+    for past in evidence.get("similar", ()):
+        reason = f": {past['reason']}" if past["reason"] else ""
+        print(plain(f"  {past['state']} by {past['by'] or 'nobody'} at {past['at']}{reason}"))
+    if plan := evidence.get("plan"):
+        print(plain(f"It would change: {json.dumps(plan, indent=2, ensure_ascii=False)}"))

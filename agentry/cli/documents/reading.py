@@ -17,10 +17,11 @@ from agentry.cli.documents.places import (
     read_yaml,
     suggestion,
 )
+from agentry.cli.documents.values import SECRET, with_value, wrong_value
 
 API_VERSION = "agentry/v1"
 # In the order they depend on each other.
-KINDS = ("Provider", "Model", "Route", "Tool", "Agent")
+KINDS = ("Secret", "Provider", "Model", "Route", "Tool", "Agent")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._:@+-]{0,98}[A-Za-z0-9])?")
 _TOP = frozenset({"apiVersion", "kind", "metadata", "spec"})
 _METADATA = frozenset({"name", "description"})
@@ -28,6 +29,7 @@ _METADATA = frozenset({"name", "description"})
 _SECRETS = frozenset(
     {"api_key", "token", "password", "secret", "authorization", "x-api-key", "api-key"}
 )
+_SECRET_REFERENCE = re.compile(r"([A-Za-z]{1,16} )?\$\{secret:[A-Za-z][A-Za-z0-9_-]{0,62}\}")
 _IN_HEADERS = "one of headers"
 
 
@@ -39,6 +41,8 @@ class Document:
 
     def content(self, environ: Mapping[str, str]) -> dict[str, Any]:
         """What is sent, with `{env: NAME}` replaced by the variable's value."""
+        if self.kind == SECRET:
+            return with_value(self.source, environ)
         resolved: dict[str, Any] = _resolve(self.source, environ)
         return resolved
 
@@ -101,7 +105,10 @@ def check(
     for source in sources:
         known = len(findings)
         document = _document(source, kinds, findings)
-        _check_secrets(source, environ, findings)
+        if document is not None and document.kind == SECRET:
+            findings += wrong_value(source, environ)
+        else:
+            _check_secrets(source, environ, findings)
         if document is None:
             continue
         identity = (document.kind, document.name)
@@ -177,9 +184,17 @@ def _check_secrets(
     elif isinstance(value.value, list):
         for each in value.value:
             _check_secrets(each, environ, findings)
-    elif key in _SECRETS and value.value not in (None, ""):
-        sentence = f"{key} must not stand in a file; write {key}: {{env: NAME}}."
+    elif key in _SECRETS and value.value not in (None, "") and not _names_secret(value):
+        sentence = (
+            f"{key} must not stand in a file; write {key}: {{env: NAME}}, or name a secret of the "
+            "workspace: ${secret:NAME}."
+        )
         findings.append(Finding(value.place, sentence))
+
+
+def _names_secret(value: Placed) -> bool:
+    """`${secret:NAME}`, with the name of a scheme before it at most."""
+    return isinstance(value.value, str) and _SECRET_REFERENCE.fullmatch(value.value) is not None
 
 
 def _is_reference(value: Placed, key: str) -> bool:

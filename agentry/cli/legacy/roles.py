@@ -18,7 +18,7 @@ _READ = frozenset(
     {"name", "prompt", "personality", "tools", "builtins", "model", "restricted_tools"}
 )
 _WHY_NOT = {
-    "commands": "commands need a sandbox, which this server does not offer yet",
+    "commands": "are not given one by one: add bash to its tools, or declare each as a command",
     "capabilities": "is only a label; it had no effect",
     "metadata": "is only a label; it had no effect",
 }

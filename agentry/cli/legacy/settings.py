@@ -7,7 +7,8 @@ from typing import Any
 from agentry.cli.documents.places import Placed, suggestion
 from agentry.cli.legacy.notes import Translation
 
-TRANSLATED = frozenset({"models", "routes", "tools", "include", "max_iterations", "budget"})
+TRANSLATED = frozenset({"models", "routes", "tools", "include", "max_iterations", "budget",
+                        "sandbox", "permissions"})  # fmt: skip
 _SERVER = "is a setting of the server here"
 _NOT_CARRIED = {
     "memory": "conversations are kept in the server's database; nothing has to be chosen",
@@ -15,8 +16,6 @@ _NOT_CARRIED = {
     "session_ttl": _SERVER,
     "session_gc_interval": _SERVER,
     "vector_store": "vector memory is not supported yet",
-    "sandbox": "sandboxes are not supported yet; nothing runs unprotected instead",
-    "permissions": "what tools may do is decided by the server's policy and by an agent's tools",
     "metrics": "metrics are always on, at /metrics",
     "collector": "tracing is set by the server's OTEL_ variables",
     "port": _SERVER,

@@ -7,8 +7,9 @@ from agentry.cli.documents.places import MAX_BYTES, Finding, Place, Placed, Unre
 from agentry.cli.legacy.models import Models, read_routes
 from agentry.cli.legacy.notes import Translation
 from agentry.cli.legacy.roles import read_role
+from agentry.cli.legacy.sandboxes import allowed_tools, keep_only, site_engine
 from agentry.cli.legacy.settings import read_limits, report_rest
-from agentry.cli.legacy.tools import read_tools
+from agentry.cli.legacy.tools import SAFE, ours_of, read_tools
 
 DEFAULT_AGENT = "default"
 _TOP_ROLE = "agent_0"
@@ -25,13 +26,17 @@ def translate(path: Path) -> Translation:
         return translation
     models.read(source.get("models"))
     read_routes(source.get("routes"), translation)
-    tools = read_tools(source.get("tools"), translation)
+    engine = site_engine(source, translation)
+    tools = read_tools(source.get("tools"), engine, translation)
     limits = read_limits(source, translation)
     roles = _include(source, path, translation, models)
     _default_agent(source, tools, roles, translation)
     for document in translation.documents:
         if document["kind"] == "Agent" and limits:
             document["spec"]["limits"] = dict(limits)
+    if (allowed := allowed_tools(source, translation)) is not None:
+        known = [ours_of(name, translation) for name in allowed]
+        keep_only(translation.documents, known, list(SAFE))
     report_rest(source, translation)
     translation.notes.sort()
     return translation

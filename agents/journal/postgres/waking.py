@@ -88,6 +88,7 @@ WAKE_DECIDED = _woken(
 WITHDRAW = (
     f"UPDATE {sql.APPROVAL} SET state = 'withdrawn', decided_at = clock_timestamp(),"
     " reason = %(reason)s WHERE run_id = %(run)s AND state = 'pending'"
+    " AND kind <> 'in_doubt'"
 )
 CLOSE = (
     f"UPDATE {sql.CALL} SET state = 'cancelled', settled_at = clock_timestamp(),"

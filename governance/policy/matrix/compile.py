@@ -1,7 +1,8 @@
 """From a permission matrix to one Rego module that answers `data.agentry.tool.decision`.
 
 The decision is one chain: deny rules, then ask, then allow, each as they stand in the file, then
-the default. The first that holds answers, and the rest is not looked at.
+the default. The first that holds answers, and the rest is not looked at. A long chain is found by
+the tool's name; see `index`.
 """
 
 import hashlib
@@ -10,9 +11,11 @@ from dataclasses import dataclass, field
 
 from governance.policy.contracts import DEFAULT_EXPIRES_SECONDS, OnExpiry, PolicyDecision
 from governance.policy.matrix.globs import ANY_PARTS, has_port
+from governance.policy.matrix.index import TOOL, indexed, is_named
 from governance.policy.matrix.model import CLASSES, Condition, Each, Matrix, Rule, Test, TestKind
 from governance.policy.matrix.prelude import JUDGE, literal, prelude, stood_in
 
+MAX_CHAIN = 24  # rules; more are found by the tool's name
 _HEAD = """\
 # Compiled from a permission matrix. Change the matrix, not this.
 package agentry.tool
@@ -53,41 +56,63 @@ class _Module:
     _functions: list[str] = field(default_factory=list)
 
     def write(self, matrix: Matrix) -> str:
+        ordered = matrix.by_force()
+        is_large = len(ordered) > MAX_CHAIN
         rules: list[str] = []
-        chain: list[str] = []
-        for number, rule in enumerate(matrix.by_force(), start=1):
-            lines = self._rule(rule)
-            comment = f"# {literal(rule.name)}, line {rule.line} of the matrix"
-            rules.append(f"{comment}\nrule_{number} {_body(lines)}")
-            chain.append(f"{_answer(rule.decision)} if rule_{number}")
-        chain += _defaults(matrix)
-        decision = "decision := " + "\nelse := ".join(chain)
-        parts = [_HEAD.rstrip(), decision, *rules, *self._functions, *prelude(self._used)]
+        conditions: list[str] = []
+        for number, rule in enumerate(ordered, start=1):
+            tool = self._tool(rule, is_large=is_large)
+            lines = tool + self._rule(rule)
+            conditions.append(f"rule_{number}" if lines else "")
+            if lines:
+                comment = f"# {literal(rule.name)}, line {rule.line} of the matrix"
+                rules.append(f"{comment}\nrule_{number} {_body(lines)}")
+        answers = [_answer(rule.decision) for rule in ordered]
+        if is_large:
+            self._used.add("text")
+            otherwise = "otherwise := " + "\nelse := ".join(_defaults(matrix))
+            decided = indexed(ordered, answers, conditions, otherwise)
+        else:
+            chain = [f"{answers[place]} if {holds}" for place, holds in enumerate(conditions)]
+            decided = ["decision := " + "\nelse := ".join([*chain, *_defaults(matrix)])]
+        parts = [_HEAD.rstrip(), *decided, *rules, *self._functions, *prelude(self._used)]
         return "\n\n".join(parts) + "\n"
 
     def _rule(self, rule: Rule) -> list[str]:
+        """Return what must hold beside the tool's name."""
         lines: list[str] = []
-        if rule.tools:
-            lines.append(self._like(rule.tools, "input.tool.name"))
         if rule.classes:
             lines.append(f"input.tool.effect in {_set(rule.classes)}")
         if rule.is_privileged is not None:
             lines.append(f"input.tool.privileged == {literal(rule.is_privileged)}")
-        if rule.agents:
-            lines.append(self._like(rule.agents, "input.agent.name"))
-        if rule.surfaces:
-            lines.append(self._like(rule.surfaces, "input.subject.surface"))
-        if rule.workspaces:
-            lines.append(self._like(rule.workspaces, "input.workspace"))
+        for globs, subject in (
+            (rule.sandboxes, "input.tool.sandbox"),
+            (rule.agents, "input.agent.name"),
+            (rule.surfaces, "input.subject.surface"),
+            (rule.workspaces, "input.workspace"),
+        ):
+            if globs:
+                lines.append(self._like(globs, subject))
         if rule.users or rule.groups or rule.roles:
             lines.append(self._people(rule))
         for number, condition in enumerate(rule.arguments, start=1):
             lines += self._argument(rule, condition, str(number))
-        if rule.hosts is not None:
-            lines += self._all_fit(rule, (rule.hosts,), "input.hosts", "host")
-        if rule.paths is not None:
-            lines += self._all_fit(rule, (rule.paths,), "input.paths", "path")
+        for test, values, name in (
+            (rule.net, "input.tool.net", "open"),
+            (rule.hosts, "input.hosts", "host"),
+            (rule.paths, "input.paths", "path"),
+        ):
+            if test is not None:
+                lines += self._all_fit(rule, (test,), values, name)
         return lines
+
+    def _tool(self, rule: Rule, *, is_large: bool) -> list[str]:
+        """Return what must hold of the tool's name; in a large matrix names are looked up."""
+        if not rule.tools or (is_large and is_named(rule)):
+            return []
+        if not is_large:
+            return [self._like(rule.tools, "input.tool.name")]
+        return [self._like(rule.tools, TOOL, is_text=True)]
 
     def _people(self, rule: Rule) -> str:
         bodies: list[list[str]] = []
@@ -170,15 +195,16 @@ class _Module:
                 bodies.append([self._like(found, subject)])
         return f"{self._function('value', bodies)}(value)"
 
-    def _like(self, globs: Sequence[str], subject: str) -> str:
-        """Return a call that holds when the text `subject` is like one of the globs."""
+    def _like(self, globs: Sequence[str], subject: str, *, is_text: bool = False) -> str:
+        """Return a call that holds when `subject` is like one of the globs; `is_text`: it has been
+        through `text` already."""
         if "*" in globs:
             return f"is_string({subject})"
         self._used.add("text")
         plain = [glob for glob in globs if "*" not in glob]
         bodies = [[f"letters in {_set(plain, of_text=True)}"]] if plain else []
         bodies += [glob_lines(glob, "letters") for glob in globs if "*" in glob]
-        return f"{self._function('letters', bodies)}(text({subject}))"
+        return f"{self._function('letters', bodies)}({subject if is_text else f'text({subject})'})"
 
     def _function(self, argument: str, bodies: Sequence[Sequence[str]]) -> str:
         """Return the name of a function that holds when one of the bodies does."""
@@ -277,4 +303,8 @@ def _answer(decision: PolicyDecision) -> str:
         found["escalate_to"] = decision.escalate_to
     if decision.allow_self:
         found["allow_self"] = True
+    if not decision.allow_owner:
+        found["allow_owner"] = False
+    if decision.is_grantable is not None:
+        found["grantable"] = decision.is_grantable
     return literal(found)

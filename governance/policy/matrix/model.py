@@ -82,7 +82,9 @@ class Rule:
     agents: tuple[str, ...] = ()
     surfaces: tuple[str, ...] = ()
     workspaces: tuple[str, ...] = ()
+    sandboxes: tuple[str, ...] = ()
     arguments: tuple[Condition, ...] = ()
+    net: Test | None = None
     hosts: Test | None = None
     paths: Test | None = None
 

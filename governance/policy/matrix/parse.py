@@ -15,8 +15,8 @@ DEFAULT_KEYS = ("privileged", *CLASSES)
 TOP_KEYS = ("version", "default", "rules")
 WHO_KEYS = ("users", "groups", "roles", "agents")
 CALL_KEYS = (
-    "who", "tools", "classes", "privileged", "surfaces", "workspaces", "arguments", "hosts",
-    "paths",
+    "who", "tools", "classes", "privileged", "sandboxes", "net", "surfaces", "workspaces",
+    "arguments", "hosts", "paths",
 )  # fmt: skip
 RULE_KEYS = ("name", *CALL_KEYS, "effect", *ANSWER_KEYS)
 
@@ -131,10 +131,12 @@ def _rule(reader: Reader, place: Placed, number: int) -> Rule | None:
         agents=_globs(reader, who, "agents"),
         surfaces=_globs(reader, keys, "surfaces"),
         workspaces=_globs(reader, keys, "workspaces"),
+        sandboxes=_globs(reader, keys, "sandboxes"),
         arguments=tuple(
             read_condition(reader, path, inner)
             for path, inner in (held.value if held is not None else {}).items()
         ),
+        net=_places(reader, keys, "net"),
         hosts=_places(reader, keys, "hosts"),
         paths=_places(reader, keys, "paths"),
     )
@@ -158,7 +160,7 @@ def _globs(reader: Reader, keys: Mapping[str, Placed], key: str) -> tuple[str, .
 
 
 def _places(reader: Reader, keys: Mapping[str, Placed], key: str) -> Test | None:
-    """Read `hosts` or `paths`: a list, or what lies `outside` of a list."""
+    """Read `net`, `hosts` or `paths`: a list, or what lies `outside` of a list."""
     if key not in keys:
         return None
     place = keys[key]
@@ -170,9 +172,9 @@ def _places(reader: Reader, keys: Mapping[str, Placed], key: str) -> Test | None
             reader.mistakes.add_at_key(place, f"`{key}` says nothing", remedy)
             return None
         place = inner["outside"]
-    check = mistake_in_host if key == "hosts" else mistake_in_path
+    check = mistake_in_path if key == "paths" else mistake_in_host
     return Test(
-        kind=TestKind.HOST if key == "hosts" else TestKind.PATH,
+        kind=TestKind.PATH if key == "paths" else TestKind.HOST,
         is_negated=is_outside,
         globs=reader.globs(place, f"`{key}`", check),
     )

@@ -65,6 +65,8 @@ def _holds(rule: Rule, seen: Mapping[str, Any]) -> bool:
         return False
     if rule.is_privileged is not None and tool["privileged"] is not rule.is_privileged:
         return False
+    if rule.sandboxes and not _any(rule.sandboxes, tool["sandbox"]):
+        return False
     if rule.agents and not _any(rule.agents, seen["agent"]["name"]):
         return False
     if rule.surfaces and not _any(rule.surfaces, subject["surface"]):
@@ -79,6 +81,7 @@ def _holds(rule: Rule, seen: Mapping[str, Any]) -> bool:
         return False
     return (
         all(_fits(rule, condition, seen["arguments"]) for condition in rule.arguments)
+        and (rule.net is None or _all_fit(rule, (rule.net,), tool["net"]))
         and (rule.hosts is None or _all_fit(rule, (rule.hosts,), seen["hosts"]))
         and (rule.paths is None or _all_fit(rule, (rule.paths,), seen["paths"]))
     )

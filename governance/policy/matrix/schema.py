@@ -62,6 +62,8 @@ _CALL: dict[str, Any] = {
     "tools": _GLOBS,
     "classes": _one_or_more({"enum": list(CLASSES)}),
     "privileged": {"type": "boolean"},
+    "sandboxes": _GLOBS,
+    "net": _PLACES,
     "surfaces": _GLOBS,
     "workspaces": _GLOBS,
     "arguments": {"type": "object", "additionalProperties": {"$ref": "#/$defs/condition"}},
@@ -75,6 +77,8 @@ _ASK: dict[str, Any] = {
     "on_expiry": {"enum": [outcome.value for outcome in OnExpiry]},
     "escalate_to": _PRINCIPALS,
     "allow_self": {"type": "boolean"},
+    "allow_owner": {"type": "boolean"},
+    "grantable": {"type": "boolean"},
 }
 
 

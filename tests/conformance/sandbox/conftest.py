@@ -32,7 +32,7 @@ def _is_left_out(item: pytest.Item) -> bool:
 
 @pytest.fixture(params=sorted(SUBJECTS))
 def runner(request: pytest.FixtureRequest) -> Runner:
-    return SUBJECTS[request.param]()
+    return SUBJECTS[request.param](request)
 
 
 @pytest.fixture

@@ -45,14 +45,16 @@ class VendorProcess:
 
 
 @contextmanager
-def vendor_process(kind: str, folder: Path, *answers: Mapping[str, Any]) -> Iterator[VendorProcess]:
+def vendor_process(
+    kind: str, folder: Path, *answers: Mapping[str, Any], key: str = KEY
+) -> Iterator[VendorProcess]:
     """Run `python -m tests.wire.<kind>_server` while the block runs."""
     script, log = folder / f"{kind}.json", folder / f"{kind}.log"
     script.write_text(json.dumps({"answers": list(answers)}))
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", f"tests.wire.{kind}_server", "--script", str(script)),
-            *("--log", str(log), "--key", KEY),
+            *("--log", str(log), "--key", key),
         ],
         cwd=ROOT,
         stdout=subprocess.PIPE,

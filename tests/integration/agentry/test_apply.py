@@ -105,7 +105,10 @@ def test_every_mistake_is_told_with_its_place_and_nothing_is_sent(
         f"{one}:3:1: metadata.name must be text of letters, digits, '.', '_', '-', at most 100.",
         f"{one}:3:12: unknown key 'nme'. Did you mean 'name'?",
         f"{one}:4:1: spec must be a mapping.",
-        f"{one}:11:12: api_key must not stand in a file; write api_key: {{env: NAME}}.",
+        (
+            f"{one}:11:12: api_key must not stand in a file; write api_key: {{env: NAME}}, or name "
+            "a secret of the workspace: ${secret:NAME}."
+        ),
         f"{two}:3:12: Provider 'openai' is also at {one}:6:1.",
         f"{two}:6:13: the environment variable NOT_SET_ANYWHERE is not set.",
         "8 mistakes; nothing was changed.",
@@ -276,3 +279,52 @@ def test_a_dry_import_is_what_apply_takes(
     assert invoke("apply", "-f", "-", stdin=dry.stdout).exit_code == 0
     assert invoke("import", str(file)).exit_code == 0
     assert server.seen[0].body == server.seen[1].body
+
+
+def test_the_value_of_a_secret_comes_from_where_the_document_says(
+    server: ContractServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = "apiVersion: agentry/v1\nkind: Secret\nmetadata: {name: %s}\nspec: "
+    monkeypatch.setenv("GITHUB_TOKEN", "from-the-environment")
+    (tmp_path / "key.pem").write_text("from\na file\n")
+    file = tmp_path / "secrets.yaml"
+    file.write_text(
+        "---\n".join(
+            [
+                head % "one" + "{valueFrom: {env: GITHUB_TOKEN}}\n",
+                head % "two" + "{valueFrom: {file: key.pem}}\n",
+            ]
+        )
+    )
+    server.always(f"POST {BASE}/apply", {"changes": []})
+
+    assert invoke("apply", "-f", str(file)).exit_code == 0
+    sent = server.requests("POST", f"{BASE}/apply")[0].body["documents"]
+    assert [each["spec"] for each in sent] == [
+        {"value": "from-the-environment"},
+        {"value": "from\na file"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        ("{value: written-in-the-file}", "never stands in a file"),
+        ("{valueFrom: {env: A, file: b}}", "write valueFrom"),
+        ("{valueFrom: written}", "write valueFrom"),
+        ("{valueFrom: {env: NOT_SET_ANYWHERE}}", "is not set"),
+        ("{valueFrom: {file: not-there}}", "No such file"),
+    ],
+)
+def test_a_secret_in_a_document_is_refused_before_anything_is_sent(
+    server: ContractServer, tmp_path: Path, spec: str, why: str
+) -> None:
+    file = tmp_path / "secret.yaml"
+    file.write_text(f"apiVersion: agentry/v1\nkind: Secret\nmetadata: {{name: x}}\nspec: {spec}\n")
+
+    refused = invoke("apply", "-f", str(file))
+
+    assert refused.exit_code == 2
+    assert why in refused.stderr
+    assert "written-in-the-file" not in refused.stderr + refused.stdout
+    assert server.requests("POST", f"{BASE}/apply") == []

@@ -1,5 +1,6 @@
 """Importing the earlier tool's files: each generation of roles, each kind of model and tool."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,12 @@ routes:
     )
 
 
+FETCH_TOLD = (
+    "7:34 tool fetch: privileged, so no agent is given it. Publish a policy that asks for it, "
+    "then add it to an agent's tools."
+)
+
+
 def test_tools_are_kept_renamed_declared_or_named(tmp_path: Path) -> None:
     translation = read(
         tmp_path,
@@ -125,14 +132,97 @@ tools:
 """,
     )
 
-    assert spec(translation, "Agent", "default")["tools"] == ["view", "weather", "fetch"]
+    assert spec(translation, "Agent", "default")["tools"] == ["view", "weather", "hello"]
     assert spec(translation, "Tool", "weather")["url"] == "https://example.test/w"
+    assert spec(translation, "Tool", "hello") == {
+        "kind": "command",
+        "description": "Runs echo hello.",
+        "command": "echo hello",
+        "effect": "irreversible",
+        "is_privileged": False,
+    }
     assert told(translation, Fate.UNSUPPORTED) == [
-        "5:19 tool hello: runs commands and needs a sandbox, which this server does not offer yet.",
         "6:5 tool ping: has no counterpart; use fetch on an address that answers.",
         "6:33 tool ping: net is decided by the server's policy here.",
-        "7:34 tool fetch: privileged is decided by the server's policy here.",
+        FETCH_TOLD,
     ]
+
+
+def test_limits_of_commands_and_programs_are_carried_over(tmp_path: Path) -> None:
+    translation = read(
+        tmp_path,
+        """\
+sandbox: {engine: gvisor}
+tools:
+  - {name: build, command: make, privileged: true, net: ["pypi.org:443", example.com],
+     cpu_limit: 500m, mem_limit: 256Mi, engine: docker}
+  - {name: bash, type: builtin, cpu_limit: "0.5", mem_limit: 1g}
+  - {name: sh, type: builtin}
+""",
+    )
+
+    assert spec(translation, "Tool", "build") == {
+        "kind": "command",
+        "description": "Runs make.",
+        "command": "make",
+        "effect": "irreversible",
+        "is_privileged": True,
+        "engine": "docker",
+        "net": ["pypi.org:443", "example.com:443"],
+        "limits": {"cpu": 0.5, "memory_bytes": 256 * 1024**2},
+    }
+    limited = spec(translation, "Tool", "bash-limited")
+    assert limited["command"] == 'exec bash -c "$ARG_COMMAND"'
+    assert limited["engine"] == "gvisor"
+    assert limited["limits"] == {"cpu": 0.5, "memory_bytes": 1024**3}
+    assert spec(translation, "Agent", "default")["tools"] == ["build", "bash-limited", "sh"]
+    assert told(translation, Fate.UNSUPPORTED) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("sandbox: {engine: cri}\n", "1:19 cri is not an engine here"),
+        ("tools: [{name: a, command: b, engine: chroot}]\n", "there is no sandbox engine 'chroot'"),
+        ("tools: [{name: a, command: b, mem_limit: much}]\n", "mem_limit 'much' cannot be read"),
+        ("tools: [{name: a, command: b, cpu_limit: 0}]\n", "cpu_limit 0 cannot be read"),
+    ],
+)
+def test_what_was_asked_of_a_sandbox_and_is_not_there_ends_the_import(
+    tmp_path: Path, text: str, sentence: str
+) -> None:
+    with pytest.raises(Unreadable, match=re.escape(sentence)):
+        read(tmp_path, text)
+
+
+@pytest.mark.parametrize("engine", ["disabled", "none"])
+def test_no_sandbox_is_declared_as_such_and_privileged(tmp_path: Path, engine: str) -> None:
+    translation = read(
+        tmp_path, f"sandbox: {{engine: {engine}}}\ntools: [{{name: a, command: b}}]\n"
+    )
+
+    tool = spec(translation, "Tool", "a")
+    assert (tool["engine"], tool["is_privileged"]) == ("disabled", True)
+    assert tool["limits"] == dict.fromkeys(("cpu", "memory_bytes", "pids", "disk_bytes"))
+    assert "WITHOUT A SANDBOX" in "".join(told(translation, Fate.CHANGED))
+
+
+def test_only_permitted_tools_are_given(tmp_path: Path) -> None:
+    translation = read(
+        tmp_path,
+        """\
+permissions: {tools: [view, bash, hello]}
+tools:
+  - {name: view, type: builtin}
+  - {name: write, type: builtin}
+  - {name: bash, type: builtin}
+  - {name: hello, command: echo hello, permissions: {allow: false}}
+""",
+    )
+
+    assert spec(translation, "Agent", "default")["tools"] == ["view", "bash"]
+    without = read(tmp_path, "permissions: {tools: [view, bash]}\n")
+    assert spec(without, "Agent", "default")["tools"] == ["view"]
 
 
 def test_limits_go_to_every_agent(tmp_path: Path) -> None:
@@ -186,7 +276,7 @@ def test_included_roles_of_all_generations_become_agents(tmp_path: Path) -> None
     assert translation.names("Agent") == ["coder", "agent_0", "careful-writer", "default"]
     assert spec(translation, "Agent", "coder") == {
         "prompt": "Code in {{language}}.",
-        "tools": ["ls"],
+        "tools": ["ls", "bash"],
         "variables": {"language": ""},
     }
     assert spec(translation, "Agent", "agent_0") == {

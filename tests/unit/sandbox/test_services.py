@@ -4,17 +4,21 @@ from pathlib import Path
 
 import pytest
 
+from core.env import Environment
 from sandbox.contracts import Isolation, Limit, Profile, Strength
 from sandbox.errors import SandboxRefusedError, SandboxUnavailableError
 from sandbox.runners.bubblewrap import runner as bubblewrap
-from sandbox.services import Sandboxes, default_folder
+from sandbox.services import Sandboxes, check_hosts, default_folder
 from tests.conformance.sandbox.host import names_in
 
 
-@pytest.mark.parametrize("name", ["docker", "gvisor"])
-def test_an_engine_that_is_missing_is_refused_with_a_remedy(name: str, tmp_path: Path) -> None:
+async def test_a_machine_that_cannot_be_made_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    profile = Profile(isolation=Isolation.MICROVM)
+    nothing = Environment({"AGENTRY_SANDBOX_MICROVM_KERNEL": "/nonexistent"})
+
+    runner = Sandboxes(tmp_path / "places", environment=nothing).runner_for(profile)
     with pytest.raises(SandboxUnavailableError) as refused:
-        Sandboxes(tmp_path).runner_for(Profile(isolation=Isolation(name)))
+        await runner.open(tmp_path, profile)
 
     assert refused.value.remedy
 
@@ -24,6 +28,21 @@ def test_the_sites_own_is_bubblewrap(name: str, tmp_path: Path) -> None:
     runner = Sandboxes(tmp_path).runner_for(Profile(isolation=Isolation(name)))
 
     assert runner.name == Isolation.BUBBLEWRAP
+
+
+@pytest.mark.parametrize("name", ["docker", "gvisor"])
+async def test_without_an_engine_no_container_opens(name: str, tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    nowhere = Environment({"AGENTRY_SANDBOX_DOCKER": f"unix://{tmp_path}/no.sock"})
+    profile = Profile(isolation=Isolation(name))
+
+    runner = Sandboxes(tmp_path / "places", environment=nowhere).runner_for(profile)
+    with pytest.raises(SandboxUnavailableError, match="does not answer at") as refused:
+        await runner.open(workspace, profile)
+
+    assert "AGENTRY_SANDBOX_DOCKER" in refused.value.remedy
+    assert names_in(workspace) == []
 
 
 async def test_the_doctor_names_every_engine() -> None:
@@ -61,3 +80,9 @@ async def test_a_limit_that_cannot_be_held_is_refused(
     with pytest.raises(SandboxRefusedError, match="memory_bytes cannot be held: only root"):
         await runner.open(workspace, Profile())
     assert names_in(tmp_path) == ["workspace"]
+
+
+def test_a_list_of_hosts_is_checked_before_it_is_stored() -> None:
+    check_hosts(["api.test:443", "*.test:443", "[fd00::5]:5432"])
+    with pytest.raises(SandboxRefusedError, match=r"'api\.test' in the list of hosts"):
+        check_hosts(["a.test:1", "api.test"])

@@ -6,6 +6,7 @@ from auditlog.models import LogEntry
 
 from agents.models import Agent, AgentVersion, Model, ModelRoute, Provider
 from agents.services.providers import provider_has_key
+from governance.models import Secret
 from plugins.models import ToolDefinition
 from tests.factories.governance import Cast
 from tests.integration.agents.api.conftest import CallAs
@@ -183,3 +184,27 @@ def test_what_one_may_not_edit_is_not_applied(cast: Cast, call_as: CallAs) -> No
     assert refused.status_code == 403
     assert allowed.status_code == 200
     assert counts()[:5] == before[:5]
+
+
+def test_a_secret_is_applied_and_a_dry_run_confirms_no_guess(cast: Cast, call_as: CallAs) -> None:
+    admin = call_as("admin")
+
+    def sent(value: str, *, dry_run: bool = False) -> Any:
+        document = {
+            "apiVersion": "agentry/v1", "kind": "Secret", "metadata": {"name": "github"},
+            "spec": {"value": value},
+        }  # fmt: skip
+        body = {"documents": [document], "dry_run": dry_run}
+        answer = admin("post", "apply", body)
+        assert answer.status_code == 200, answer.content
+        assert value not in answer.content.decode()
+        return answer.json()["changes"][0]["action"]
+
+    assert sent("the-first-value", dry_run=True) == "create"
+    assert sent("the-first-value") == "create"
+    assert sent("the-first-value") == "unchanged"
+    assert sent("the-first-value", dry_run=True) == "update"
+    assert sent("another-value-of-it", dry_run=True) == "update"
+    assert Secret.objects.get().version == 1
+    assert sent("another-value-of-it") == "update"
+    assert Secret.objects.get().version == 2

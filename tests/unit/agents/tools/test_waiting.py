@@ -60,13 +60,16 @@ def test_agent_asks_for_a_child(park: ParkCall) -> None:
 
 def test_all_built_in_tools_are_registered_and_safe() -> None:
     assert list(BUILTIN_TOOLS) == [
-        "agent", "echo", "edit", "fetch", "glob", "grep", "insert", "ls", "patch",
-        "search_replace", "todo", "view", "wait", "write",
+        "agent", "echo", "edit", "fetch", "glob", "grep", "insert", "ls", "patch", "python",
+        "search_replace", "bash", "sh", "todo", "view", "wait", "write",
     ]  # fmt: skip
-    assert safe_builtins() == frozenset(BUILTIN_TOOLS)
+    programs = {"bash", "python", "sh"}
+    assert safe_builtins() == frozenset(BUILTIN_TOOLS) - programs
+    assert {name for name, tool in BUILTIN_TOOLS.items() if tool.spec.sandbox} == programs
     changing = {"agent", "edit", "insert", "patch", "search_replace", "todo", "write"}
     for name, tool in BUILTIN_TOOLS.items():
         wanted = EffectClass.IDEMPOTENT if name in changing else EffectClass.READ
+        wanted = EffectClass.IRREVERSIBLE if name in programs else wanted
         assert (tool.spec.name, tool.spec.effect) == (name, wanted)
 
 
@@ -94,6 +97,9 @@ def _check_strict(schema: dict[str, Any]) -> None:
 # A run is pinned to these: a new digest parks every run that waits with the old one. Change one
 # only together with the tool's `version`.
 DIGESTS = {
+    "bash": "7a0f312df6209921",
+    "python": "c70d5c7e1205e27a",
+    "sh": "78e8ab459bf1f697",
     "agent": "bed64741bafdb418",
     "echo": "5deaf542fcbc2fc8",
     "edit": "e1268dc0c29d1480",

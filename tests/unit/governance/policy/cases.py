@@ -100,6 +100,7 @@ HOST_GLOBS = (
     "example.com:*",
     "::1",
 )
+SANDBOX_GLOBS = ("none", "site", "docker", "gvisor", "*", "g*", "*o*")
 PATHS = (
     "/workspace",
     "/workspace/a.py",
@@ -181,6 +182,8 @@ _RULE = st.fixed_dictionaries(
         "arguments": st.dictionaries(
             st.sampled_from(ARGUMENT_PATHS), _CONDITION, min_size=1, max_size=2
         ),
+        "sandboxes": _some(SANDBOX_GLOBS, 2),
+        "net": _places(HOST_GLOBS),
         "hosts": _places(HOST_GLOBS),
         "paths": _places(PATH_GLOBS),
         "reason": st.sampled_from(('"no"', "over \\ there", "two\nlines", "\u00e9")),
@@ -199,6 +202,8 @@ _SHORT_RULE = st.one_of(
         }
     ),
     st.fixed_dictionaries({**_EFFECT, "hosts": _places(HOST_GLOBS)}),
+    st.fixed_dictionaries({**_EFFECT, "net": _places(HOST_GLOBS)}),
+    st.fixed_dictionaries({**_EFFECT, "sandboxes": _some(SANDBOX_GLOBS)}),
     st.fixed_dictionaries({**_EFFECT, "paths": _places(PATH_GLOBS)}),
     st.fixed_dictionaries(
         {
@@ -245,6 +250,8 @@ INPUTS = st.builds(
         name=st.sampled_from(NAMES),
         effect=st.sampled_from(("read", "idempotent", "keyed", "irreversible", "odd")),
         privileged=st.booleans(),
+        net=st.lists(st.sampled_from(HOSTS), max_size=2).map(tuple),
+        sandbox=st.sampled_from(("none", "site", "docker", "gvisor")),
     ),
     arguments=st.dictionaries(st.sampled_from(("a", "b", "c-d")), _VALUE, max_size=3),
     hosts=st.lists(st.sampled_from(HOSTS), max_size=2).map(tuple),

@@ -65,6 +65,63 @@ def test_a_matrix_and_its_compiled_module_agree_on_a_thousand_calls(pool: RegoPo
     assert min(_seen[effect] for effect in ("allow", "ask", "deny", "deny by default")) >= 20
 
 
+def test_a_matrix_that_is_looked_up_by_tool_agrees_on_a_thousand_calls(
+    pool: RegoPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As large ones are; here the generated ones are made to be."""
+    monkeypatch.setattr("governance.policy.matrix.compile.MAX_CHAIN", 0)
+    monkeypatch.setattr("governance.policy.matrix.index.LEAF", 1)
+    _seen.clear()
+
+    _agree(pool)
+
+    assert _seen.total() >= 1000
+    assert min(_seen[effect] for effect in ("allow", "ask", "deny", "deny by default")) >= 20
+
+
+def test_a_matrix_of_five_hundred_rules_stays_small_and_agrees(pool: RegoPool) -> None:
+    effects = ("deny", "ask", "allow")
+    rules: list[dict[str, Any]] = [
+        {
+            "tools": [f"tool{number}", f"Tool.{number % 7}"],
+            "arguments": {"a": {"equals": number % 3}},
+            "effect": effects[number % 3],
+        }
+        for number in range(490)
+    ]
+    rules += [
+        {"tools": [f"tool{n}*"], "who": {"roles": ["dev"]}, "effect": "ask"} for n in range(9)
+    ]
+    rules.append({"tools": ["plain"], "effect": "allow"})
+    matrix = parse_matrix(json.dumps({"rules": rules}))
+    compiled = compile_matrix(matrix)
+    reference = MatrixEngine(matrix, digest=compiled.digest)
+    rego = RegoEngine(compiled.module, pool=pool, deadline_seconds=20)
+    tools = (
+        "tool0",
+        "tool244",
+        "tool489",
+        "tool9x",
+        "Tool.3",
+        "plain",
+        "unknown",
+        "",
+        "~",
+        "\u00e9",
+    )
+    calls = [
+        call(tool, roles=roles, arguments={"a": number})
+        for tool in tools
+        for roles in ((), ("dev",))
+        for number in (0, 1, 2)
+    ]
+
+    assert len(compiled.module) < 600 * len(rules)
+    decided = [reference.decide(question) for question in calls]
+    assert [rego.decide(question) for question in calls] == decided
+    assert len({decision.rule for decision in decided}) > 10
+
+
 def _arguments(*values: Any) -> list[PolicyInput]:
     return [call(arguments={"a": value}) for value in values]
 

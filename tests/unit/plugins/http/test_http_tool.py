@@ -256,3 +256,44 @@ def test_definition_that_cannot_work_is_refused(
 ) -> None:
     with pytest.raises(InvalidInputError, match=sentence):
         HttpTool(definition(server, **changes))
+
+
+class Told:
+    """A reader of secrets that knows these."""
+
+    def __init__(self, **known: str) -> None:
+        self._known = known
+
+    async def read(self, name: str) -> str:
+        return self._known[name]
+
+
+async def test_a_header_is_filled_with_secrets_as_the_call_begins(
+    server: RawServer, context: ToolContext
+) -> None:
+    headers = {"Authorization": "Bearer ${secret:one}", "X-Two": "${secret:two}/${secret:one}"}
+    called = HttpTool(definition(server, headers=headers))
+    told = msgspec.structs.replace(context, secrets=Told(one="ONE-${secret:two}", two="TWO"))
+
+    await called.call({}, told)
+
+    assert called.spec.secrets == ("one", "two")
+    sent = server.requests[0].decode().lower()
+    assert "authorization: bearer one-${secret:two}\r\n" in sent
+    assert "x-two: two/one-${secret:two}\r\n" in sent
+
+
+@pytest.mark.parametrize("value", ["two\r\nx-more: 1", "ünïcode-value"])
+async def test_a_secret_that_is_no_header_is_not_sent_and_not_told(
+    server: RawServer, context: ToolContext, value: str
+) -> None:
+    called = HttpTool(definition(server, headers={"X-Key": "${secret:one}"}))
+    told = msgspec.structs.replace(context, secrets=Told(one=value))
+
+    with pytest.raises(ToolError, match="'one' cannot be sent") as refused:
+        await called.call({}, told)
+    with pytest.raises(ToolError, match="no secrets can be opened"):
+        await called.call({}, msgspec.structs.replace(context, secrets=None))
+
+    assert value not in str(refused.value)
+    assert server.requests == []

@@ -1,0 +1,215 @@
+"""Pages of standing approvals, of their uses, and of who decides for whom."""
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from core.admin import NOTHING, WITHHELD, json_block, moment_column, pill, row_link, short_id
+from governance import access
+from governance.contracts import Actor, Perm
+from governance.guard.admin import GuardedAdmin
+from governance.models import Delegation, Grant, GrantUse
+from governance.services.approvals import grant_revoke
+from governance.services.approvals.deciding import MAX_REASON_CHARS
+from governance.services.approvals.granting import MAX_SECONDS, MAX_USES
+from governance.services.delegations import delegation_create, delegation_end
+
+if TYPE_CHECKING:
+    _DelegationForm = forms.ModelForm[Delegation]
+else:  # generic for the type checker only
+    _DelegationForm = forms.ModelForm
+
+_DAY = 86_400
+
+
+class GrantForm(forms.Form):
+    """Which calls are alike, how many of them, and for how long."""
+
+    pattern = forms.JSONField(
+        label="Which calls",
+        widget=forms.Textarea(attrs={"rows": 10, "class": "code", "spellcheck": "false"}),
+        help_text="Proposed: exactly this one. Widen it with glob, min and max, or a list of "
+        "values; `paths` and `hosts` are for what the arguments name. What no test speaks of is "
+        "asked about.",
+    )
+    uses = forms.IntegerField(
+        required=False, min_value=1, max_value=MAX_USES, label="How many calls",
+        help_text="Empty: as many as come.",
+    )  # fmt: skip
+    days = forms.IntegerField(min_value=1, max_value=int(MAX_SECONDS // _DAY), label="Days")
+    any_requester = forms.BooleanField(
+        required=False, label="Whoever asks", help_text="But never yourself."
+    )
+    any_agent = forms.BooleanField(required=False, label="Of every agent")
+    reason = forms.CharField(required=False, max_length=MAX_REASON_CHARS, label="Reason")
+
+    def clean_pattern(self) -> dict[str, Any]:
+        given = self.cleaned_data["pattern"]
+        if not isinstance(given, dict):
+            raise forms.ValidationError("Write a JSON object.")
+        return given
+
+    def given(self) -> dict[str, Any]:
+        """Return what the service takes."""
+        kept = dict(self.cleaned_data)
+        return {**kept, "seconds": float(kept.pop("days") * _DAY)} | {
+            name: value for name, value in kept.items() if name != "days"
+        }
+
+
+@admin.register(Grant)
+class GrantAdmin(GuardedAdmin):
+    """Standing approvals; whoever may decide can end them."""
+
+    view_perm = Perm.APPROVAL_VIEW
+    explanation = "Calls that are not asked about, because somebody said yes to calls alike."
+    list_display = ("tool", "state_shown", "agent", "requester", "granted_by_name", "used_shown",
+                    "expires")  # fmt: skip
+    list_filter = ("state", "workspace")
+    search_fields = ("tool", "agent_name", "granted_by_name", "id__istartswith")
+    ordering = ("-pk",)
+    actions = ("revoke_selected",)
+
+    expires = moment_column("expires_at", "Expires")
+    given = moment_column("created_at", "Given")
+    ended = moment_column("ended_at", "Ended")
+
+    def has_decide_permission(self, request: HttpRequest) -> bool:
+        return self._may(request, Perm.APPROVAL_DECIDE, None)
+
+    @admin.action(description="Revoke the selected grants", permissions=["decide"])
+    def revoke_selected(self, request: HttpRequest, rows: QuerySet[Grant]) -> None:
+        for row in rows:
+            grant_revoke(actor=self.actor(request), grant_id=row.pk)
+        self.message_user(request, "Calls alike are asked about again.", messages.SUCCESS)
+
+    @admin.display(description="State", ordering="state")
+    def state_shown(self, row: Grant) -> SafeString:
+        return pill(row.state)
+
+    @admin.display(description="Agent")
+    def agent(self, row: Grant) -> str:
+        return row.agent_name or "any"
+
+    @admin.display(description="For")
+    def requester(self, row: Grant) -> str:
+        return row.requester_name or "anybody"
+
+    @admin.display(description="Uses")
+    def used_shown(self, row: Grant) -> str:
+        return f"{row.uses} of {row.uses_max}" if row.uses_max else str(row.uses)
+
+    @admin.display(description="Pattern")
+    def pattern_shown(self, row: Grant) -> SafeString:
+        return json_block(row.pattern)
+
+    @admin.display(description="Bound to")
+    def facts_shown(self, row: Grant) -> SafeString:
+        return json_block(row.facts)
+
+    @admin.display(description="Given with")
+    def approval_shown(self, row: Grant) -> SafeString | str:
+        if row.approval_id is None:
+            return NOTHING
+        return row_link("governance_approval", row.approval_id, short_id(row.approval_id))
+
+    @admin.display(description="Pattern and reasons")
+    def withheld(self, row: Grant) -> str:
+        return WITHHELD
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any | None = None) -> Any:
+        is_readable = obj is not None and access.may_see_payload(
+            self.actor(request), obj.workspace_id
+        )
+        content = ("pattern_shown", "reason", "ended_reason") if is_readable else ("withheld",)
+        whose = ("tool", "agent", "requester", "rule", "granted_by_name", "approval_shown")
+        return (
+            (None, {"fields": whose}),
+            ("Which calls", {"fields": content}),
+            ("Uses", {"fields": ("used_shown", "given", "expires", "ended", "ended_by_name")}),
+            ("What it is bound to", {"fields": ("facts_shown",)}),
+        )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> Any:
+        return [
+            name for _, options in self.get_fieldsets(request, obj) for name in options["fields"]
+        ]
+
+
+@admin.register(GrantUse)
+class GrantUseAdmin(GuardedAdmin):
+    """What was not asked about; nobody edits it."""
+
+    view_perm = Perm.APPROVAL_VIEW
+    workspace_path = "grant__workspace"
+    explanation = "Every call that a standing approval let go unasked."
+    list_display = ("grant", "run_shown", "agent_name", "requester_name", "used")
+    list_select_related = ("grant",)
+    search_fields = ("agent_name", "requester_name", "run_id__istartswith")
+    fields = ("grant", "run_shown", "subject_id", "agent_name", "requester_name",
+              "arguments_digest", "used")  # fmt: skip
+    readonly_fields = fields
+    actions = ()
+
+    used = moment_column("at", "Used")
+
+    @admin.display(description="Run")
+    def run_shown(self, row: GrantUse) -> SafeString:
+        return row_link("agents_run", row.run_id, short_id(row.run_id))
+
+
+class DelegationForm(_DelegationForm):
+    class Meta:
+        model = Delegation
+        fields: ClassVar = ("workspace", "delegator", "delegate", "from_at", "until_at", "reason")
+
+
+@admin.register(Delegation)
+class DelegationAdmin(GuardedAdmin):
+    """Who decides for whom; admins enter it for others, everybody for themselves."""
+
+    view_perm = Perm.APPROVAL_VIEW
+    edit_perm = Perm.APPROVAL_DECIDE
+    can_add = True
+    form = DelegationForm
+    explanation = "While one person is away, another decides for them."
+    list_display = ("delegator", "delegate", "workspace", "begins", "ends", "ended")
+    list_filter = ("workspace",)
+    list_select_related = ("delegator", "delegate", "workspace")
+    search_fields = ("delegator__username", "delegate__username")
+    fields = ("workspace", "delegator", "delegate", "from_at", "until_at", "reason")
+    fixed_fields = fields
+    actions = ("end_selected",)
+
+    begins = moment_column("from_at", "From")
+    ends = moment_column("until_at", "Until")
+    ended = moment_column("ended_at", "Ended")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        return False  # it is lent and ended, never changed
+
+    def has_view_selected_permission(self, request: HttpRequest) -> bool:
+        return self._may(request, self.view_perm, None)
+
+    @admin.action(description="End the selected delegations", permissions=["view_selected"])
+    def end_selected(self, request: HttpRequest, rows: QuerySet[Delegation]) -> None:
+        for row in rows:
+            delegation_end(actor=self.actor(request), delegation_id=row.pk)
+        self.message_user(request, "They decide for themselves again.", messages.SUCCESS)
+
+    def save_row(
+        self, actor: Actor, row: Delegation, form: "forms.ModelForm[Any]", *, is_new: bool
+    ) -> Delegation:
+        return delegation_create(
+            actor=actor,
+            workspace=row.workspace,
+            delegator=row.delegator.username,
+            delegate=row.delegate.username,
+            from_at=row.from_at,
+            until_at=row.until_at,
+            reason=row.reason,
+        )

@@ -1,0 +1,1 @@
+"""Tools that are programs: they run in a sandbox and nowhere else."""

@@ -1,0 +1,120 @@
+"""What can be wrong with the declaration of a command: its script, its sandbox, its secrets."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from core.errors import InvalidInputError
+from core.redaction import redact
+from plugins.commands.definition import CommandDefinition, ManifestLimits
+from plugins.commands.tool import variable_of
+from plugins.contracts import EffectClass
+from sandbox.contracts import Isolation
+
+HTTP_FIELDS = ("url", "method", "headers", "probe_url")
+COMMAND_FIELDS = (
+    "command", "engine", "net", "limits", "secrets", "output_schema", "probe_command",
+    "plan_command",
+)  # fmt: skip
+MAX_HOSTS = 64
+MAX_SECRETS = 32
+_NET = re.compile(
+    r"(?:(?:\*\.)?[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]+\]):([0-9]{1,5})"
+)
+_SECRET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+
+
+class Declared(Protocol):
+    """The fields of a declaration that are about commands."""
+
+    description: str
+    input_schema: dict[str, Any]
+    effect: EffectClass
+    is_privileged: bool
+    timeout_seconds: float
+    command: str
+    engine: Isolation
+    net: list[str]
+    limits: dict[str, int | float | None]
+    secrets: list[str]
+    output_schema: dict[str, Any] | None
+    probe_command: str
+    plan_command: str
+
+
+def command_complaints(wanted: Declared) -> dict[str, str]:
+    """Return a sentence for each wrong field."""
+    found = {
+        "command": _command_complaint(wanted.command),
+        "net": _net_complaint(wanted.net),
+        "limits": _limits_complaint(wanted.limits, is_privileged=wanted.is_privileged),
+        "secrets": _secrets_complaint(wanted.secrets),
+        "input_schema": _names_complaint(wanted.input_schema.get("properties", {})),
+    }
+    return {place: sentence for place, sentence in found.items() if sentence}
+
+
+def foreign(wanted: Any, names: Iterable[str], plain: Any, what: str) -> dict[str, str]:
+    """Name the fields that are given and mean nothing for a tool of this kind."""
+    return {
+        name: f"Is for {what}; leave it out."
+        for name in names
+        if getattr(wanted, name) != getattr(plain, name)
+    }
+
+
+def _command_complaint(command: str) -> str:
+    if not command.strip():
+        return "Give the shell text to run."
+    if redact({"command": command}) != {"command": command}:
+        return (
+            "Holds what looks like a secret; a command is shown to everybody who may see the tool. "
+            "Name it in `secrets` and read it from /run/secrets."
+        )
+    return ""
+
+
+def _net_complaint(net: Sequence[str]) -> str:
+    if len(net) > MAX_HOSTS:
+        return f"Names more than {MAX_HOSTS} hosts."
+    for pair in net:
+        found = _NET.fullmatch(pair)
+        if found is None or not 0 < int(found[1]) < 65536:
+            return f"{pair[:200]!r} is not host:port, such as api.example.com:443."
+    return ""
+
+
+def _limits_complaint(limits: dict[str, int | float | None], *, is_privileged: bool) -> str:
+    try:
+        read = msgspec.convert(limits, ManifestLimits, strict=True)
+        CommandDefinition(
+            name="", description="", input_schema={}, command="true", limits=read
+        ).profile()
+    except msgspec.ValidationError as error:
+        return f"{error}."
+    except InvalidInputError as error:
+        return error.message
+    free = sorted(name for name, value in limits.items() if value is None)
+    if free and not is_privileged:
+        return f"No limit for {', '.join(free)}: only a privileged tool may ask for that."
+    return ""
+
+
+def _secrets_complaint(secrets: Sequence[str]) -> str:
+    if len(secrets) > MAX_SECRETS:
+        return f"Names more than {MAX_SECRETS} secrets."
+    wrong = [name for name in secrets if not _SECRET.fullmatch(name)]
+    return f"{wrong[0][:100]!r} cannot be the name of a secret." if wrong else ""
+
+
+def _names_complaint(properties: Any) -> str:
+    """Two arguments must not be the same variable."""
+    seen: dict[str, str] = {}
+    for name in properties if isinstance(properties, dict) else ():
+        variable = variable_of(str(name))
+        if variable in seen:
+            return f"{seen[variable]!r} and {name!r} are both the variable {variable}; rename one."
+        seen[variable] = str(name)
+    return ""
