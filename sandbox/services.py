@@ -44,8 +44,8 @@ _STRENGTHS = list(Strength)  # weakest first
 class Sandboxes:
     """The runners of this process. One for each event loop.
 
-    `environment` has the engine's socket, the image and the machine's files; without it they are
-    those of this process.
+    `environment` has the engine's socket, the image and the files of virtual machines; without it
+    they are those of this process.
     """
 
     def __init__(
@@ -64,14 +64,13 @@ class Sandboxes:
             Isolation.DOCKER: DockerRunner(self._folder, engine=self._engine, image=image),
             Isolation.BUBBLEWRAP: BubblewrapRunner(self._folder),
             Isolation.LANDLOCK: LandlockRunner(self._folder),
-            Isolation.MICROVM: MicrovmRunner(self._folder, host or _host_of(settings)),
+            Isolation.MICROVM: MicrovmRunner(self._folder, _host_of(settings)),
         }
 
     def runner_for(self, profile: Profile) -> Runner:
         """Return the runner that was asked for by name, else the site's own.
 
-        Raises:
-            SandboxUnavailableError: There is no such runner; nothing weaker takes its place.
+        One that does not work here says so at its opening; nothing weaker takes its place.
         """
         return self._runners[profile.isolation or SITES_OWN]
 

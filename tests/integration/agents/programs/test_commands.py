@@ -88,7 +88,7 @@ def test_a_result_that_does_not_fit_is_said_and_kept(
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"engine": "microvm"}, "micro virtual machines"),
+        ({"engine": "microvm"}, "Firecracker is not installed"),
         ({"limits": {"disk_bytes": 4096}}, "every workspace of this site has one of"),
         ({"secrets": ["TOKEN"]}, "TOKEN"),
     ],
