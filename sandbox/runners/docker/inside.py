@@ -8,7 +8,6 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 
 from core.ids import new_id
 from sandbox.runners.docker.settings import AGENT_FOLDER
@@ -27,19 +26,18 @@ def files_for(
     place: int,
     user: int,
     hosts: Sequence[str] = (),
-    more: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Mapping[str, Path]:
     """Return the host's files by their path inside, made where they are missing.
 
     `place` is the sandbox's number, whose files only its holder writes; `hosts` are further lines
-    of /etc/hosts and `more` further files, by path inside.
+    of /etc/hosts.
     """
     found = {}
     for inside, name in _OURS.items():
         program = (_PROGRAMS / name).read_bytes()
         found[inside] = folder / f"{hashlib.sha256(program).hexdigest()[:16]}-{name}"
         _keep(found[inside], program)
-    for inside, content in {**_identity(user, hosts), **more}.items():
+    for inside, content in _identity(user, hosts).items():
         found[inside] = folder / str(place) / inside.strip("/").replace("/", "-")
         _keep(found[inside], content)
     return found

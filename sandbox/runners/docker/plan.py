@@ -41,7 +41,6 @@ class Plan:
                 place=self.lease.number,
                 user=user,
                 hosts=self.gateway.hosts if self.gateway else (),
-                more=self.gateway.files if self.gateway else {},
             )
         )
         return found | ({INSIDE: self.egress} if self.egress else {})
