@@ -34,6 +34,11 @@ NOT_BUILT: dict[Isolation, tuple[str, str]] = {
 }
 
 
+def engine_missing(engine: Isolation) -> str:
+    """Say why no tool of this site can run in the engine, and what to do; empty when one may."""
+    return " ".join(NOT_BUILT.get(engine, ()))
+
+
 class Sandboxes:
     """The runners of this process. One for each event loop."""
 

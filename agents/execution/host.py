@@ -40,6 +40,7 @@ from core.ids import new_id
 from governance.selectors.policies import workspaces_governed
 from observability.live import emit_delta
 from sandbox.contracts import RunnerSource
+from sandbox.errors import SandboxUnavailableError
 from sandbox.pool import MOST, SandboxPool
 from sandbox.services import Sandboxes
 from sandbox.site import SiteRules
@@ -145,9 +146,10 @@ class EngineHost:
         self._pool = ProviderPool(
             lambda provider_id: self._database.run(partial(provider_config, provider_id))
         )
-        self._sandboxes = SandboxPool(
-            self._make_sandboxes(), settings.sandbox_rules, most=settings.sandboxes
-        )
+        runners = self._make_sandboxes()
+        if isinstance(runners, Sandboxes):
+            await self._reap(runners)
+        self._sandboxes = SandboxPool(runners, settings.sandbox_rules, most=settings.sandboxes)
         self._toolbox = Toolbox(allow_hosts=settings.allow_hosts, pool=self._sandboxes)
         self._gate = PolicyGate(
             database=self._database,
@@ -189,6 +191,15 @@ class EngineHost:
                 beat.cancel()
             await asyncio.gather(*beats, return_exceptions=True)
             await self._close()
+
+    async def _reap(self, sandboxes: Sandboxes) -> None:
+        """Take away what workers of this host left that were killed."""
+        try:
+            for told in await asyncio.to_thread(sandboxes.reap):
+                logger.warning("sandbox_reaped", extra={"what": told})
+        except (OSError, SandboxUnavailableError):
+            # Runs without sandboxes go on; one that needs a sandbox is told what is wrong.
+            logger.exception("sandboxes_not_reaped")
 
     async def _close(self) -> None:
         await self._sandboxes.close()

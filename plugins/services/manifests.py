@@ -12,6 +12,7 @@ from plugins.commands.definition import CommandDefinition, ManifestLimits
 from plugins.commands.tool import variable_of
 from plugins.contracts import EffectClass
 from sandbox.contracts import Isolation
+from sandbox.services import engine_missing
 
 HTTP_FIELDS = ("url", "method", "headers", "probe_url")
 COMMAND_FIELDS = (
@@ -48,6 +49,7 @@ def command_complaints(wanted: Declared) -> dict[str, str]:
     """Return a sentence for each wrong field."""
     found = {
         "command": _command_complaint(wanted.command),
+        "engine": engine_missing(wanted.engine),
         "net": _net_complaint(wanted.net),
         "limits": _limits_complaint(wanted.limits, is_privileged=wanted.is_privileged),
         "secrets": _secrets_complaint(wanted.secrets),
