@@ -268,6 +268,16 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     _v(
         "Sandboxes",
+        "AGENTRY_SANDBOX_DISABLED_ALLOWED",
+        "bool",
+        "",
+        (
+            "DANGEROUS: declared commands with the engine `disabled` run without a sandbox, as the "
+            "worker's user (never as root). Off: they are refused."
+        ),
+    ),
+    _v(
+        "Sandboxes",
         "AGENTRY_SANDBOXES_WARM",
         "int",
         "32",

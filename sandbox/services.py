@@ -12,6 +12,7 @@ from sandbox.contracts import Abilities, Isolation, Profile, Runner, Strength
 from sandbox.errors import SandboxUnavailableError
 from sandbox.leases import Leases
 from sandbox.runners.bubblewrap import BubblewrapRunner
+from sandbox.runners.disabled import DisabledRunner
 
 # Engines a manifest may name that this release has no runner for.
 NOT_BUILT: dict[Isolation, tuple[str, str]] = {
@@ -45,6 +46,7 @@ class Sandboxes:
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or default_folder()
         self._bubblewrap = BubblewrapRunner(self._folder)
+        self._disabled = DisabledRunner(self._folder)
 
     def runner_for(self, profile: Profile) -> Runner:
         """Return the runner that was asked for by name, else the site's own.
@@ -55,6 +57,8 @@ class Sandboxes:
         if profile.isolation in NOT_BUILT:
             problem, remedy = NOT_BUILT[profile.isolation]
             raise SandboxUnavailableError(problem, remedy=remedy)
+        if profile.isolation is Isolation.DISABLED:
+            return self._disabled
         return self._bubblewrap
 
     async def doctor(self) -> list[Abilities]:

@@ -41,8 +41,6 @@ class CallSandbox:
                 f"{self._tool} asked for a sandbox that it does not declare. Nothing was done.",
                 remedy="The tool's author must declare the profile it runs in.",
             )
-        if complaint := self._pool.rules.complaint(profile):
-            raise ToolError(complaint)
         try:
             return await self._pool.run(self._workspace, profile, command, credentials=credentials)
         except _NOT_BEGUN as error:
