@@ -48,8 +48,11 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     def digest(self, workspace_id: UUID) -> str:
         """Name the snapshot; two workspaces never share one."""
-        content = msgspec.json.encode(self, order="sorted", enc_hook=str)
-        return hashlib.sha256(workspace_id.bytes + content).hexdigest()
+        return hashlib.sha256(workspace_id.bytes + self.text()).hexdigest()
+
+    def text(self) -> bytes:
+        """Return the canonical JSON that, behind the workspace's 16 bytes, the digest is of."""
+        return msgspec.json.encode(self, order="sorted", enc_hook=str)
 
 
 _decoder = msgspec.json.Decoder(Snapshot)

@@ -57,6 +57,23 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     _v(
         "Site",
+        "AGENTRY_PUBLIC_URL",
+        "str",
+        "",
+        "Where people reach the site, such as `https://agentry.example`; links in messages "
+        "begin with it. Empty: messages have no links.",
+    ),
+    _v(
+        "Site",
+        "AGENTRY_EMAIL_URL",
+        "secret",
+        "",
+        "The mail server: `smtp+tls://user:password@host:587`, `smtp+ssl://…` or `smtp://…`. "
+        "Empty: letters are not sent, and their deliveries say so.",
+    ),
+    _v("Site", "AGENTRY_EMAIL_FROM", "str", "agentry@localhost", "Whom letters are from."),
+    _v(
+        "Site",
         "AGENTRY_AUDIT_KEY",
         "secret",
         "",
@@ -240,6 +257,47 @@ VARIABLES: tuple[Variable, ...] = (
         ("`host:port` pairs the fetch and http tools may reach although their address is private."),
     ),
     _v(
+        "Policies",
+        "AGENTRY_POLICY_ENGINE",
+        "str",
+        "embedded",
+        (
+            "What evaluates policies: `embedded` judges in this machine's own processes, `opa` "
+            "puts them on the OPA server at `AGENTRY_OPA_URL` and asks it."
+        ),
+    ),
+    _v(
+        "Policies",
+        "AGENTRY_POLICY_SECONDS",
+        "float",
+        "0.25",
+        "Longest time that one decision of a policy may take; past it the call is denied.",
+    ),
+    _v(
+        "Policies",
+        "AGENTRY_OPA_URL",
+        "url",
+        "",
+        "The OPA server: `http://host:8181`, `https://…`, or `unix:/path/to/socket`.",
+    ),
+    _v(
+        "Policies",
+        "AGENTRY_OPA_TOKEN",
+        "secret",
+        "",
+        "Bearer token for the OPA server; it may put policies there and ask for decisions.",
+    ),
+    _v(
+        "Sandboxes",
+        "AGENTRY_SANDBOX_DOCKER",
+        "str",
+        "unix:///var/run/docker.sock",
+        (
+            "Socket of the Docker engine that runs the `docker` and `gvisor` sandboxes; of this "
+            "host only. Whoever opens sandboxes needs it, and nobody else."
+        ),
+    ),
+    _v(
         "Sandboxes",
         "AGENTRY_SANDBOX_ENGINE",
         "str",
@@ -247,6 +305,16 @@ VARIABLES: tuple[Variable, ...] = (
         (
             "Engine of tools that name none: `bubblewrap`, `docker`, `gvisor`, `microvm` or "
             "`landlock`."
+        ),
+    ),
+    _v(
+        "Sandboxes",
+        "AGENTRY_SANDBOX_IMAGE",
+        "str",
+        "",
+        (
+            "Image of those sandboxes, pinned: `name@sha256:…`. Empty: the one made by "
+            "`python -m sandbox.images build`."
         ),
     ),
     _v(
@@ -293,6 +361,120 @@ VARIABLES: tuple[Variable, ...] = (
             "else can be read, and such a key is sent to the vendor's own address only."
         ),
     ),
+    _v(
+        "Secrets",
+        "AGENTRY_SECRET_KEY_FALLBACKS",
+        "secret",
+        "",
+        (
+            "Former values of AGENTRY_SECRET_KEY, separated by commas: they still open what they "
+            "sealed, until `manage.py secrets rotate-keys` has sealed it anew."
+        ),
+    ),
+    _v(
+        "Secrets",
+        "AGENTRY_SECRET_SOURCES",
+        "list",
+        "",
+        (
+            "Secrets that do not come from the database: `WORKSPACE/NAME=PLACE`, where the place "
+            "is `env:VARIABLE` (read from `AGENTRY_SECRET_VARIABLE`), `file:NAME` or "
+            "`vault:MOUNT/PATH#FIELD`, and `*` is every workspace."
+        ),
+    ),
+    _v(
+        "Secrets",
+        "AGENTRY_SECRETS_DIR",
+        "path",
+        "",
+        "Folder of the files that `file:NAME` means.",
+    ),
+    _v(
+        "Secrets",
+        "AGENTRY_VAULT_URL",
+        "url",
+        "",
+        "Address of a HashiCorp Vault, or of what answers its API; https, except on loopback.",
+    ),
+    _v(
+        "Secrets",
+        "AGENTRY_VAULT_TOKEN",
+        "secret",
+        "",
+        "Token for the vault; instead of it a role may be given.",
+    ),
+    _v("Secrets", "AGENTRY_VAULT_ROLE_ID", "str", "", "Role to sign in to the vault with."),
+    _v("Secrets", "AGENTRY_VAULT_SECRET_ID", "secret", "", "The role's secret id."),
+    _v("Secrets", "AGENTRY_VAULT_NAMESPACE", "str", "", "The vault's namespace, where it has any."),
+    _v(
+        "Secrets",
+        "AGENTRY_VAULT_CA_FILE",
+        "path",
+        "",
+        "Certificates (PEM) the vault's has to come from. Empty: the system's.",
+    ),
+    _v(
+        "Secrets",
+        "AGENTRY_VAULT_TIMEOUT_SECONDS",
+        "float",
+        "5",
+        "How long the vault may take for one answer.",
+    ),
+    _v(
+        "Secrets",
+        "AGENTRY_VAULT_CACHE_SECONDS",
+        "float",
+        "30",
+        "How long an answer of the vault is used before it is asked again; 0: not at all.",
+    ),
+    _v(
+        "Secrets",
+        "AGENTRY_REDACTION_PATTERNS",
+        "str",
+        "",
+        (
+            "More shapes of secrets to keep out of everything that is written: regular "
+            "expressions of bounded length, one a line. See the page on secrets."
+        ),
+    ),
+    _v(
+        "Sandboxes",
+        "AGENTRY_SANDBOX_SOCKET",
+        "path",
+        "",
+        (
+            "Unix socket of this host's sandbox worker (`manage.py sandbox worker`). Empty: a "
+            "process that needs sandboxes starts a worker of its own."
+        ),
+    ),
+    _v(
+        "Sandboxes",
+        "AGENTRY_SANDBOX_GROUP",
+        "str",
+        "",
+        "Group whose members may use the socket, beside the worker's own user and root.",
+    ),
+    _v(
+        "Sandboxes",
+        "AGENTRY_SANDBOX_AT_MOST",
+        "int",
+        "64",
+        "Sandboxes one worker has open at the same time; others wait in turn.",
+    ),
+    _v(
+        "Sandboxes",
+        "AGENTRY_SANDBOX_WAIT_SECONDS",
+        "float",
+        "60",
+        "How long an opening waits for a place before it is refused.",
+    ),
+    _v(
+        "Sandboxes",
+        "AGENTRY_SANDBOX_DRAIN_SECONDS",
+        "float",
+        "20",
+        "How long a stopping sandbox worker lets calls run on before it ends them.",
+    ),
 )
 
 _BY_NAME = {variable.name: variable for variable in VARIABLES}
@@ -313,6 +495,21 @@ FOREIGN = frozenset(
         "AGENTRY_WORKSPACE",
     }
 )
+
+
+# Variables of these names hold secrets of workspaces, where AGENTRY_SECRET_SOURCES says so.
+_OURS = "AGENTRY_"
+SECRET_PREFIX = f"{_OURS}SECRET_"
+
+
+def is_declared(name: str) -> bool:
+    """Say whether the site itself reads this variable, or the file it may be given in."""
+    return name.removesuffix("_FILE") in _BY_NAME
+
+
+def secret_of_environment(name: str) -> str | None:
+    """Return the variable `SECRET_PREFIX` + `name` of this process; None where it is not set."""
+    return os.environ.get(SECRET_PREFIX + name)
 
 
 def environment_of_child(
@@ -336,10 +533,10 @@ class Environment:
 
     def _refuse_unknown(self) -> None:
         for name in self._source:
-            if not name.startswith("AGENTRY_") or name in FOREIGN:
+            if not name.startswith(_OURS) or name in FOREIGN:
                 continue
             plain = name.removesuffix("_FILE")
-            if plain in _BY_NAME:
+            if plain in _BY_NAME or self._is_secret_of_a_workspace(name):
                 continue
             close = difflib.get_close_matches(plain, _BY_NAME, n=1)
             hint = f" Did you mean {close[0]}?" if close else ""
@@ -347,6 +544,13 @@ class Environment:
                 f"Unknown environment variable {name}.{hint} Unset it, or see "
                 "docs/reference/env.md."
             )
+
+    def _is_secret_of_a_workspace(self, name: str) -> bool:
+        if not name.startswith(SECRET_PREFIX):
+            return False
+        wanted = f"env:{name.removeprefix(SECRET_PREFIX)}"
+        entries = self.items("AGENTRY_SECRET_SOURCES")
+        return wanted in {entry.partition("=")[2].strip() for entry in entries}
 
     def raw(self, name: str) -> str:
         """Return the text: the variable, else the content of `<name>_FILE`, else the default."""

@@ -37,7 +37,15 @@ POINTS = frozenset(
         "approval.before_lock",
         "approval.before_claim",
         "approval.after_claim",
+        "grant.before_claim",
+        "grant.after_claim",
+        "grant.before_count",
+        "grant.before_update",
         "fork.before_insert",
+        "shadow.before_answer",
+        "delivery.taken",
+        "sandbox.after_open",
+        "sandbox.before_close",
     }
 )
 

@@ -2,21 +2,26 @@
 
 Every writer passes text through here before it is stored. Two kinds of secrets are found: shapes
 (vendor key formats, tokens, private keys, passwords in URLs) and known values, which the process
-registers while it holds them. The same pass makes text storable: NUL characters and lone
+registers while it holds them, in the spellings in which they leak. A site adds shapes of its own
+(`configure`). The same pass makes text storable: NUL characters and lone
 surrogates, which databases refuse, become U+FFFD.
 
 Redaction fails closed: `redact_or_withhold` gives up the value, never the secret.
 """
 
 import base64
+import html
 import json
 import re
 import threading
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import TypeAlias
 from urllib.parse import quote
 
 import structlog
+
+from core.patterns import Pattern
 
 logger = structlog.get_logger(__name__)
 _reporting = threading.local()
@@ -26,6 +31,9 @@ JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | Non
 REDACTED = "[redacted]"
 WITHHELD = "[withheld: redaction failed]"
 MIN_KNOWN_LENGTH = 6
+MIN_LINE_LENGTH = 24
+_PREFIX = 4
+MAX_REMEMBERED = 1_000
 
 _MAX_PASSES = 8
 
@@ -122,6 +130,7 @@ _SECRET_NAMES = frozenset(
     }
 )  # fmt: skip
 
+_ESCAPE = re.compile("%[0-9A-F]{2}")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -134,7 +143,11 @@ class KnownSecrets:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: dict[str, int] = {}
+        self._remembered: OrderedDict[str, None] = OrderedDict()
         self._spellings: tuple[str, ...] = ()
+        self._by_prefix: dict[str, list[str]] = {}
+        self._beginnings: set[str] = set()
+        self._longest = 0
 
     def add(self, value: str) -> None:
         """Redact `value` from now on; shorter than six characters is refused as too common."""
@@ -153,21 +166,71 @@ class KnownSecrets:
                 self._counts.pop(value, None)
             self._rebuild()
 
+    def remember(self, value: str) -> None:
+        """Redact `value` for as long as this process lives; of very many the least recent go.
+
+        What is too short to be told from ordinary text is not remembered.
+        """
+        if len(value) < MIN_KNOWN_LENGTH:
+            return
+        with self._lock:
+            is_new = value not in self._remembered
+            self._remembered[value] = None
+            self._remembered.move_to_end(value)
+            if len(self._remembered) > MAX_REMEMBERED:
+                self._remembered.popitem(last=False)
+            if is_new:
+                self._rebuild()
+
     def _rebuild(self) -> None:
         spellings: set[str] = set()
-        for value in self._counts:
+        for value in self._counts.keys() | self._remembered.keys():
             spellings.update(_spellings(value))
         # Longest first, so that a secret that contains another one goes as a whole.
-        self._spellings = tuple(sorted(spellings, key=lambda text: (-len(text), text)))
+        self._spellings = tuple(sorted(spellings, key=_longest_first))
+        by_prefix: dict[str, list[str]] = {}
+        for spelling in self._spellings:
+            by_prefix.setdefault(spelling[:_PREFIX], []).append(spelling)
+        self._by_prefix = by_prefix
+        self._beginnings = {prefix[:length] for prefix in by_prefix for length in range(1, _PREFIX)}
+        self._longest = max(map(len, self._spellings), default=0)
+
+    def begun(self, text: str) -> int:
+        """Return from where on the end of `text` may be the beginning of a known secret."""
+        for start in range(max(0, len(text) - self._longest + 1), len(text)):
+            rest = text[start:]
+            if len(rest) < _PREFIX:
+                if rest in self._beginnings:
+                    return start
+            elif any(each.startswith(rest) for each in self._by_prefix.get(rest[:_PREFIX], ())):
+                return start
+        return len(text)
 
     def replace(self, text: str) -> str:
-        for spelling in self._spellings:
+        for spelling in self._candidates(text):
             if spelling in text:
                 text = text.replace(spelling, REDACTED)
         return text
 
+    def _candidates(self, text: str) -> Iterable[str]:
+        """Return the spellings that may be in the text, longest first.
+
+        Looking for each takes a time with the number of spellings, looking at each place of the
+        text one with its length: the shorter way is taken.
+        """
+        if len(text) > 2 * len(self._spellings):
+            return self._spellings
+        by_prefix = self._by_prefix
+        begun = {text[start : start + _PREFIX] for start in range(len(text) - _PREFIX + 1)}
+        found = [each for prefix in begun if prefix in by_prefix for each in by_prefix[prefix]]
+        return sorted(found, key=_longest_first)
+
     def __len__(self) -> int:
-        return len(self._counts)
+        return len(self._counts.keys() | self._remembered.keys())
+
+
+def _longest_first(text: str) -> tuple[int, str]:
+    return -len(text), text
 
 
 def _spellings(value: str) -> Iterable[str]:
@@ -175,13 +238,51 @@ def _spellings(value: str) -> Iterable[str]:
     yield value
     yield json.dumps(value)[1:-1]
     yield json.dumps(value, ensure_ascii=False)[1:-1]
-    yield quote(raw, safe="")
+    yield html.escape(value)
+    yield html.escape(value, quote=False)
+    escaped = quote(raw, safe="")
+    yield escaped
+    yield escaped.replace("%20", "+")
+    yield quote(raw)
+    yield _ESCAPE.sub(lambda found: found[0].lower(), escaped)
     yield base64.b64encode(raw).decode("ascii")
     yield base64.urlsafe_b64encode(raw).decode("ascii").rstrip("=")
+    yield from _inside_base64(raw)
     yield raw.hex()
+    yield raw.hex().upper()
+    if "\n" in value:
+        # Lines of a key go by themselves as well; short ones are not telling.
+        for line in value.splitlines():
+            if len(line.strip()) >= MIN_LINE_LENGTH:
+                yield line.strip()
+
+
+def _inside_base64(raw: bytes) -> Iterable[str]:
+    """Yield how `raw` looks in the middle of a longer Base64, at each of three places: the
+    characters that no neighbour has a share in."""
+    for before in range(3):
+        encoded = base64.b64encode(b"\0" * before + raw).decode("ascii")
+        first = (before * 8 + 5) // 6
+        last = (before + len(raw)) * 8 // 6
+        whole = encoded[first:last]
+        if len(whole) >= MIN_KNOWN_LENGTH:
+            yield whole
+            yield whole.replace("+", "-").replace("/", "_")
 
 
 known_secrets = KnownSecrets()
+
+_configured: tuple[Pattern, ...] = ()
+
+
+def configure(patterns: Iterable[Pattern]) -> None:
+    """Redact what these match too, from now on in this process; called as it starts."""
+    global _configured
+    _configured = tuple(patterns)
+
+
+def configured_patterns() -> tuple[Pattern, ...]:
+    return _configured
 
 
 def storable(text: str) -> str:
@@ -205,6 +306,9 @@ def redact_text(text: str) -> str:
 
 
 def _one_pass(text: str) -> str:
+    for configured in _configured:
+        if configured.literal in text:
+            text = configured.compiled.sub(REDACTED, text)
     for marker, pattern, replacement in _BY_MARKER:
         if marker in text:
             text = pattern.sub(replacement, text)

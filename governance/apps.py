@@ -10,13 +10,16 @@ class GovernanceConfig(AppConfig):
 
     def ready(self) -> None:
         from core.events import subscribe
+        from governance import subscribers
         from governance.access import AccessChanged, forget_credentials, permission_cache
         from governance.models import (
             ApiToken,
+            Channel,
             Membership,
             Policy,
             PolicyVersion,
             Role,
+            Secret,
             User,
             Workspace,
         )
@@ -25,13 +28,22 @@ class GovernanceConfig(AppConfig):
         post_migrate.connect(_sync_roles, sender=self, dispatch_uid="governance.roles")
         subscribe(AccessChanged, forget_credentials)
         subscribe(AccessChanged, permission_cache.forget)
+        subscribers.join()
 
         activity_register(Workspace, workspace="pk", exclude=["created_at"])
         activity_register(Membership, workspace="workspace_id", many_to_many=["roles"])
         activity_register(Role, workspace="workspace_id")
         activity_register(ApiToken, workspace="workspace_id", exclude=["digest", "last_used_at"])
+        activity_register(
+            Channel, workspace="workspace_id", exclude=["updated_at", "sealed_secret"]
+        )
         activity_register(Policy, workspace="workspace_id", exclude=["updated_at"])
         activity_register(PolicyVersion, workspace="workspace_id", exclude=["published_at"])
+        activity_register(
+            Secret,
+            workspace="workspace_id",
+            exclude=["sealed_value", "updated_at", "used_at", "updated_by"],
+        )
         activity_register(User, workspace=None, exclude=["last_login"], mask=["password"])
 
 

@@ -4,8 +4,11 @@ is given, and the words of approvals."""
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
+
+if TYPE_CHECKING:
+    from governance.policy.contracts import PolicyInput
 
 
 class Perm(StrEnum):
@@ -29,11 +32,16 @@ class Perm(StrEnum):
     TOOL_EDIT = "tool.edit"
     PROVIDER_VIEW = "provider.view"
     PROVIDER_EDIT = "provider.edit"  # includes keys
+    SECRET_VIEW = "secret.view"  # noqa: S105 - names and versions, never a value
+    SECRET_EDIT = "secret.edit"  # noqa: S105 - set, rotate, delete
     POLICY_VIEW = "policy.view"
     POLICY_EDIT = "policy.edit"  # the draft
     POLICY_PUBLISH = "policy.publish"
     APPROVAL_VIEW = "approval.view"
     APPROVAL_DECIDE = "approval.decide"  # for whom the approval names as approver
+    CHANNEL_VIEW = "channel.view"
+    CHANNEL_EDIT = "channel.edit"  # includes who of a channel is who here
+    APPROVAL_GRANT = "approval.grant"  # standing approval of privileged tools
     TOKEN_MANAGE = "token.manage"  # noqa: S105 - see and revoke the tokens of others
     ACTIVITY_VIEW = "activity.view"
 
@@ -52,6 +60,7 @@ _VIEW = frozenset(
         Perm.PROVIDER_VIEW,
         Perm.POLICY_VIEW,
         Perm.APPROVAL_VIEW,
+        Perm.CHANNEL_VIEW,
     }
 )
 
@@ -74,8 +83,9 @@ BUILTIN_ROLES: dict[str, frozenset[Perm]] = {
         Perm.AGENT_EDIT,
         Perm.AGENT_PUBLISH,
         Perm.TOOL_EDIT,
+        Perm.SECRET_VIEW,
     },
-    "auditor": _VIEW | {Perm.RUN_PAYLOAD, Perm.ACTIVITY_VIEW},
+    "auditor": _VIEW | {Perm.RUN_PAYLOAD, Perm.ACTIVITY_VIEW, Perm.SECRET_VIEW},
     "admin": frozenset(Perm),
 }
 
@@ -143,6 +153,17 @@ class ApprovalKind(StrEnum):
     """What an approval is about; each kind has a handler in the registry."""
 
     TOOL_CALL = "tool_call"
+    IN_DOUBT = "in_doubt"  # an effect that may or may not have happened
+
+
+class GrantState(StrEnum):
+    """Where a standing approval of calls alike stands."""
+
+    ACTIVE = "active"
+    USED_UP = "used_up"
+    EXPIRED = "expired"
+    CHANGED = "changed"  # something it was given for is not what it was
+    REVOKED = "revoked"
 
 
 class Verdict(StrEnum):
@@ -150,11 +171,53 @@ class Verdict(StrEnum):
     DENY = "deny"
 
 
+class ChannelKind(StrEnum):
+    """How a channel reaches people or programs."""
+
+    WEBHOOK = "webhook"  # Standard Webhooks: signed JSON
+    EMAIL = "email"
+    SLACK = "slack"  # Slack's incoming webhooks and interactive messages, and what speaks alike
+
+
+class ChannelEvent(StrEnum):
+    """What a channel can be told of."""
+
+    APPROVAL_ASKED = "approval.asked"
+    APPROVAL_DECIDED = "approval.decided"
+    APPROVAL_EXPIRING = "approval.expiring"
+    APPROVAL_ESCALATED = "approval.escalated"
+    TEST = "channel.test"  # somebody tries whether it works
+
+
+class DeliveryState(StrEnum):
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"  # given up after the last attempt; can be sent again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """What came of a POST: a status, or a sentence why there is none."""
+
+    status: int = 0
+    body: bytes = b""
+    problem: str = ""
+
+
+class Poster(Protocol):
+    """Sends POST requests to addresses people have given; private ones only where allowed."""
+
+    async def post(self, url: str, *, headers: Mapping[str, str], content: bytes) -> Posted:
+        """Never raises for what the other side does; bounded in time and size."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ruling:
     """A decision on its way to what it is about. `by` is empty when time decided.
 
     `arguments` are those the approver put in place of the asked ones; None: as they were asked.
+    `choice` is which of the approval's choices was taken, where it has any.
     """
 
     approval_id: UUID
@@ -166,6 +229,7 @@ class Ruling:
     reason: str
     surface: str
     arguments: Mapping[str, Any] | None = None
+    choice: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,3 +248,13 @@ class Binding:
     state: ApprovalState
     digest: str
     facts: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alikeness:
+    """What of an approved call others can be like: the facts they share, and the call itself."""
+
+    tool: str
+    agent: str
+    facts: Mapping[str, str]
+    question: "PolicyInput"

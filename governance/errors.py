@@ -10,6 +10,13 @@ ConflictError
   LastAdminError          a workspace would be left without an admin
   NameTakenError          the name belongs to something else
   AuditBrokenError        an audit chain was tampered with
+  PolicyCasesFailedError  a policy does not do what its test cases expect
+  SecretChangedError      somebody else changed the secret first
+  SecretElsewhereError    the site takes the secret from outside its database
+NotFoundError
+  SecretMissingError      something names a secret that is not there
+UnavailableError
+  SecretUnreadableError   where a secret comes from does not give it
 InvalidInputError
   PolicyInvalidError      a policy cannot be used as it is written
 """
@@ -18,7 +25,9 @@ from core.errors import (
     ConflictError,
     InvalidInputError,
     NotAuthenticatedError,
+    NotFoundError,
     PermissionDeniedError,
+    UnavailableError,
 )
 
 
@@ -93,3 +102,49 @@ class PolicyInvalidError(InvalidInputError):
     """
 
     code = "policy_invalid"
+
+
+class PolicyCasesFailedError(ConflictError):
+    """A policy does not do what the test cases beside it expect; it was not published.
+
+    Mend the policy or the cases; `detail["failures"]` lists each. Publish it despite them only
+    when you know better than they do: that is recorded.
+    """
+
+    code = "policy_cases_failed"
+
+
+class SecretChangedError(ConflictError):
+    """Somebody else changed the secret since it was read; nothing was done.
+
+    Look at its version again and decide anew.
+    """
+
+    code = "secret_changed"
+
+
+class SecretElsewhereError(ConflictError):
+    """The site's configuration takes this secret from outside the database.
+
+    Change it where it comes from, or ask whoever runs the site to take it from the workspace.
+    """
+
+    code = "secret_elsewhere"
+
+
+class SecretMissingError(NotFoundError):
+    """Something names a secret that the workspace does not have.
+
+    Set the secret, or correct the name.
+    """
+
+    code = "secret_missing"
+
+
+class SecretUnreadableError(UnavailableError):
+    """Where a secret comes from does not give it now.
+
+    The sentence names the place and what is wrong with it.
+    """
+
+    code = "secret_unreadable"

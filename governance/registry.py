@@ -1,4 +1,4 @@
-"""What approvals can be about: each kind with the code that carries a decision out.
+"""What other apps do for governance: carry decisions out, and send messages to the outside.
 
 The app that owns the subjects registers its handler at start; governance knows no subject.
 """
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 from uuid import UUID
 
-from governance.contracts import ApprovalKind, Edit, Ruling
+from governance.contracts import Alikeness, ApprovalKind, Edit, Poster, Ruling
 
 
 class ApprovalHandler(Protocol):
@@ -36,6 +36,11 @@ class ApprovalHandler(Protocol):
         """
         ...
 
+    def alike(self, *, subject_id: UUID) -> Alikeness | None:
+        """Say what others must be like to be covered by a standing approval; None: there is none
+        for this kind."""
+        ...
+
     def noted(self, ruling: Ruling, *, event: str) -> None:
         """Tell the subject's trace of something that decides nothing yet."""
         ...
@@ -51,3 +56,15 @@ def approval_kind_register(kind: ApprovalKind, handler: ApprovalHandler) -> None
 
 def approval_handler(kind: ApprovalKind | str) -> ApprovalHandler:
     return _handlers[ApprovalKind(kind)]
+
+
+_posters: list[Poster] = []
+
+
+def poster_register(found: Poster) -> None:
+    """Say who sends messages out; the app that has the careful client does so at start."""
+    _posters[:] = [found]
+
+
+def poster() -> Poster:
+    return _posters[0]

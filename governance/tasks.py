@@ -2,7 +2,10 @@
 
 from celery import shared_task
 
+from core import clock
 from governance.execution import checkpoints_write_due, idempotency_purge
+from governance.execution.delivering import BATCH, deliveries_send
+from governance.execution.telling import deliveries_missed
 
 
 @shared_task(name="governance.purge", soft_time_limit=50, time_limit=60)
@@ -15,3 +18,17 @@ def purge() -> None:
 def checkpoint() -> None:
     """Sign the audit chains that are due."""
     checkpoints_write_due()
+
+
+@shared_task(name="governance.deliver", soft_time_limit=100, time_limit=110)
+def deliver() -> None:
+    """Send messages that are due, until none is or the time for a task is nearly over."""
+    deadline = clock.monotonic() + 45
+    while deliveries_send() == BATCH and clock.monotonic() < deadline:
+        continue
+
+
+@shared_task(name="governance.news", soft_time_limit=50, time_limit=60)
+def news() -> None:
+    """Write down messages that no process told of."""
+    deliveries_missed()

@@ -19,7 +19,9 @@ VERSION = "builtin-1"
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """`rule` names what decided, `reason` is for people and for the model.
 
-    `ask`: it is neither allowed nor denied; this is the question to a person.
+    `ask`: it is neither allowed nor denied; this is the question to a person. `grant`: a standing
+    approval answers that question. `question` is what a policy was told of the call beside its
+    arguments, so that another can be asked the same later.
     """
 
     is_allowed: bool
@@ -27,15 +29,18 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     version: str = VERSION
     is_abnormal: bool = False
+    grant: str = ""
     ask: dict[str, Any] | None = None
+    question: dict[str, Any] | None = None
 
     def record(self) -> dict[str, Any]:
         """Return what the ledger keeps of it."""
         kept: dict[str, Any] = msgspec.to_builtins(self)
         if kept.pop("ask") is not None:
             kept["is_asked"] = True
-        if not kept["is_abnormal"]:
-            del kept["is_abnormal"]
+        for name in ("is_abnormal", "grant", "question"):
+            if not kept[name]:
+                del kept[name]
         return kept
 
 
@@ -51,6 +56,17 @@ class Gate(Protocol):
 
     async def judge(self, call: "PlannedCall") -> Decision | None:
         """Decide about a call that has not begun; None: no policy is in force here."""
+        ...
+
+    async def granted(
+        self, call: "PlannedCall", decision: Decision, *, attempt: int
+    ) -> Decision | None:
+        """Take a call that a person would be asked about, where a standing approval covers it, in
+        the transaction that counts it; None: ask.
+
+        Raises:
+            LeaseLostError: The run has another owner.
+        """
         ...
 
     async def claim(self, call: "PlannedCall", *, attempt: int) -> Refusal | None:

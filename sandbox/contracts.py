@@ -11,7 +11,9 @@ from typing import Protocol, Self
 import msgspec
 
 WORKSPACE = "/workspace"
+SECRETS = "/run/secrets"
 MIB = 1024 * 1024
+MAX_SECRETS_BYTES = 512 * 1024
 
 
 class Isolation(StrEnum):
@@ -112,6 +114,9 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     secrets: Mapping[str, bytes] = {}
     wall_seconds: float | None = None
 
+    def __repr__(self) -> str:
+        return f"Command(argv={self.argv!r}, cwd={self.cwd!r}, secrets={sorted(self.secrets)!r})"
+
     def __post_init__(self) -> None:
         if self.wall_seconds is not None and not self.wall_seconds > 0:
             raise ValueError("wall_seconds must be more than 0, or null for the profile's.")
@@ -124,6 +129,10 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("A name in the environment is not empty and has no `=`.")
         if any(not name or "/" in name or name.startswith(".") for name in self.secrets):
             raise ValueError("The name of a secret is a plain file name.")
+        if any(len(name.encode()) > 255 or "\0" in name for name in self.secrets):
+            raise ValueError("The name of a secret is a plain file name.")
+        if sum(map(len, self.secrets.values())) > MAX_SECRETS_BYTES:
+            raise ValueError(f"The secrets of a command have at most {MAX_SECRETS_BYTES} bytes.")
         inside = posixpath.normpath(self.cwd)
         if inside != WORKSPACE and not inside.startswith(f"{WORKSPACE}/"):
             raise ValueError(f"A command starts inside {WORKSPACE}, not in {self.cwd}.")
@@ -259,12 +268,21 @@ class Runner(Protocol):
 
 
 class RunnerSource(Protocol):
-    """The engines a process can reach, in it or elsewhere."""
+    """The engines a process can reach: its own runners, or those of the sandbox worker."""
 
     def runner_for(self, profile: Profile) -> Runner:
         """Return the runner that was asked for by name, else the site's own.
 
         Raises:
-            SandboxUnavailableError: There is no such runner; nothing weaker takes its place.
+            SandboxUnavailableError: There is no such runner; nothing weaker takes its place. With
+                a sandbox worker its opening raises that.
         """
+        ...
+
+
+class SandboxAccess(RunnerSource, Protocol):
+    """The same, and what is told of them."""
+
+    async def doctor(self) -> list[Abilities]:
+        """Say for each engine what it can hold on the host and how strong it is, best first."""
         ...

@@ -2,6 +2,7 @@
 
 SandboxRefusedError        what was asked for cannot be held here; nothing ran
 SandboxUnavailableError    the engine asked for is missing or does not work on this host
+  SandboxCrowdedError      as many sandboxes are open as this host may have
 SandboxBusyError           another session has the workspace
 SandboxLostError           the session ended; what its last call did is unknown
 UnsafePathError            a path of a workspace leads elsewhere or is no plain file
@@ -28,6 +29,15 @@ class SandboxUnavailableError(UnavailableError):
     """
 
     code = "sandbox_unavailable"
+
+
+class SandboxCrowdedError(SandboxUnavailableError):
+    """As many sandboxes are open as the sandbox worker may have, and none closed in time.
+
+    Try again later, close sandboxes that are idle, or raise AGENTRY_SANDBOX_AT_MOST.
+    """
+
+    code = "sandbox_crowded"
 
 
 class SandboxBusyError(ConflictError):

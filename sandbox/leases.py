@@ -21,12 +21,14 @@ _FOLDER_MODE = 0o711
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
-    """What has to be taken away when the owner is gone. `mounted` says that we mounted it."""
+    """What has to be taken away when the owner is gone. `is_mounted` says that we mounted it, and
+    `container` that an engine made the sandbox."""
 
     owner: int
     group: str = ""
     workspace: str = ""
     is_mounted: bool = False
+    container: str = ""
 
 
 class Lease:
@@ -99,6 +101,7 @@ class Leases:
             folder / "workspaces",
             folder / "seats",
             folder / "trials",
+            folder / "egress",
         ):
             place.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
             if place.is_symlink() or place.stat().st_uid != os.geteuid():
@@ -129,6 +132,10 @@ class Leases:
         folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
         return folder
 
+    def egress(self, lease: Lease) -> Path:
+        """Return the folder of a place's way out; it need not be there."""
+        return self.folder / "egress" / str(lease.number)
+
     def trial(self) -> Path:
         """Return a new empty folder for a sandbox that is only to be started and ended."""
         folder = self.folder / "trials" / new_id().hex
@@ -146,6 +153,18 @@ class Leases:
                 lease.abandon()
             else:
                 yield lease, held
+
+    def is_held(self, number: int, group: str) -> bool:
+        """Say whether somebody who lives holds this place for this group."""
+        lease = self._locked(number)
+        if lease is not None:
+            lease.abandon()
+            return False
+        text = (self.folder / "places" / str(number)).read_bytes()
+        try:
+            return msgspec.json.decode(text, type=Held).group == group
+        except msgspec.DecodeError:
+            return True  # being written: its owner lives
 
     def lock_workspace(self, workspace: Path) -> WorkspaceLock:
         """Keep other sandboxes from this workspace.

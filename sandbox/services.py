@@ -1,38 +1,51 @@
 """What the rest of the system asks for: a runner, what this host can do, cleaning up.
 
-A process keeps one `Sandboxes`; its folder is shared by all processes of the host and user.
+Processes of the site call `sandboxes()` and so reach the sandbox worker, theirs or the host's; only
+the worker itself (and tests) makes sandboxes in its own process, with `Sandboxes`. The folder of
+locks and places is shared by all processes of the host and user.
 """
 
 import os
 import tempfile
+from functools import partial
 from pathlib import Path
 
+from core.env import Environment
 from sandbox import remains
-from sandbox.contracts import Abilities, Isolation, Profile, Runner, Strength
+from sandbox.contracts import (
+    Abilities,
+    Isolation,
+    Profile,
+    Runner,
+    SandboxAccess,
+    Strength,
+)
 from sandbox.errors import SandboxUnavailableError
 from sandbox.leases import Leases
+from sandbox.remote import ChildWorker, RemoteSandboxes, at
 from sandbox.runners.bubblewrap import BubblewrapRunner
 from sandbox.runners.disabled import DisabledRunner
+from sandbox.runners.docker import (
+    ContainerGroup,
+    DockerRunner,
+    Engine,
+    GvisorRunner,
+    reap_containers,
+)
+from sandbox.runners.landlock import LandlockRunner
+
+SITES_OWN = Isolation.BUBBLEWRAP
 
 # Engines a manifest may name that this release has no runner for.
 NOT_BUILT: dict[Isolation, tuple[str, str]] = {
-    Isolation.DOCKER: (
-        "The Docker engine is not joined to this site.",
-        "Ask for bubblewrap, which isolates with the same namespaces and the same filter.",
-    ),
-    Isolation.GVISOR: (
-        "gVisor (runsc) is not joined to this site.",
-        "Ask for bubblewrap if a shared kernel is strong enough; there is no silent replacement.",
-    ),
     Isolation.MICROVM: (
         "No driver for micro virtual machines is joined to this site.",
         "Ask for bubblewrap if a shared kernel is strong enough; there is no silent replacement.",
     ),
-    Isolation.LANDLOCK: (
-        "Isolation by Landlock alone is not joined to this site.",
-        "Ask for bubblewrap, which is stronger, and allow user namespaces on this host.",
-    ),
 }
+
+
+_STRENGTHS = list(Strength)  # weakest first
 
 
 def engine_missing(engine: Isolation) -> str:
@@ -41,12 +54,25 @@ def engine_missing(engine: Isolation) -> str:
 
 
 class Sandboxes:
-    """The runners of this process. One for each event loop."""
+    """The runners of this process. One for each event loop.
 
-    def __init__(self, folder: Path | None = None) -> None:
+    `environment` has the engine's socket and the image; without it they are those of this process.
+    """
+
+    def __init__(
+        self, folder: Path | None = None, *, environment: Environment | None = None
+    ) -> None:
         self._folder = folder or default_folder()
-        self._bubblewrap = BubblewrapRunner(self._folder)
-        self._disabled = DisabledRunner(self._folder)
+        settings = environment or Environment.of_process()
+        self._engine = Engine(settings.text("AGENTRY_SANDBOX_DOCKER"))
+        image = settings.text("AGENTRY_SANDBOX_IMAGE")
+        self._runners: dict[Isolation, Runner] = {
+            Isolation.GVISOR: GvisorRunner(self._folder, engine=self._engine, image=image),
+            Isolation.DOCKER: DockerRunner(self._folder, engine=self._engine, image=image),
+            Isolation.BUBBLEWRAP: BubblewrapRunner(self._folder),
+            Isolation.LANDLOCK: LandlockRunner(self._folder),
+        }
+        self._disabled = DisabledRunner(self._folder)  # no engine, so the doctor does not name it
 
     def runner_for(self, profile: Profile) -> Runner:
         """Return the runner that was asked for by name, else the site's own.
@@ -59,7 +85,7 @@ class Sandboxes:
             raise SandboxUnavailableError(problem, remedy=remedy)
         if profile.isolation is Isolation.DISABLED:
             return self._disabled
-        return self._bubblewrap
+        return self._runners[profile.isolation or SITES_OWN]
 
     async def doctor(self) -> list[Abilities]:
         """Say for each engine what it can hold on this host and how strong it is, best first."""
@@ -67,11 +93,47 @@ class Sandboxes:
             Abilities(name=name, strength=Strength.NONE, problem=problem, remedy=remedy)
             for name, (problem, remedy) in NOT_BUILT.items()
         ]
-        return [await self._bubblewrap.abilities(), *absent]
+        found = [await runner.abilities() for runner in self._runners.values()]
+        return sorted(
+            [*found, *absent],
+            key=lambda engine: (not engine.is_available, -_STRENGTHS.index(engine.strength)),
+        )
 
     def reap(self) -> list[str]:
         """Take away what owners that died have left; one sentence for each. Safe at any time."""
-        return remains.reap(Leases(self._folder))
+        leases = Leases(self._folder)
+        told = remains.reap(leases, container=partial(ContainerGroup, self._engine))
+        return [*told, *reap_containers(self._engine, leases)]
+
+
+_access: SandboxAccess | None = None
+
+
+def join(*, socket: Path | None, workspaces: Path) -> None:
+    """Say once for this process where its sandboxes come from.
+
+    Without a socket the first use starts a worker of this process's own, which ends with it.
+    """
+    global _access
+    if socket is not None:
+        _access = RemoteSandboxes(at(socket))
+    else:
+        child = ChildWorker(workspaces=workspaces, folder=default_folder())
+        _access = RemoteSandboxes(child.locate)
+
+
+def sandboxes() -> SandboxAccess:
+    """Return where this process gets its sandboxes from; any thread and event loop may use it.
+
+    Raises:
+        SandboxUnavailableError: `join` was not called: this process is none of the site's.
+    """
+    if _access is None:
+        raise SandboxUnavailableError(
+            "This process has not joined a sandbox worker.",
+            remedy="Start it with manage.py, or call sandbox.services.join first.",
+        )
+    return _access
 
 
 def default_folder() -> Path:

@@ -16,7 +16,12 @@ _ENDS = {
     "output": "blocked; ended at its output",
     "any": "blocked; ended at a limit",
 }
-_HEAD = "| attempt | what it tries | bubblewrap | control |"
+_HEAD = "| attempt | what it tries | bubblewrap | docker | gvisor | control |"
+_GVISOR = {
+    "": "not run",
+    "virtual": "reaches the sandbox's own kernel only",
+    "ends": "ends the sandbox's own kernel only",
+}
 _CONTROL = {True: "reaches the host", False: "not run"}
 
 
@@ -24,6 +29,7 @@ def page() -> str:
     """Return the page: one row an attempt, by group."""
     found = attempts().values()
     control = sum(attempt.is_in_control_run for attempt in found)
+    gvisor = sum(bool(attempt.in_gvisor) for attempt in found)
     lines = [
         "# Attempts to break out",
         "",
@@ -36,18 +42,24 @@ def page() -> str:
         "The control run makes the same attempt in a sandbox that is weak on purpose, to show that",
         "it would bite. What could hurt the machine or leave it is in no control run.",
         "",
-        f"There are {len(found)} attempts, {control} of them in the control run.",
+        "gVisor answers system calls in a kernel of its own that runs as a process of the host. An",
+        "attempt that reaches or ends only that kernel has done nothing to the host: this is what",
+        "such rows say, again by what the host sees. It is tried with a part of the attempts.",
+        "",
+        f"There are {len(found)} attempts: all of them with bubblewrap and docker, {gvisor} with",
+        f"gvisor, {control} in the control run.",
     ]
     for group in GROUPS.values():
-        lines += ["", f"## {group.capitalize()}", "", _HEAD, "|---|---|---|---|"]
+        lines += ["", f"## {group.capitalize()}", "", _HEAD, "|---|---|---|---|---|---|"]
         lines += [_row(attempt) for attempt in found if attempt.group == group]
     return "\n".join(lines) + "\n"
 
 
 def _row(attempt: Attempt) -> str:
+    ends = _ENDS[attempt.ends]
     return (
-        f"| {attempt.name[:3].upper()} | {attempt.title} | {_ENDS[attempt.ends]} |"
-        f" {_CONTROL[attempt.is_in_control_run]} |"
+        f"| {attempt.name[:3].upper()} | {attempt.title} | {ends} | {ends} |"
+        f" {_GVISOR.get(attempt.in_gvisor, ends)} | {_CONTROL[attempt.is_in_control_run]} |"
     )
 
 

@@ -1,5 +1,6 @@
 """Rules of the house for every test: no outside network, no silent skip, private servers."""
 
+import os
 import re
 import socket
 from collections.abc import Callable, Generator, Iterator
@@ -11,8 +12,9 @@ from django.core.cache import cache
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
+from tests.architecture.source import ROOT
 from tests.environment import RUN_FOLDER
-from tests.services import PostgresServer, RedisServer, reachable_folder
+from tests.services import DockerServer, PostgresServer, RedisServer, reachable_folder
 
 # What may be skipped, and why it cannot be had everywhere. A skip with any other reason fails
 # under --strict-skips, which `scripts/test` and CI use.
@@ -205,3 +207,24 @@ def postgres_url(postgres_server: PostgresServer, request: pytest.FixtureRequest
     yield postgres_server.create_database(name)
     postgres_server.start()
     postgres_server.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def docker_url() -> Iterator[str]:
+    """The address of a private Docker engine that has gVisor and the image of sandboxes."""
+    if os.geteuid() != 0:
+        pytest.skip("a Docker daemon of our own needs root")
+    from sandbox import cgroups
+    from sandbox.images import archive
+    from sandbox.runners.docker import Engine
+
+    cgroups.hierarchy()  # in a container, moves processes to where a daemon can make groups
+    server = DockerServer(RUN_FOLDER / "docker")
+    server.start()
+    try:
+        engine = Engine(server.url)
+        engine.load_image(archive.make(ROOT / ".run" / "images"))
+        engine.close()
+        yield server.url
+    finally:
+        server.stop()

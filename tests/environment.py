@@ -25,6 +25,8 @@ def _prepare() -> Path:
     folder.chmod(0o711)
     os.environ["AGENTRY_DATA_DIR"] = str(folder / "data")
     os.environ["AGENTRY_LOG_LEVEL"] = "WARNING"
+    # Never the host's own engine; a private one listens here once a test has asked for it.
+    os.environ["AGENTRY_SANDBOX_DOCKER"] = f"unix://{folder}/docker/docker.sock"
     return folder
 
 

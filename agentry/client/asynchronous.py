@@ -149,6 +149,15 @@ class Policies(AwaitingGroup):
     version = awaited(governing.policy_version)
 
 
+class Secrets(AwaitingGroup):
+    list = awaited(governing.secrets)
+    iterate = awaited_pages(governing.secrets)
+    get = awaited(governing.secret)
+    set = awaited(governing.secret_set)
+    rotate = awaited(governing.secret_rotate)
+    delete = awaited(governing.secret_delete)
+
+
 class Tokens(AwaitingGroup):
     list = awaited(account.tokens)
     create = awaited(account.token_create)
@@ -159,6 +168,7 @@ class Account(AwaitingGroup):
     me = awaited(account.me)
     apply = awaited(account.apply)
     workers = awaited(account.workers)
+    sandbox_doctor = awaited(account.sandbox_doctor)
     version = awaited(account.version)
     readiness = awaited(account.readiness)
 
@@ -191,11 +201,13 @@ class AsyncClient:
         self.tool_calls = ToolCalls(self)
         self.approvals = Approvals(self)
         self.policy = Policies(self)
+        self.secrets = Secrets(self)
         self.tokens = Tokens(self)
         account_group = Account(self)
         self.me = account_group.me
         self.apply = account_group.apply
         self.workers = account_group.workers
+        self.sandbox_doctor = account_group.sandbox_doctor
         self.version = account_group.version
         self.readiness = account_group.readiness
 

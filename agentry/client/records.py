@@ -247,6 +247,18 @@ class Policy(Record, frozen=True, kw_only=True):
     updated_at: datetime | None = None
 
 
+class Secret(Record, frozen=True, kw_only=True):
+    """What may be known of a secret: everything but its value."""
+
+    name: str
+    description: str = ""
+    version: int = 1
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    updated_by: str | None = None
+    used_at: datetime | None = None
+
+
 class Reason(Record, frozen=True, kw_only=True):
     sentence: str | None = None
     code: str = ""

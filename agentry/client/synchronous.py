@@ -147,6 +147,15 @@ class Policies(BlockingGroup):
     version = blocking(governing.policy_version)
 
 
+class Secrets(BlockingGroup):
+    list = blocking(governing.secrets)
+    iterate = blocking_pages(governing.secrets)
+    get = blocking(governing.secret)
+    set = blocking(governing.secret_set)
+    rotate = blocking(governing.secret_rotate)
+    delete = blocking(governing.secret_delete)
+
+
 class Tokens(BlockingGroup):
     list = blocking(account.tokens)
     create = blocking(account.token_create)
@@ -157,6 +166,7 @@ class Account(BlockingGroup):
     me = blocking(account.me)
     apply = blocking(account.apply)
     workers = blocking(account.workers)
+    sandbox_doctor = blocking(account.sandbox_doctor)
     version = blocking(account.version)
     readiness = blocking(account.readiness)
 
@@ -193,11 +203,13 @@ class Client:
         self.tool_calls = ToolCalls(self)
         self.approvals = Approvals(self)
         self.policy = Policies(self)
+        self.secrets = Secrets(self)
         self.tokens = Tokens(self)
         account_group = Account(self)
         self.me = account_group.me
         self.apply = account_group.apply
         self.workers = account_group.workers
+        self.sandbox_doctor = account_group.sandbox_doctor
         self.version = account_group.version
         self.readiness = account_group.readiness
 

@@ -8,6 +8,9 @@ import environ
 from agentry_site.logs import logging_config
 from agentry_site.sandboxing import sandbox_rules
 from core.env import ConfigurationError, Environment, secret_of_folder
+from core.patterns import patterns_parse
+from governance.secrets.places import Kind, places_parse
+from governance.secrets.vault import VaultSettings
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 ENV = Environment.of_process()
@@ -31,6 +34,25 @@ if IS_PRODUCTION and len(SECRET_KEY) < 40:
     )
 # Outside production each data folder makes a secret of its own: none is published with the code.
 SECRET_KEY = SECRET_KEY or secret_of_folder(DATA_DIR)
+SECRET_KEY_FALLBACKS = ENV.items("AGENTRY_SECRET_KEY_FALLBACKS")
+SECRET_PLACES = places_parse(ENV.items("AGENTRY_SECRET_SOURCES"))
+SECRETS_DIR = ENV.text("AGENTRY_SECRETS_DIR")
+VAULT = VaultSettings(
+    url=ENV.text("AGENTRY_VAULT_URL"),
+    token=ENV.text("AGENTRY_VAULT_TOKEN"),
+    role_id=ENV.text("AGENTRY_VAULT_ROLE_ID"),
+    secret_id=ENV.text("AGENTRY_VAULT_SECRET_ID"),
+    namespace=ENV.text("AGENTRY_VAULT_NAMESPACE"),
+    ca_file=ENV.text("AGENTRY_VAULT_CA_FILE"),
+    timeout_seconds=ENV.number("AGENTRY_VAULT_TIMEOUT_SECONDS"),
+)
+try:
+    REDACTION_PATTERNS = patterns_parse(ENV.text("AGENTRY_REDACTION_PATTERNS"))
+except ValueError as error:
+    raise ConfigurationError(f"AGENTRY_REDACTION_PATTERNS: {error}") from None
+VAULT_CACHE_SECONDS = ENV.number("AGENTRY_VAULT_CACHE_SECONDS")
+if VAULT.url or any(place.kind is Kind.VAULT for place in SECRET_PLACES.values()):
+    VAULT.check()
 AUDIT_KEY = ENV.text("AGENTRY_AUDIT_KEY") or secret_of_folder(DATA_DIR, "audit")
 if len(AUDIT_KEY) < 40:
     raise ConfigurationError(
@@ -247,6 +269,8 @@ CELERY_BEAT_SCHEDULE = {
     "agents.sweep": {"task": "agents.sweep", "schedule": timedelta(seconds=2)},
     "governance.purge": {"task": "governance.purge", "schedule": timedelta(minutes=10)},
     "governance.checkpoint": {"task": "governance.checkpoint", "schedule": timedelta(minutes=1)},
+    "governance.deliver": {"task": "governance.deliver", "schedule": timedelta(seconds=5)},
+    "governance.news": {"task": "governance.news", "schedule": timedelta(seconds=30)},
 }
 
 LOGGING = logging_config(
@@ -263,12 +287,36 @@ DRAIN_SECONDS = ENV.number("AGENTRY_DRAIN_SECONDS")
 MAX_CRASHES = ENV.integer("AGENTRY_MAX_CRASHES")
 INVOKE_QUEUE = ENV.integer("AGENTRY_INVOKE_QUEUE")
 INVOKE_WAITS = ENV.integer("AGENTRY_INVOKE_WAITS")
+PUBLIC_URL = ENV.text("AGENTRY_PUBLIC_URL")
+if _mail_url := ENV.text("AGENTRY_EMAIL_URL"):
+    vars().update(environ.Env.email_url_config(_mail_url))
+IS_MAIL_CONFIGURED = bool(_mail_url)
+DEFAULT_FROM_EMAIL = ENV.text("AGENTRY_EMAIL_FROM")
 FETCH_ALLOW = tuple(ENV.items("AGENTRY_FETCH_ALLOW"))
+POLICY_ENGINE = ENV.text("AGENTRY_POLICY_ENGINE")
+POLICY_SECONDS = ENV.number("AGENTRY_POLICY_SECONDS")
+OPA_URL = ENV.text("AGENTRY_OPA_URL")
+OPA_TOKEN = ENV.text("AGENTRY_OPA_TOKEN")
+if POLICY_ENGINE not in {"embedded", "opa"}:
+    raise ConfigurationError(
+        f"AGENTRY_POLICY_ENGINE={POLICY_ENGINE!r} is not one of: embedded, opa."
+    )
+if POLICY_ENGINE == "opa" and not OPA_URL.startswith(("http://", "https://", "unix:/")):
+    raise ConfigurationError(
+        "AGENTRY_POLICY_ENGINE is opa and AGENTRY_OPA_URL names no server. Set it to its address, "
+        "such as http://127.0.0.1:8181 or unix:/run/opa.sock."
+    )
+if not 0.01 <= POLICY_SECONDS <= 4:
+    raise ConfigurationError(
+        f"AGENTRY_POLICY_SECONDS={POLICY_SECONDS:g} is not between 0.01 and 4 seconds."
+    )
 SANDBOX_RULES = sandbox_rules(ENV)
 SANDBOXES_WARM = ENV.integer("AGENTRY_SANDBOXES_WARM")
 DEMO_ONCE = ENV.boolean("DEMO_ONCE")
 PROVIDER_ENV = frozenset(ENV.items("AGENTRY_PROVIDER_ENV"))
 WORKSPACES_DIR = DATA_DIR / "workspaces"
+_sandbox_socket = ENV.text("AGENTRY_SANDBOX_SOCKET")
+SANDBOX_SOCKET = Path(_sandbox_socket) if _sandbox_socket else None
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -299,6 +347,10 @@ SPECTACULAR_SETTINGS = {
         "ToolCallState": "plugins.api.serializers.CALL_STATES",
         "ApprovalState": "governance.api.approvals.STATES",
         "ApprovalVerdict": "governance.api.approvals.VERDICTS",
+        "ApprovalKind": "governance.api.approvals.KINDS",
+        "ProviderKind": "agents.api.serializers.KINDS",
+        "ChannelKind": "governance.api.channels.CHANNEL_KINDS",
+        "DeliveryState": "governance.api.channels.DELIVERY_STATES",
     },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -17,6 +17,7 @@ from agents.api.streams import EventStreamRenderer, event_stream
 from agents.models import Checkpoint, Message, Run
 from agents.selectors.history import run_checkpoints, run_children, run_messages
 from agents.selectors.runs import run_get
+from agents.services.evidence import run_evidence
 from core.api.lines import LinesRenderer, lines
 from core.api.pagination import limit_of
 from core.errors import InvalidInputError
@@ -138,6 +139,26 @@ class StreamViewSet(OfRunViewSet):
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
         stream: HttpResponseBase = event_stream(request, Target(run_id=self.run().pk))
         return stream
+
+
+class EvidenceViewSet(OfRunViewSet):
+    """What a run did and by whose leave, as one file that proves itself offline."""
+
+    perms = {"retrieve": Perm.RUN_PAYLOAD}
+    queryset = Run.objects.none()
+    renderer_classes = [LinesRenderer, JSONRenderer]
+    problem_statuses = {"retrieve": (409,)}
+
+    @extend_schema(
+        description="Events, versions, policies, approvals, receipts of effects and costs of a run "
+        "that has ended and of the runs below it, signed. Takes `activity.view` too. Check it "
+        "with `agentry audit verify` and the public key.",
+        responses={(200, "application/x-ndjson"): OpenApiResponse(OpenApiTypes.STR)},
+    )
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        run = self.run()
+        content = run_evidence(self.actor, run=run)
+        return lines(request, content, filename=f"evidence-{run.pk}.jsonl")
 
 
 class TraceViewSet(OfRunViewSet):

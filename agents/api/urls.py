@@ -78,6 +78,7 @@ urlpatterns = [
     path(
         f"{_RUN}/events/stream", run_history.StreamViewSet.as_view(_ONE), name="run-events-stream"
     ),
+    path(f"{_RUN}/evidence", run_history.EvidenceViewSet.as_view(_ONE), name="run-evidence"),
     path(f"{_RUN}/trace", run_history.TraceViewSet.as_view(_ONE), name="run-trace"),
     path(f"{_IN}/workers", workspace.WorkerViewSet.as_view(_LIST), name="workers"),
     path(f"{_IN}/apply", workspace.ApplyViewSet.as_view({"post": "apply"}), name="apply"),

@@ -12,6 +12,7 @@ from agents.contracts import Message
 from agents.engine.state import EngineState
 from agents.execution.context import ChildOutcome, LedgerRow, OpenCall, RunContext
 from agents.execution.gate import PolicyGate
+from agents.execution.secrets import SecretDesk
 from agents.execution.tooling import Toolbox
 from agents.journal.records import ApprovalRow, RunRow
 from core import clock
@@ -70,11 +71,18 @@ class CallRunner:
     """Shared by all drivers of a process; the state of calls is in the run's context."""
 
     def __init__(
-        self, *, toolbox: Toolbox, spawn: Spawner, gate: PolicyGate, workspaces: Path
+        self,
+        *,
+        toolbox: Toolbox,
+        spawn: Spawner,
+        gate: PolicyGate,
+        secrets: SecretDesk,
+        workspaces: Path,
     ) -> None:
         self._toolbox = toolbox
         self._spawn = spawn
         self._gate = gate
+        self._secrets = secrets
         self._workspaces = workspaces
 
     def plan(self, context: RunContext, message: Message) -> list[PlannedCall]:
@@ -187,6 +195,15 @@ class CallRunner:
     def _tool_context(self, context: RunContext, call: PlannedCall) -> ToolContext:
         workspace = folder_of(self._workspaces, context)
         workspace.mkdir(mode=0o700, parents=True, exist_ok=True)
+        bound = self._toolbox.door(context).bound(call.request.tool)
+        secrets = None
+        if bound is not None:
+            secrets = self._secrets.reader(
+                workspace_id=context.workspace_id,
+                run_id=context.run_id,
+                call_id=call.id,
+                spec=bound.spec,
+            )
         return ToolContext(
             run_id=context.run_id,
             workspace_id=context.workspace_id,
@@ -195,6 +212,7 @@ class CallRunner:
             attempt=call.attempt,
             workspace_path=workspace,
             config=self._toolbox.config(context, call.request.tool),
+            secrets=secrets,
             sandbox=self._toolbox.sandbox(context, call.request.tool, workspace),
         )
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +29,8 @@ from agents.providers.replay import ReplayProvider
 from agents.providers.retry import FallbackProvider
 from agents.snapshot import PinnedModel
 from core.errors import DomainError, UnavailableError
+from core.redacted_stream import RedactedStream
+from core.redaction import redact_text
 from observability.contracts import DeltaChannel
 from plugins.contracts import ToolSpec
 
@@ -147,25 +150,40 @@ class Asker:
     async def _stream(
         self, provider: Provider, request: CompletionRequest, context: RunContext
     ) -> Completed:
-        after = context.head_sequence
+        show = partial(self._emit, context.workspace_id, context.run_id, context.head_sequence)
+        written: dict[DeltaChannel, RedactedStream] = {
+            "text": RedactedStream(), "reasoning": RedactedStream(),
+        }  # fmt: skip
         completed: Completed | None = None
         stream = provider.complete(request)
         async with aclosing(stream):  # type: ignore[type-var]  # every adapter is a generator
             async for delta in stream:
                 match delta:
                     case TextDelta():
-                        self._emit(context.workspace_id, context.run_id, after, delta.text, "text")
+                        _show(written, "text", delta.text, show)
                     case ReasoningDelta():
-                        self._emit(
-                            context.workspace_id, context.run_id, after, delta.text, "reasoning"
-                        )
+                        _show(written, "reasoning", delta.text, show)
                     case ToolCallDelta():
-                        self._emit(context.workspace_id, context.run_id, after, delta.name, "tool")
+                        show(redact_text(delta.name), "tool")
                     case Completed():
                         completed = delta
+        for channel, pieces in written.items():
+            if rest := pieces.end():
+                show(rest, channel)
         if completed is None:
             raise ProviderError("The provider ended its answer without completing it.")
         return completed
+
+
+def _show(
+    written: Mapping[DeltaChannel, RedactedStream],
+    channel: DeltaChannel,
+    text: str,
+    show: Callable[[str, DeltaChannel], None],
+) -> None:
+    """Show what of a stream may be shown now; secrets may be split over its pieces."""
+    if ready := written[channel].feed(text):
+        show(ready, channel)
 
 
 def _named(vendor_name: str, models: Sequence[PinnedModel]) -> PinnedModel:

@@ -58,6 +58,7 @@ class Means:
     asker: Asker
     calls: CallRunner
     on_released: Callable[[Entry], None]
+    on_asked: Callable[[Entry], None]
 
 
 class RunDriver:
@@ -198,6 +199,8 @@ class RunDriver:
         self._context.head_sequence = committed.head_sequence
         if committed.control:
             self.obey(committed.control)
+        if entry.approvals or entry.closes:
+            self._means.on_asked(entry)
         if entry.releases:
             self._means.on_released(entry)
         return committed

@@ -27,6 +27,7 @@ from agents.execution.driver import Means, RunDriver
 from agents.execution.gate import PolicyGate
 from agents.execution.providers import ProviderPool, provider_config
 from agents.execution.registration import worker_gone, worker_seen, workers_bury
+from agents.execution.secrets import SecretDesk
 from agents.execution.spawning import child_row
 from agents.execution.stops import Stop
 from agents.execution.sweep import sweep
@@ -38,11 +39,11 @@ from core import clock
 from core.errors import UnavailableError
 from core.ids import new_id
 from governance.selectors.policies import workspaces_governed
+from governance.services.approvals import approvals_announce
 from observability.live import emit_delta
 from sandbox.contracts import RunnerSource
-from sandbox.errors import SandboxUnavailableError
 from sandbox.pool import MOST, SandboxPool
-from sandbox.services import Sandboxes
+from sandbox.services import sandboxes
 from sandbox.site import SiteRules
 
 logger = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ class EngineHost:
         self,
         settings: HostSettings,
         make_journal: Callable[[], Journal],
-        make_sandboxes: Callable[[], RunnerSource] = Sandboxes,
+        make_sandboxes: Callable[[], RunnerSource] = sandboxes,
     ) -> None:
         self._settings = settings
         self._make_journal = make_journal
@@ -85,6 +86,7 @@ class EngineHost:
         self._unknown: dict[tuple[UUID, int], int] = {}
         self._ready = threading.Event()
         self._failure: BaseException | None = None
+        self._news: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._run_loop, name="engine", daemon=True)
 
     @property
@@ -143,16 +145,16 @@ class EngineHost:
         self._journal = self._make_journal()
         self._database = DatabaseThread()
         self._sweeps = DatabaseThread()
+        self._credentials = DatabaseThread()  # keys and secrets, which may come from a slow vault
         self._pool = ProviderPool(
-            lambda provider_id: self._database.run(partial(provider_config, provider_id))
+            lambda provider_id: self._credentials.run(partial(provider_config, provider_id))
         )
         runners = self._make_sandboxes()
-        if isinstance(runners, Sandboxes):
-            await self._reap(runners)
         self._sandboxes = SandboxPool(runners, settings.sandbox_rules, most=settings.sandboxes)
         self._toolbox = Toolbox(allow_hosts=settings.allow_hosts, pool=self._sandboxes)
         self._gate = PolicyGate(
             database=self._database,
+            credentials=self._credentials,
             spec_of=self._toolbox.declaration,
             rules=settings.sandbox_rules,
         )
@@ -162,6 +164,7 @@ class EngineHost:
                 partial(child_row, context, wish, call_id)
             ),
             gate=self._gate,
+            secrets=SecretDesk(self._credentials),
             workspaces=settings.workspaces,
         )
         asker = Asker(
@@ -170,7 +173,11 @@ class EngineHost:
             emit=emit_delta,
         )
         self._means = Means(
-            journal=self._journal, asker=asker, calls=calls, on_released=self._released
+            journal=self._journal,
+            asker=asker,
+            calls=calls,
+            on_released=self._released,
+            on_asked=self._asked,
         )
         if await self._database.run(workers_bury):
             await self._sweep()
@@ -192,16 +199,8 @@ class EngineHost:
             await asyncio.gather(*beats, return_exceptions=True)
             await self._close()
 
-    async def _reap(self, sandboxes: Sandboxes) -> None:
-        """Take away what workers of this host left that were killed."""
-        try:
-            for told in await asyncio.to_thread(sandboxes.reap):
-                logger.warning("sandbox_reaped", extra={"what": told})
-        except (OSError, SandboxUnavailableError):
-            # Runs without sandboxes go on; one that needs a sandbox is told what is wrong.
-            logger.exception("sandboxes_not_reaped")
-
     async def _close(self) -> None:
+        await asyncio.gather(*self._news, return_exceptions=True)
         await self._sandboxes.close()
         await self._pool.aclose()
         self._gate.close()
@@ -210,6 +209,7 @@ class EngineHost:
         finally:
             await asyncio.to_thread(self._journal.close)
             self._sweeps.close()
+            self._credentials.close()
             self._database.close()
 
     async def _every(
@@ -289,6 +289,24 @@ class EngineHost:
         )
         if may_wake or entry.children or progress.wait_kind:
             self._doorbell.set()
+
+    def _asked(self, entry: Entry) -> None:
+        """Called when people were asked, or what they were asked was withdrawn."""
+        news = partial(
+            approvals_announce,
+            asked=[row.id for row in entry.approvals],
+            ended_run_id=entry.run_id if entry.closes else None,
+        )
+        task = asyncio.get_running_loop().create_task(self._announce(news))
+        self._news.add(task)
+        task.add_done_callback(self._news.discard)
+
+    async def _announce(self, news: Callable[[], None]) -> None:
+        try:
+            await self._sweeps.run(news)
+        except UnavailableError:
+            # The questions are in the table, where whoever must miss none looks too.
+            logger.warning("approval_news_lost")
 
     async def _cancel_children(self, run_id: UUID) -> None:
         await self._sweeps.run(partial(cancelling.cancel_below, run_id, actor="parent"))

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from typing import TypeAlias
 from uuid import UUID
 
 from django.conf import settings
@@ -14,10 +15,16 @@ from agents.models import Provider
 from agents.providers.build import build_provider
 from core import clock
 from core.errors import ConflictError, InvalidInputError, NotFoundError
-from core.redaction import MIN_KNOWN_LENGTH, known_secrets
+from core.redaction import known_secrets
 from core.sealing import unseal
+from governance.secrets.names import whole_reference
+from governance.services.secret_values import SecretUse, secret_value
 
 FRESH_SECONDS = 3.0
+RECORDED_EVERY_SECONDS = 3_600.0
+
+# When the row changed, and the key, which may be a secret that changed.
+Marker: TypeAlias = tuple[datetime, str]
 
 
 def provider_key(row: Provider) -> str:
@@ -28,9 +35,11 @@ def provider_key(row: Provider) -> str:
             would be sent to another address than the vendor's own.
     """
     if row.sealed_key is not None:
-        return unseal(
+        key = unseal(
             bytes(row.sealed_key), workspace_id=row.workspace_id, name=f"provider:{row.pk}"
         )
+        named = whole_reference(key)
+        return _secret(row, named) if named else key
     if not row.key_env:
         return ""
     if row.key_env not in settings.PROVIDER_ENV:
@@ -54,18 +63,22 @@ def provider_key(row: Provider) -> str:
     return key
 
 
-_remembered: set[str] = set()
+def _secret(row: Provider, name: str) -> str:
+    use = SecretUse(
+        kind="provider", id=row.pk, label=row.name, every_seconds=RECORDED_EVERY_SECONDS
+    )
+    opened = secret_value(workspace_id=row.workspace_id, name=name, use=use)
+    if not opened.value.isascii() or not opened.value.isprintable():
+        raise InvalidInputError(
+            f"The provider {row.name} takes its key from the secret {name!r}, which cannot be sent "
+            "as one.",
+            remedy="Set the secret to visible ASCII, without line breaks.",
+        )
+    return opened.value
 
 
-def _remember_secret(key: str) -> None:
-    """Redact the key wherever this process writes, from before its first use."""
-    if len(key) >= MIN_KNOWN_LENGTH and key not in _remembered:
-        _remembered.add(key)
-        known_secrets.add(key)
-
-
-def provider_config(provider_id: UUID) -> tuple[ProviderConfig, int, datetime]:
-    """Read a provider's configuration. Synchronous; reads the database."""
+def provider_config(provider_id: UUID) -> tuple[ProviderConfig, int, Marker]:
+    """Read a provider's configuration. Synchronous; reads the database, and may ask a vault."""
     row = Provider.objects.filter(pk=provider_id).first()
     if row is None:
         raise NotFoundError(
@@ -75,7 +88,7 @@ def provider_config(provider_id: UUID) -> tuple[ProviderConfig, int, datetime]:
     if not row.is_enabled:
         raise ConflictError(f"The provider {row.name} is switched off.", remedy="Enable it.")
     key = provider_key(row)
-    _remember_secret(key)
+    known_secrets.remember(key)
     config = ProviderConfig(
         kind=ProviderKind(row.kind),
         name=row.name,
@@ -85,18 +98,18 @@ def provider_config(provider_id: UUID) -> tuple[ProviderConfig, int, datetime]:
         max_retries=row.max_retries,
         script=row.script,
     )
-    return config, row.max_concurrency, row.updated_at
+    return config, row.max_concurrency, (row.updated_at, key)
 
 
 class ProviderPool:
-    """Builds each provider once and again when its row changed; used on the loop's thread."""
+    """Builds a provider once, and again when its row or key changed; on the loop's thread."""
 
     def __init__(
         self,
-        read: Callable[[UUID], Awaitable[tuple[ProviderConfig, int, datetime]]],
+        read: Callable[[UUID], Awaitable[tuple[ProviderConfig, int, Marker]]],
     ) -> None:
         self._read = read
-        self._built: dict[UUID, tuple[ProviderPort, datetime, float]] = {}
+        self._built: dict[UUID, tuple[ProviderPort, Marker, float]] = {}
         self._locks: dict[UUID, asyncio.Lock] = {}
         self._retired: list[ProviderPort] = []
 

@@ -6,7 +6,7 @@ transaction that claims the call, by the same function.
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,17 +15,27 @@ from uuid import UUID
 import msgspec
 
 from agents.models import Run
+from core.redaction import redact_or_withhold
 from governance.binding import EXPIRY, expiry_fact
-from governance.policy.contracts import PolicyAgent, PolicyInput, PolicyTool
+from governance.policy.contracts import (
+    NO_SANDBOX,
+    SITES_SANDBOX,
+    PolicyAgent,
+    PolicyInput,
+    PolicyTool,
+)
 from governance.selectors.policies import policy_subject
 from governance.selectors.workspaces import workspace_by_id
+from governance.services.secret_values import credential_fact
 from plugins.contracts import ToolSpec
 from plugins.declared import tool_facts
 from sandbox.contracts import Profile
 
 _PATH_NAMES = frozenset({"path", "paths", "file", "files", "filename", "folder", "directory",
                          "source", "destination", "target", "cwd"})  # fmt: skip
+_OF_ONE_CALL = frozenset({"tool", "arguments", "requester", "place", EXPIRY})
 _MAX_DEPTH = 32
+MAX_KEPT_HOSTS = 100
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443, "ftp": 21}
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>|`]+")
 
@@ -42,6 +52,7 @@ class AskedCall(msgspec.Struct, frozen=True, kw_only=True):
     arguments: dict[str, Any]
     arguments_digest: str
     url: str = ""
+    outside: dict[str, str] = {}  # versions of its secrets that do not come from rows
     sandbox: Profile | None = None  # in which it would really run here; None: in none
 
 
@@ -50,7 +61,7 @@ def question_of(call: AskedCall) -> PolicyInput:
     run = Run.objects.select_related("version").get(pk=call.run_id)
     spec = call.spec
     texts = list(_texts(call.arguments))
-    hosts = _hosts(call.url).union(*(_hosts(text) for _, text in texts))
+    hosts = {*_hosts(call.url), *hosts_in(texts)}
     return PolicyInput(
         subject=policy_subject(run.requested_by_id, call.workspace_id, surface=run.surface),
         workspace=workspace_by_id(call.workspace_id).name,
@@ -59,28 +70,67 @@ def question_of(call: AskedCall) -> PolicyInput:
             version=str(run.version.number) if run.version else "",
             depth=run.depth,
         ),
-        tool=PolicyTool(
-            name=spec.name,
-            version=spec.version,
-            digest=call.spec_digest,
-            effect=spec.effect.value,
-            privileged=spec.privileged,
-            net=call.sandbox.net if call.sandbox else (),
-            engine=call.sandbox.isolation.value if call.sandbox else "",
-            sandbox=call.sandbox.digest() if call.sandbox else "",
-        ),
+        tool=tool_in_question(spec, call.spec_digest),
         arguments=call.arguments,
         hosts=tuple(sorted(hosts)),
-        paths=tuple(sorted({path for name, text in texts if (path := _path(name, text))})),
+        paths=paths_in(texts),
         run_id=str(call.run_id),
     )
+
+
+def tool_in_question(spec: ToolSpec, digest: str) -> PolicyTool:
+    """Describe a tool to a policy."""
+    profile = spec.sandbox
+    return PolicyTool(
+        name=spec.name,
+        version=spec.version,
+        digest=digest,
+        effect=spec.effect.value,
+        privileged=spec.privileged,
+        net=tuple(sorted(profile.net)) if profile is not None else (),
+        sandbox=(profile.isolation.value or SITES_SANDBOX) if profile is not None else NO_SANDBOX,
+    )
+
+
+def recorded_question(question: PolicyInput) -> dict[str, Any]:
+    """Return what the ledger keeps of a question beside the arguments, redacted and bounded.
+
+    Hosts and paths are found in the arguments again; only those of the tool's address are not.
+    """
+    kept: dict[str, Any] = {
+        "subject": msgspec.to_builtins(question.subject),
+        "workspace": question.workspace,
+        "agent": msgspec.to_builtins(question.agent),
+        "tool": msgspec.to_builtins(question.tool),
+        "hosts": list(question.hosts[:MAX_KEPT_HOSTS]),
+    }
+    redacted = redact_or_withhold(kept)
+    return redacted if isinstance(redacted, dict) else {}
+
+
+def question_again(
+    kept: dict[str, Any], arguments: dict[str, Any], *, run_id: UUID
+) -> PolicyInput | None:
+    """Return the question that was recorded, with these arguments; None: not all of it is there."""
+    texts = list(_texts(arguments))
+    found = {
+        **kept,
+        "arguments": arguments,
+        "hosts": sorted({*kept.get("hosts", ()), *hosts_in(texts)}),
+        "paths": paths_in(texts),
+        "run_id": str(run_id),
+    }
+    try:
+        return msgspec.convert(found, PolicyInput)
+    except msgspec.ValidationError:
+        return None
 
 
 def facts_of(
     call: AskedCall, *, policy_id: UUID | None, expires_at: datetime | None
 ) -> dict[str, str]:
     """Return what a yes to this call is about; everything but the fence, which every claim
-    changes. There are no credential references yet; their place is kept."""
+    changes."""
     run = Run.objects.get(pk=call.run_id)
     subject = policy_subject(run.requested_by_id, call.workspace_id)
     return {
@@ -92,9 +142,19 @@ def facts_of(
         "agent_version": run.snapshot_id,
         "place": f"{call.run_id} {call.position} {call.index}",
         EXPIRY: expiry_fact(expires_at),
-        "credential": "",
+        "credential": credential_fact(call.workspace_id, call.spec.secrets, call.outside),
         "sandbox_profile": call.sandbox.digest() if call.sandbox else "",
     }
+
+
+def shared_facts(call: AskedCall, *, policy_id: UUID | None) -> dict[str, str]:
+    """Return what calls alike have in common, for standing approvals: not who asked, where and
+    with what; and of the agent its published version, whatever a run was told beside it."""
+    facts = facts_of(call, policy_id=policy_id, expires_at=None)
+    kept = {name: value for name, value in facts.items() if name not in _OF_ONE_CALL}
+    run = Run.objects.only("version", "snapshot").get(pk=call.run_id)
+    version = run.snapshot_id if run.version is None else str(run.version_id)
+    return {**kept, "agent_version": version}
 
 
 def _texts(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
@@ -108,6 +168,14 @@ def _texts(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, st
         elif isinstance(value, list):
             for inner in value:
                 yield from _texts(inner, name, depth + 1)
+
+
+def hosts_in(texts: Iterable[tuple[str, str]]) -> set[str]:
+    return set().union(*(_hosts(text) for _, text in texts))
+
+
+def paths_in(texts: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    return tuple(sorted({path for name, text in texts if (path := _path(name, text))}))
 
 
 def _hosts(text: str) -> set[str]:

@@ -23,7 +23,7 @@ from agents.transitions import (
 )
 from core import clock
 from core.errors import StaleStateError
-from governance.services.approvals import approvals_overdue
+from governance.services.approvals import approvals_overdue, approvals_warn, grants_overdue
 from plugins.contracts import WaitKind
 from plugins.selectors import runs_answered, runs_in_doubt
 
@@ -72,6 +72,8 @@ def sweep() -> Swept:
         undecided=approvals_overdue(),
         decided=_decided(),
     )
+    approvals_warn()
+    grants_overdue()
     Worker.objects.filter(seen_at__lt=now - FORGET_WORKERS_AFTER).delete()
     if swept.total:
         logger.info("sweep_moved_runs", extra={"moved": swept.total})

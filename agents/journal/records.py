@@ -165,6 +165,14 @@ class ApprovalRow(msgspec.Struct, frozen=True, kw_only=True):
     on_expiry: str
     escalate_to: Json
     created_at: datetime
+    tool: str = ""
+    effect: str = ""
+    is_privileged: bool = False
+    is_grantable: bool = False
+    owner_id: UUID | None = None
+    allow_owner: bool = True
+    evidence: Json = {}
+    choices: Json = ()
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

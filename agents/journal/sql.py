@@ -158,6 +158,14 @@ APPROVAL_COLUMNS: Final = {
     "binding": "jsonb",
     "binding_digest": "text",
     "arguments": "jsonb",
+    "owner_id": "uuid",
+    "allow_owner": "boolean",
+    "tool": "text",
+    "effect": "text",
+    "is_privileged": "boolean",
+    "is_grantable": "boolean",
+    "evidence": "jsonb",
+    "choices": "jsonb",
     "approvers": "jsonb",
     "quorum": "int",
     "allow_self": "boolean",
@@ -170,6 +178,8 @@ APPROVAL_COLUMNS: Final = {
     "created_at": "timestamptz",
 }
 APPROVAL_DEFAULTS: Final = {
+    "escalations": "0",
+    "choice": "''",
     "state": "'pending'",
     "decided_by_name": "''",
     "reason": "''",

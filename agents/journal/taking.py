@@ -19,10 +19,11 @@ COLUMNS = (
     "session_id", "root_id", "depth", "requested_by_id", "deadline_at", "head_sequence", "control",
     "prefix_run_id", "prefix_length", "replay_of_id", "message_count", "crashes",
 )  # fmt: skip
-# Whether a policy is in force, asked with the claim: a policy published before it binds the run.
+# Whether a policy is in force or watches, asked with the claim: one published before it binds the
+# run.
 _POLICY = (
     f"(SELECT p.id FROM {sql.POLICY_VERSION} p WHERE p.workspace_id = {{run}}.workspace_id"
-    " AND p.is_active)"
+    " AND (p.is_active OR p.is_shadow) LIMIT 1)"
 )
 
 

@@ -14,6 +14,8 @@ from governance.contracts import Actor, Perm
 if TYPE_CHECKING:
     from governance.models import Workspace
 
+_NAMED = ("workspace", "version", "snapshot", "requested_by")
+
 
 def run_list(*, actor: Actor, workspace: "Workspace | None" = None) -> QuerySet[Run]:
     """Return the runs the actor may see, newest first."""
@@ -36,3 +38,14 @@ def run_get(*, actor: Actor, run_id: UUID, workspace: "Workspace | None" = None)
     if run is None:
         raise NotFoundError(f"There is no run {run_id}.", remedy="List the runs of the workspace.")
     return run
+
+
+def runs_from(run_id: UUID) -> list[Run]:
+    """Return a run and all runs below it, parents before children; for callers that have asked."""
+    found = list(Run.objects.select_related(*_NAMED).filter(pk=run_id))
+    level = [run.pk for run in found]
+    while level:
+        below = Run.objects.select_related(*_NAMED).filter(parent_id__in=level).order_by("id")
+        found += below
+        level = [run.pk for run in below]
+    return found

@@ -5,7 +5,7 @@ before its time is over or a fact it is bound to changes, and it costs one more 
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.conf import settings
@@ -14,16 +14,16 @@ from django.db.models import Q
 
 from agents.contracts import RunState
 from agents.doorbell import ring
-from agents.execution.questions import AskedCall, question_of
+from agents.execution.questions import AskedCall, question_of, shared_facts
 from agents.execution.tooling import bound_tool
 from agents.models import Run
 from agents.snapshot import snapshot_of
 from agents.transitions import run_move, run_note
 from core.errors import ConflictError, InvalidInputError, PermissionDeniedError, StaleStateError
 from core.redaction import redact_or_withhold
-from governance.contracts import Edit, Ruling
+from governance.contracts import Alikeness, Edit, Ruling
 from governance.policy.contracts import Effect
-from governance.selectors.policies import policy_in_force, policy_source
+from governance.selectors.policies import policy_in_force, policy_text
 from governance.services import policies
 from observability.contracts import EventKind
 from plugins.contracts import WaitKind
@@ -31,6 +31,9 @@ from plugins.dispatch import BoundTool, arguments_digest
 from plugins.services.asked import call_of, call_rule
 from sandbox.contracts import Profile
 from sandbox.site import SiteRules
+
+if TYPE_CHECKING:
+    from plugins.models import ToolCall
 
 
 class ToolCallApprovals:
@@ -45,7 +48,7 @@ class ToolCallApprovals:
         """Check arguments against the tool's schema, for secrets, and against the policy."""
         call = call_of(subject_id)
         run = Run.objects.select_related("snapshot").get(pk=call.run_id)
-        bound, url = _bound(run, call.tool)
+        bound, _ = _bound(run, call.tool)
         given = dict(arguments)
         if complaint := bound.checker.complaint(given):
             raise _unfit(f"The arguments do not fit the schema of {call.tool}: {complaint}")
@@ -54,21 +57,22 @@ class ToolCallApprovals:
                 "The arguments hold something that looks like a secret; it would not be stored, "
                 "and the call could not run."
             )
-        digest = arguments_digest(given)
-        asked = AskedCall(
-            run_id=run.pk,
-            workspace_id=run.workspace_id,
-            position=call.position,
-            index=call.index,
-            spec=bound.spec,
-            spec_digest=call.spec_digest,
-            arguments=given,
-            arguments_digest=digest,
-            url=url,
-            sandbox=_profile(bound),
-        )
+        asked = _asked(call, run, given)
         _refuse_denied(asked)
-        return Edit(arguments=given, facts={"arguments": digest})
+        return Edit(arguments=given, facts={"arguments": asked.arguments_digest})
+
+    def alike(self, *, subject_id: UUID) -> Alikeness:
+        """Describe the call as it was approved, for a standing approval of calls alike."""
+        call = call_of(subject_id)
+        run = Run.objects.select_related("snapshot").get(pk=call.run_id)
+        asked = _asked(call, run, dict(call.arguments or {}))
+        policy = policy_in_force(run.workspace_id)
+        return Alikeness(
+            tool=call.tool,
+            agent=run.agent_name,
+            facts=shared_facts(asked, policy_id=policy.id if policy else None),
+            question=question_of(asked),
+        )
 
     def decided(self, ruling: Ruling) -> None:
         call = call_rule(ruling)
@@ -116,6 +120,22 @@ def _bound(run: Run, tool: str) -> tuple[BoundTool, str]:
     )
 
 
+def _asked(call: "ToolCall", run: Run, arguments: dict[str, Any]) -> AskedCall:
+    bound, url = _bound(run, call.tool)
+    return AskedCall(
+        run_id=run.pk,
+        workspace_id=run.workspace_id,
+        position=call.position,
+        index=call.index,
+        spec=bound.spec,
+        spec_digest=call.spec_digest,
+        arguments=arguments,
+        arguments_digest=arguments_digest(arguments),
+        url=url,
+        sandbox=_profile(bound),
+    )
+
+
 def _profile(bound: BoundTool) -> Profile | None:
     wanted = bound.spec.sandbox
     rules: SiteRules = settings.SANDBOX_RULES
@@ -127,7 +147,7 @@ def _refuse_denied(asked: AskedCall) -> None:
     policy = policy_in_force(asked.workspace_id)
     if policy is None:
         return
-    answer = policies.policy_engine(policy_source(policy.id)).decide(question_of(asked))
+    answer = policies.policy_engine(*policy_text(policy.id)).decide(question_of(asked))
     if answer.effect is Effect.DENY:
         raise PermissionDeniedError(
             f"The policy denies these arguments: {answer.reason or answer.rule}",

@@ -1,8 +1,9 @@
 """Providers: where completions come from, and the keys they are asked with.
 
-A key is sealed for its workspace and provider, or named as an environment variable the site allows;
-no interface ever gives it back. The variable's key is the operator's: it goes to the vendor's own
-address only, because whoever may edit a provider chooses its base_url.
+A key is sealed for its workspace and provider, names a secret of the workspace (`${secret:NAME}`),
+or an environment variable the site allows; no interface ever gives it back. The variable's key is
+the operator's: it goes to the vendor's own address only, because whoever may edit a provider
+chooses its base_url.
 """
 
 import hmac
@@ -23,7 +24,9 @@ from core.redaction import redact_text
 from core.sealing import seal, unseal
 from governance import access
 from governance.contracts import Actor, Perm
+from governance.secrets.names import references, whole_reference
 from governance.services.activity import recorded_as
+from governance.services.secrets import secrets_referable
 
 if TYPE_CHECKING:
     from governance.models import Workspace
@@ -82,6 +85,7 @@ def provider_create(
     with recorded_as(actor), transaction.atomic():
         name_free(Provider.objects.filter(workspace=workspace), name, "provider")
         row = Provider(workspace=workspace, name=name)
+        _refer(actor, row, spec)
         _take(row, spec)
         row.save()
     return row
@@ -106,6 +110,7 @@ def provider_update(
                 "api_key", "Give the key again: the stored one was given for another base_url."
             )
         before = (provider_spec(row), row.sealed_key)
+        _refer(actor, row, spec)
         _take(row, spec)
         if (provider_spec(row), row.sealed_key) != before:
             row.save()
@@ -166,6 +171,8 @@ def _checked(name: str, spec: ProviderSpec) -> ProviderSpec:
         raise _wrong("key_env", KEY_OF_THE_SITE)
     if spec.api_key and (not spec.api_key.isascii() or not spec.api_key.isprintable()):
         raise _wrong("api_key", "A key is visible ASCII, without line breaks.")
+    if spec.api_key and "${secret:" in spec.api_key and not whole_reference(spec.api_key):
+        raise _wrong("api_key", "A key is one reference, ${secret:NAME}, and nothing around it.")
     if spec.kind is ProviderKind.SCRIPTED:
         if spec.base_url or spec.api_key or spec.key_env:
             raise _wrong("kind", "A scripted provider asks nobody: leave out base_url and keys.")
@@ -177,6 +184,16 @@ def _checked(name: str, spec: ProviderSpec) -> ProviderSpec:
         url = checked_base_url(spec.base_url, provider=name)
         return spec.model_copy(update={"base_url": url})
     return spec
+
+
+def _refer(actor: Actor, row: Provider, spec: ProviderSpec) -> None:
+    if spec.api_key and references(spec.api_key):
+        secrets_referable(
+            actor,
+            workspace_id=row.workspace_id,
+            names=references(spec.api_key),
+            field="api_key",
+        )
 
 
 def _take(row: Provider, spec: ProviderSpec) -> None:

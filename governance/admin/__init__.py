@@ -1,5 +1,5 @@
 """Admin pages of governance; changes go through the same services as the API."""
 
-from governance.admin import access, approvals, policies
+from governance.admin import access, approvals, channels, policies, secrets
 
-__all__ = ["access", "approvals", "policies"]
+__all__ = ["access", "approvals", "channels", "policies", "secrets"]

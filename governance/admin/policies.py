@@ -8,7 +8,7 @@ from django.contrib import admin
 from core.admin import moment_column, pill, text_block
 from governance.contracts import Actor, Perm
 from governance.guard.admin import GuardedAdmin
-from governance.models import Policy, PolicyVersion
+from governance.models import Policy, PolicyDifference, PolicyVersion
 from governance.services.policies import policy_publish, policy_put
 
 if TYPE_CHECKING:
@@ -20,18 +20,29 @@ else:  # generic for the type checker only
 
 
 class PolicyForm(_PolicyForm):
-    publish = forms.BooleanField(
+    publish = forms.ChoiceField(
         required=False,
+        choices=(
+            ("", "Keep it as a draft"),
+            ("shadow", "Ask it as a shadow, which decides nothing"),
+            ("in_force", "Put it in force"),
+        ),
         label="Publish it now",
-        help_text="Calls that have not begun are judged by it from then on, and approvals given "
-        "under the version before do not hold any more.",
+        help_text="In force, calls that have not begun are judged by it from then on, and "
+        "approvals given under the version before do not hold any more.",
+    )
+    despite_failures = forms.BooleanField(
+        required=False,
+        label="Publish although test cases fail",
+        help_text="The audit chain says that you did.",
     )
 
     class Meta:
         model = Policy
-        fields: ClassVar = ("workspace", "draft")
+        fields: ClassVar = ("workspace", "language", "draft", "cases")
         widgets: ClassVar = {
-            "draft": forms.Textarea(attrs={"rows": 24, "class": "code", "spellcheck": "false"})
+            "draft": forms.Textarea(attrs={"rows": 24, "class": "code", "spellcheck": "false"}),
+            "cases": forms.Textarea(attrs={"rows": 12, "class": "code", "spellcheck": "false"}),
         }
 
 
@@ -45,7 +56,7 @@ class PolicyAdmin(GuardedAdmin):
     fixed_fields = ("workspace",)
     list_display = ("workspace", "changed")
     list_select_related = ("workspace",)
-    fields = ("workspace", "draft", "publish")
+    fields = ("workspace", "language", "draft", "cases", "publish", "despite_failures")
     actions = ()
 
     changed = moment_column("updated_at", "Changed")
@@ -54,9 +65,20 @@ class PolicyAdmin(GuardedAdmin):
         self, actor: Actor, row: Policy, form: "forms.ModelForm[Any]", *, is_new: bool
     ) -> Policy:
         workspace = row.workspace
-        policy = policy_put(actor, workspace=workspace, source=row.draft)
-        if form.cleaned_data.get("publish"):
-            policy_publish(actor, workspace=workspace)
+        policy = policy_put(
+            actor,
+            workspace=workspace,
+            source=row.draft,
+            language=row.language,
+            cases=row.cases,
+        )
+        if wanted := form.cleaned_data.get("publish"):
+            policy_publish(
+                actor,
+                workspace=workspace,
+                as_shadow=wanted == "shadow",
+                despite_failures=bool(form.cleaned_data.get("despite_failures")),
+            )
         return policy
 
 
@@ -70,8 +92,11 @@ class PolicyVersionAdmin(GuardedAdmin):
     list_filter = ("is_active", "workspace")
     list_select_related = ("workspace", "published_by")
     search_fields = ("digest__istartswith", "note")
-    fields = ("number", "workspace", "state_shown", "digest", "published", "published_by", "note",
-              "source_shown")  # fmt: skip
+    fields = (
+        "number", "workspace", "state_shown", "digest", "published", "published_by", "note",
+        "failing_cases", "shadow_asked", "shadow_differing", "shadow_skipped", "language",
+        "source_shown", "cases_shown",
+    )  # fmt: skip
     readonly_fields = fields
     actions = ()
 
@@ -79,8 +104,37 @@ class PolicyVersionAdmin(GuardedAdmin):
 
     @admin.display(description="State", ordering="is_active")
     def state_shown(self, row: PolicyVersion) -> "SafeString":
+        if row.is_shadow:
+            return pill("waiting", label="shadow")
         return pill("on" if row.is_active else "off", label="in force" if row.is_active else "past")
 
     @admin.display(description="Policy")
     def source_shown(self, row: PolicyVersion) -> "SafeString":
         return text_block(row.source)
+
+    @admin.display(description="Test cases")
+    def cases_shown(self, row: PolicyVersion) -> "SafeString":
+        return text_block(row.cases)
+
+
+@admin.register(PolicyDifference)
+class PolicyDifferenceAdmin(GuardedAdmin):
+    """Calls that a shadow would have decided otherwise."""
+
+    view_perm = Perm.POLICY_VIEW
+    explanation = (
+        "What shadows would have decided otherwise; counts, also of skipped calls, are on the "
+        "version's page."
+    )
+    list_display = ("tool", "effect", "rule", "shadow_effect", "shadow_rule", "version", "seen")
+    list_filter = ("effect", "shadow_effect", "is_abnormal", "workspace")
+    list_select_related = ("version", "version__workspace")
+    search_fields = ("tool__istartswith", "rule__istartswith", "shadow_rule__istartswith")
+    fields = (
+        "workspace", "version", "tool", "run_id", "call_id", "decided_by", "effect", "rule",
+        "reason", "shadow_effect", "shadow_rule", "shadow_reason", "is_abnormal", "seen",
+    )  # fmt: skip
+    readonly_fields = fields
+    actions = ()
+
+    seen = moment_column("at", "Seen")

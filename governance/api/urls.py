@@ -4,7 +4,7 @@ from typing import Any, TypeAlias
 
 from django.urls import path
 
-from governance.api import approvals, audit, policies, views
+from governance.api import approvals, audit, channels, policies, secrets, views
 
 _Actions: TypeAlias = dict[str, Any]
 
@@ -37,6 +37,21 @@ urlpatterns = [
         name="policy-publish",
     ),
     path(
+        f"{_IN_WORKSPACE}/policy/test",
+        policies.PolicyViewSet.as_view({"post": "test"}),
+        name="policy-test",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/policy/shadow",
+        policies.PolicyViewSet.as_view({"delete": "end_shadow"}),
+        name="policy-shadow",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/policy/differences",
+        policies.PolicyDifferenceViewSet.as_view({"get": "list"}),
+        name="policy-differences",
+    ),
+    path(
         f"{_IN_WORKSPACE}/policy/versions",
         policies.PolicyVersionViewSet.as_view({"get": "list"}),
         name="policy-versions",
@@ -45,6 +60,57 @@ urlpatterns = [
         f"{_IN_WORKSPACE}/policy/versions/<int:number>",
         policies.PolicyVersionViewSet.as_view({"get": "retrieve"}),
         name="policy-version",
+    ),
+    path(f"{_IN_WORKSPACE}/channels", channels.ChannelViewSet.as_view(_MANY), name="channels"),
+    path(
+        f"{_IN_WORKSPACE}/channels/<str:name>",
+        channels.ChannelViewSet.as_view(_ONE_ENDING),
+        name="channel",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/channels/<str:name>/test",
+        channels.ChannelViewSet.as_view({"post": "test"}),
+        name="channel-test",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/channels/<str:name>/decisions",
+        channels.WebhookDecisionViewSet.as_view({"post": "decide"}),
+        name="channel-decisions",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/channels/<str:name>/slack",
+        channels.SlackDecisionViewSet.as_view({"post": "press"}),
+        name="channel-slack",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/deliveries",
+        channels.DeliveryViewSet.as_view({"get": "list"}),
+        name="deliveries",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/deliveries/<uuid:pk>",
+        channels.DeliveryViewSet.as_view({"get": "retrieve"}),
+        name="delivery",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/deliveries/<uuid:pk>/redeliver",
+        channels.DeliveryViewSet.as_view({"post": "redeliver"}),
+        name="delivery-redeliver",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/secrets",
+        secrets.SecretViewSet.as_view(_MANY),
+        name="secrets",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/secrets/<str:name>",
+        secrets.SecretViewSet.as_view(_ONE_ENDING),
+        name="secret",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/secrets/<str:name>/rotate",
+        secrets.SecretViewSet.as_view({"post": "rotate"}),
+        name="secret-rotate",
     ),
     path(
         f"{_IN_WORKSPACE}/approvals",

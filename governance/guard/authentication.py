@@ -34,7 +34,7 @@ def secret_from_header(value: str) -> str:
     return secret
 
 
-def _attach(request: Request, actor: Actor) -> None:
+def attach(request: Request, actor: Actor) -> None:
     """Put the actor on the REST request and on Django's, where middleware and admin look."""
     request.actor = actor  # type: ignore[attr-defined]  # our own attribute
     request._request.actor = actor  # type: ignore[attr-defined]  # our own attribute
@@ -60,7 +60,7 @@ class TokenAuthentication(authentication.BaseAuthentication):
             actor = actor_from_token(secret_from_header(header))
         except NotAuthenticatedError as error:
             raise token_refused(error, request.META.get("REMOTE_ADDR", "")) from None
-        _attach(request, actor)
+        attach(request, actor)
         return SimpleLazyObject(lambda: _user_of(actor)), actor
 
     def authenticate_header(self, request: Request) -> str:
@@ -83,7 +83,7 @@ class SessionAuthentication(authentication.SessionAuthentication):
             raise PermissionDeniedError(
                 str(error.detail), remedy="Send the page's CSRF token as X-CSRFToken."
             ) from None
-        _attach(request, actor_of_user(user))
+        attach(request, actor_of_user(user))
         return user, None
 
     def authenticate_header(self, request: Request) -> str:

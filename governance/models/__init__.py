@@ -2,10 +2,14 @@
 
 from governance.models.approval import Approval, ApprovalVote
 from governance.models.audit import AuditCheckpoint, AuditEntry, AuditHead
+from governance.models.channel import Channel, ChannelIdentity, Delivery
+from governance.models.delegation import Delegation
+from governance.models.grant import Grant, GrantUse
 from governance.models.idempotency import IdempotencyRecord
 from governance.models.membership import Membership, Role
 from governance.models.permission import WorkspaceGroupPermission, WorkspaceUserPermission
-from governance.models.policy import Policy, PolicyVersion
+from governance.models.policy import Policy, PolicyDifference, PolicyVersion
+from governance.models.secret import Secret
 from governance.models.token import ApiToken
 from governance.models.user import User
 from governance.models.workspace import Workspace
@@ -17,11 +21,19 @@ __all__ = [
     "AuditCheckpoint",
     "AuditEntry",
     "AuditHead",
+    "Channel",
+    "ChannelIdentity",
+    "Delegation",
+    "Delivery",
+    "Grant",
+    "GrantUse",
     "IdempotencyRecord",
     "Membership",
     "Policy",
+    "PolicyDifference",
     "PolicyVersion",
     "Role",
+    "Secret",
     "User",
     "Workspace",
     "WorkspaceGroupPermission",

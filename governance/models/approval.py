@@ -52,12 +52,33 @@ class Approval(models.Model):
     )
     quorum = models.PositiveSmallIntegerField(default=1)
     allow_self = models.BooleanField(default=False)
+    owner_id = models.UUIDField(null=True, help_text="Who wrote the version of the agent.")
+    allow_owner = models.BooleanField(default=True)
+    tool = models.CharField(max_length=200, blank=True)
+    effect = models.CharField(max_length=20, blank=True)
+    is_privileged = models.BooleanField(default=False)
+    is_grantable = models.BooleanField(
+        default=False, help_text="A yes may be given to calls alike too."
+    )
+    evidence = models.JSONField(
+        default=dict, help_text="What the call would change, as its tool found out beforehand."
+    )
+    choices = models.JSONField(
+        default=list, help_text="What can be answered, where that is not yes or no."
+    )
+    choice = models.CharField(max_length=40, blank=True, help_text="Which of them was taken.")
     rule = models.CharField(max_length=200, blank=True, help_text="Of the policy that asks.")
     policy_version = models.CharField(max_length=100, blank=True)
     expires_seconds = models.FloatField(null=True)
     expires_at = models.DateTimeField(null=True)
     on_expiry = models.CharField(max_length=20, blank=True)
     escalate_to = models.JSONField(default=list)
+    escalations = models.PositiveSmallIntegerField(
+        default=0, help_text="How often others were asked because nobody decided."
+    )
+    warned_at = models.DateTimeField(
+        null=True, help_text="When somebody was told that its time is nearly over."
+    )
     created_at = models.DateTimeField()
     decided_at = models.DateTimeField(null=True)
     decided_by_id = models.UUIDField(null=True)
@@ -77,6 +98,8 @@ class Approval(models.Model):
         ]
         indexes = [
             models.Index(fields=["workspace", "-id"], name="approval_newest"),
+            # What was said of calls like this one.
+            models.Index(fields=["workspace", "tool", "-id"], name="approval_of_tool"),
             # The inbox.
             models.Index(
                 fields=["workspace", "expires_at"],
@@ -94,12 +117,22 @@ class Approval(models.Model):
 
 
 class ApprovalVote(models.Model):
-    """What one person said. A vote counts for the binding it was given for (`digest`)."""
+    """What one person said. A vote counts for the binding it was given for (`digest`).
+
+    `for_user` is in whose place it was said, where that is somebody else; then it is theirs.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     approval = models.ForeignKey(Approval, on_delete=models.CASCADE, related_name="votes")
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
+    for_user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        on_delete=models.CASCADE,
+        related_name="+",
+        db_index=False,
     )
     verdict = models.CharField(max_length=10, choices=verdict_choices)
     digest = models.CharField(max_length=64)

@@ -74,7 +74,11 @@ class AuditEntry(models.Model):
                 name="audit_site_sequence_once",
             ),
         ]
-        indexes = [models.Index(fields=["workspace", "at"], name="audit_by_time")]
+        indexes = [
+            models.Index(fields=["workspace", "at"], name="audit_by_time"),
+            # Evidence: what was recorded of one run, call or approval.
+            models.Index(fields=["workspace", "subject_id"], name="audit_by_subject"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.sequence} {self.action} {self.subject_label or self.subject_kind}"

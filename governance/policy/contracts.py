@@ -12,6 +12,8 @@ from typing import Any, Protocol
 import msgspec
 
 BUILTIN_VERSION = "builtin-1"
+NO_SANDBOX = "none"
+SITES_SANDBOX = "site"
 ABNORMAL_RULE = "policy-failed"
 DEFAULT_EXPIRES_SECONDS = 86_400.0
 
@@ -36,7 +38,8 @@ class PolicyAgent(msgspec.Struct, frozen=True, kw_only=True):
 class PolicyTool(msgspec.Struct, frozen=True, kw_only=True):
     """What is called; `effect` is the effect class, `net` what the manifest opens (host:port).
 
-    `engine` and `sandbox` (the profile's digest) say in what it would run here; empty: in none.
+    `sandbox` is the engine the manifest asks for, `site` when it leaves that to the site, `none`
+    when the tool runs in the worker's own process.
     """
 
     name: str
@@ -45,8 +48,7 @@ class PolicyTool(msgspec.Struct, frozen=True, kw_only=True):
     effect: str = "irreversible"
     privileged: bool = False
     net: tuple[str, ...] = ()
-    engine: str = ""
-    sandbox: str = ""
+    sandbox: str = NO_SANDBOX
 
 
 class PolicyInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,8 +97,10 @@ class PolicyDecision(msgspec.Struct, frozen=True, kw_only=True):
     """The answer. `rule` names what decided; `reason` is for people and for the model.
 
     `approvers` are `user:<name>`, `group:<name>` or `role:<name>`; empty means everybody who holds
-    the permission. `version` is the digest of the policy. `is_abnormal` says that the policy gave
-    no usable answer and the call was therefore denied.
+    the permission. `allow_self` and `allow_owner`: who asked, and who wrote the agent's version,
+    may agree. `is_grantable`: a yes may be given to calls alike too; None: unless several must
+    agree, or the tool is both privileged and irreversible. `version` is the digest of the policy.
+    `is_abnormal` says that the policy gave no usable answer and the call was therefore denied.
     """
 
     effect: Effect
@@ -108,6 +112,8 @@ class PolicyDecision(msgspec.Struct, frozen=True, kw_only=True):
     on_expiry: OnExpiry = OnExpiry.DENY
     escalate_to: tuple[str, ...] = ()
     allow_self: bool = False
+    allow_owner: bool = True
+    is_grantable: bool | None = None
     version: str = BUILTIN_VERSION
     is_abnormal: bool = False
 

@@ -83,6 +83,8 @@ class _Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     on_expiry: OnExpiry = OnExpiry.DENY
     escalate_to: _Principals = ()
     allow_self: bool = False
+    allow_owner: bool = True
+    grantable: bool | None = None
 
 
 def answer(found: Any, *, version: str) -> PolicyDecision:
@@ -104,5 +106,7 @@ def answer(found: Any, *, version: str) -> PolicyDecision:
         on_expiry=held.on_expiry,
         escalate_to=held.escalate_to,
         allow_self=held.allow_self,
+        allow_owner=held.allow_owner,
+        is_grantable=held.grantable,
         version=version,
     )

@@ -1,41 +1,194 @@
-"""A policy that an OPA server holds: asked over its data API, and denied whatever is not an answer.
+"""A policy that an OPA server evaluates: asked over its data API, and denied whatever is not an
+answer.
 
-The server is told to fail on failing built-ins, as the in-process engine does. Which policy it has
-loaded is its operator's affair; where it serves bundles, their revisions are the version that
-decisions carry. https://www.openpolicyagent.org/docs/latest/rest-api/#data-api
+The server is told to fail on failing built-ins, as the in-process engine does. Either it holds a
+policy of its operator's (`OpaEngine`), or what is published here is put there under the policy's
+digest (`PushedOpaEngine`), so that any number of policies and versions are side by side.
+https://www.openpolicyagent.org/docs/latest/rest-api/
 """
 
 import hashlib
+import re
 import ssl
 import threading
-from collections.abc import Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping
 from typing import Any
 
-import httpcore2
 import httpx2
 import msgspec
 
 from core.clock import monotonic
 from governance.policy.contracts import PolicyDecision, PolicyInput, abnormal
 from governance.policy.document import InputTooLargeError, answer, document
+from governance.policy.opa_network import BoundedNetwork, BoundedTransport
 
 DEADLINE_SECONDS = 0.25
+PUSH_SECONDS = 3.0
 MAX_ANSWER_BYTES = 256 * 1024
-MAX_CONNECTIONS = 32
 _ADDRESS = "/v1/data/agentry/tool/decision"
 _ASKED = {"provenance": "true", "strict-builtin-errors": "true"}
+_PACKAGE = re.compile(r"^[ \t]*package[ \t]+agentry[ \t]*\.[ \t]*tool\b", re.MULTILINE)
 
 
-class _NoAnswerError(Exception):
-    """The text is a clause that says why."""
+class OpaFailedError(Exception):
+    """The server gave no answer; the text is a clause that says why."""
 
 
-class OpaEngine:
-    """Judges by asking the OPA server at `url`.
+class OpaClient:
+    """One OPA server. Safe for concurrent use by threads.
 
-    `digest` names the policy the server is meant to hold. `token` is sent as a bearer token;
-    `socket_path` reaches the server over a Unix socket, and `url` then only names it.
+    `token` is sent as a bearer token; `socket_path` reaches the server over a Unix socket, and
+    `url` then only names it.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str = "",
+        socket_path: str | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.url = url.rstrip("/")
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        self._network = BoundedNetwork()
+        self._client = httpx2.Client(
+            transport=BoundedTransport(self._network, socket_path=socket_path, tls=tls),
+            headers=headers,
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    def close(self) -> None:
+        self._client.close()
+        self._network.close()
+
+    def ask(self, address: str, document: bytes, *, seconds: float) -> dict[str, Any]:
+        """Return what the server says of the document at `address`.
+
+        Raises:
+            OpaFailedError: nothing of OPA's shape, or not in time.
+        """
+        body = b'{"input":' + document + b"}"
+        found = self._send(
+            "POST", address, body, kind="application/json", params=_ASKED, seconds=seconds
+        )
+        try:
+            return msgspec.json.decode(found, type=dict[str, Any])
+        except (ValueError, RecursionError):
+            raise OpaFailedError("the policy server's answer is not of OPA's shape") from None
+
+    def put_policy(self, name: str, module: str, *, seconds: float) -> None:
+        """Have the server hold a module under this name. It changes nothing where it does already.
+
+        Raises:
+            OpaFailedError: the server did not take it, or not in time.
+        """
+        address = f"/v1/policies/{name}"
+        body = module.encode()
+        self._send("PUT", address, body, kind="text/plain", params={}, seconds=seconds)
+
+    def _send(
+        self,
+        method: str,
+        address: str,
+        body: bytes,
+        *,
+        kind: str,
+        params: Mapping[str, str],
+        seconds: float,
+    ) -> bytes:
+        ends_at = monotonic() + seconds
+        headers = {"content-type": kind}
+        request = self._client.build_request
+        try:
+            try:
+                asked = request(
+                    method, self.url + address, params=params, content=body, headers=headers
+                )
+                return self._answered(asked, ends_at)
+            except (httpx2.NetworkError, httpx2.RemoteProtocolError):
+                # A connection that was kept may belong to a server that is gone. What is sent
+                # changes nothing when it is sent twice.
+                again = request(
+                    method, self.url + address, params=params, content=body, headers=headers
+                )
+                return self._answered(again, ends_at)
+        except httpx2.TimeoutException:
+            what = "a decision" if method == "POST" else "taking a policy"
+            limit = f"{seconds * 1000:g} ms"
+            why = f"the policy server did not answer in time ({what} has {limit})"
+            raise OpaFailedError(why) from None
+        except (httpx2.ConnectError, httpx2.UnsupportedProtocol):
+            raise OpaFailedError("the policy server cannot be reached") from None
+        except (httpx2.HTTPError, httpx2.InvalidURL):
+            raise OpaFailedError("the policy server broke off") from None
+
+    def _answered(self, request: httpx2.Request, ends_at: float) -> bytes:
+        left = ends_at - monotonic()
+        if left <= 0:
+            raise httpx2.ReadTimeout("no time is left")
+        request.extensions["timeout"] = httpx2.Timeout(left).as_dict()
+        with self._network.until(ends_at):
+            response = self._client.send(request, stream=True)
+            try:
+                if response.status_code != 200:
+                    why = f"the policy server answered with status {response.status_code}"
+                    raise OpaFailedError(why)
+                found = bytearray()
+                for piece in response.iter_bytes():
+                    found += piece
+                    if len(found) > MAX_ANSWER_BYTES:
+                        raise OpaFailedError("the policy server's answer is too long")
+            finally:
+                response.close()
+        return bytes(found)
+
+
+class _Decider:
+    """What both engines make of a question and of the server's document."""
+
+    def __init__(self, *, digest: str, deadline_seconds: float) -> None:
+        self._digest = digest
+        self._deadline_seconds = deadline_seconds
+
+    @property
+    def digest(self) -> str:
+        return self._digest
+
+    def decide(self, question: PolicyInput) -> PolicyDecision:
+        try:
+            seen = document(question)
+        except InputTooLargeError:
+            return self._abnormal("the call is too large to be judged")
+        except (TypeError, ValueError, RecursionError):
+            return self._abnormal("the arguments are no JSON")
+        try:
+            found = self._found(seen)
+        except OpaFailedError as error:
+            return self._abnormal(str(error))
+        try:
+            return answer(found["result"], version=self._version(found))
+        except KeyError:
+            return self._abnormal("the policy server has no decision for this call")
+        except ValueError as error:
+            return self._abnormal(f"its answer is no decision: {error}")
+
+    def _found(self, seen: bytes) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def _version(self, found: Mapping[str, Any]) -> str:
+        return self._digest
+
+    def _abnormal(self, why: str) -> PolicyDecision:
+        return abnormal(why, version=self._digest)
+
+
+class OpaEngine(_Decider):
+    """Judges by what the OPA server at `url` holds as `agentry.tool`.
+
+    `digest` names the policy the server is meant to hold. Where it serves bundles, their revisions
+    are the version that decisions carry.
     """
 
     def __init__(
@@ -48,86 +201,16 @@ class OpaEngine:
         socket_path: str | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._url = url.rstrip("/") + _ADDRESS
-        self._digest = digest or f"opa:{hashlib.sha256(self._url.encode()).hexdigest()}"
-        self._deadline_seconds = deadline_seconds
-        headers = {"content-type": "application/json"}
-        if token:
-            headers["authorization"] = f"Bearer {token}"
-        self._network = _BoundedNetwork()
-        self._client = httpx2.Client(
-            transport=_BoundedTransport(self._network, socket_path=socket_path, tls=tls),
-            headers=headers,
-            follow_redirects=False,
-            trust_env=False,
-        )
-
-    @property
-    def digest(self) -> str:
-        return self._digest
+        address = url.rstrip("/") + _ADDRESS
+        named = digest or f"opa:{hashlib.sha256(address.encode()).hexdigest()}"
+        super().__init__(digest=named, deadline_seconds=deadline_seconds)
+        self._client = OpaClient(url, token=token, socket_path=socket_path, tls=tls)
 
     def close(self) -> None:
         self._client.close()
-        self._network.close()
 
-    def decide(self, question: PolicyInput) -> PolicyDecision:
-        try:
-            seen = document(question)
-        except InputTooLargeError:
-            return self._abnormal("the call is too large to be judged")
-        except (TypeError, ValueError, RecursionError):
-            return self._abnormal("the arguments are no JSON")
-        try:
-            found = self._ask(b'{"input":' + seen + b"}")
-        except _NoAnswerError as error:
-            return self._abnormal(str(error))
-        try:
-            return answer(found["result"], version=self._version(found))
-        except KeyError:
-            return self._abnormal("the policy server has no decision for this call")
-        except ValueError as error:
-            return self._abnormal(f"its answer is no decision: {error}")
-
-    def _ask(self, body: bytes) -> dict[str, Any]:
-        ends_at = monotonic() + self._deadline_seconds
-        try:
-            try:
-                return self._post(body, ends_at)
-            except (httpx2.NetworkError, httpx2.RemoteProtocolError):
-                # A connection that was kept may belong to a server that is gone. Asking changes
-                # nothing, so it may be asked again.
-                return self._post(body, ends_at)
-        except httpx2.TimeoutException:
-            limit = f"{self._deadline_seconds * 1000:g} ms"
-            why = f"the policy server did not answer in time (a decision has {limit})"
-            raise _NoAnswerError(why) from None
-        except (httpx2.ConnectError, httpx2.UnsupportedProtocol):
-            raise _NoAnswerError("the policy server cannot be reached") from None
-        except (httpx2.HTTPError, httpx2.InvalidURL):
-            raise _NoAnswerError("the policy server broke off") from None
-
-    def _post(self, body: bytes, ends_at: float) -> dict[str, Any]:
-        left = ends_at - monotonic()
-        if left <= 0:
-            raise httpx2.ReadTimeout("no time is left")
-        with (
-            self._network.until(ends_at),
-            self._client.stream(
-                "POST", self._url, params=_ASKED, content=body, timeout=httpx2.Timeout(left)
-            ) as response,
-        ):
-            if response.status_code != 200:
-                why = f"the policy server answered with status {response.status_code}"
-                raise _NoAnswerError(why)
-            found = bytearray()
-            for piece in response.iter_bytes():
-                found += piece
-                if len(found) > MAX_ANSWER_BYTES:
-                    raise _NoAnswerError("the policy server's answer is too long")
-        try:
-            return msgspec.json.decode(bytes(found), type=dict[str, Any])
-        except (ValueError, RecursionError):
-            raise _NoAnswerError("the policy server's answer is not of OPA's shape") from None
+    def _found(self, seen: bytes) -> dict[str, Any]:
+        return self._client.ask(_ADDRESS, seen, seconds=self._deadline_seconds)
 
     def _version(self, found: Mapping[str, Any]) -> str:
         provenance = found.get("provenance")
@@ -137,134 +220,54 @@ class OpaEngine:
         held = msgspec.json.encode(bundles, order="sorted")
         return f"opa:{hashlib.sha256(held).hexdigest()}"
 
-    def _abnormal(self, why: str) -> PolicyDecision:
-        return abnormal(why, version=self._digest)
 
+class PushedOpaEngine(_Decider):
+    """Judges by a module of ours, which it puts on the server: before the first question, and again
+    whenever the server has no answer, since one that was restarted has forgotten it.
 
-class _BoundedTransport(httpx2.HTTPTransport):
-    """The network as the engine sees it: no wait beyond the deadline, no proxies."""
+    Several processes may do so at once; what they put is the same.
+    """
 
     def __init__(
         self,
-        network: "_BoundedNetwork",
+        module: str,
         *,
-        socket_path: str | None,
-        tls: ssl.SSLContext | None,
+        digest: str,
+        client: OpaClient,
+        deadline_seconds: float = DEADLINE_SECONDS,
+        push_seconds: float = PUSH_SECONDS,
     ) -> None:
-        self._pool = httpcore2.ConnectionPool(
-            ssl_context=tls or httpx2.create_ssl_context(),
-            max_connections=MAX_CONNECTIONS,
-            max_keepalive_connections=MAX_CONNECTIONS,
-            keepalive_expiry=30.0,
-            uds=socket_path,
-            network_backend=network,
-        )
+        super().__init__(digest=digest, deadline_seconds=deadline_seconds)
+        self._name = f"p{digest}"
+        self._module = _PACKAGE.sub(f"package agentry.{self._name}", module, count=1)
+        self._client = client
+        self._push_seconds = push_seconds
+        self._is_pushed = False
+        self._pushing = threading.Lock()
 
+    def push(self) -> None:
+        """Have the server hold the module.
 
-class _BoundedNetwork(httpcore2.NetworkBackend):
-    """Gives every single wait no more than what is left of the request it belongs to.
+        Raises:
+            OpaFailedError: it did not take it.
+        """
+        self._client.put_policy(f"agentry/{self._name}", self._module, seconds=self._push_seconds)
+        self._is_pushed = True
 
-    The library bounds each read alone: a server that sends a letter now and then would be waited
-    for as long as it liked. Looking up a name cannot be bounded, so connections are opened by
-    threads that can be left behind.
-    """
+    def _found(self, seen: bytes) -> dict[str, Any]:
+        if not self._is_pushed:
+            self._push_once()
+        found = self._ask(seen)
+        if "result" not in found:
+            self.push()
+            found = self._ask(seen)
+        return found
 
-    def __init__(self) -> None:
-        self._inner = httpcore2.SyncBackend()
-        self._here = threading.local()
-        self._connecting = ThreadPoolExecutor(
-            max_workers=MAX_CONNECTIONS, thread_name_prefix="opa-connect"
-        )
+    def _push_once(self) -> None:
+        with self._pushing:
+            if not self._is_pushed:
+                self.push()
 
-    def until(self, ends_at: float) -> "_Until":
-        """Bound what this thread does in the block."""
-        return _Until(self._here, ends_at)
-
-    def left(self, timeout: float | None) -> float:
-        left = float(self._here.ends_at) - monotonic()
-        if left <= 0:
-            raise httpcore2.ReadTimeout("no time is left")
-        return left if timeout is None else min(left, timeout)
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore2.NetworkStream:
-        left = self.left(timeout)
-        return self._connect(
-            self._connecting.submit(
-                self._inner.connect_tcp, host, port, left, local_address, socket_options
-            ),
-            left,
-        )
-
-    def connect_unix_socket(
-        self,
-        path: str,
-        timeout: float | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore2.NetworkStream:
-        left = self.left(timeout)
-        return _BoundedStream(self._inner.connect_unix_socket(path, left, socket_options), self)
-
-    def _connect(
-        self, opening: "Future[httpcore2.NetworkStream]", left: float
-    ) -> httpcore2.NetworkStream:
-        try:
-            return _BoundedStream(opening.result(left), self)
-        except TimeoutError:
-            opening.add_done_callback(_close_unused)
-            raise httpcore2.ConnectTimeout("no connection in time") from None
-
-    def close(self) -> None:
-        self._connecting.shutdown(wait=False, cancel_futures=True)
-
-
-def _close_unused(opening: "Future[httpcore2.NetworkStream]") -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result().close()
-
-
-class _Until:
-    def __init__(self, here: threading.local, ends_at: float) -> None:
-        self._here = here
-        self._ends_at = ends_at
-
-    def __enter__(self) -> None:
-        self._here.ends_at = self._ends_at
-
-    def __exit__(self, *_: object) -> None:
-        del self._here.ends_at
-
-
-class _BoundedStream(httpcore2.NetworkStream):
-    def __init__(self, inner: httpcore2.NetworkStream, network: _BoundedNetwork) -> None:
-        self._inner = inner
-        self._network = network
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, self._network.left(timeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, self._network.left(timeout))
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore2.NetworkStream:
-        left = self._network.left(timeout)
-        return _BoundedStream(
-            self._inner.start_tls(ssl_context, server_hostname, left), self._network
-        )
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
+    def _ask(self, seen: bytes) -> dict[str, Any]:
+        address = f"/v1/data/agentry/{self._name}/decision"
+        return self._client.ask(address, seen, seconds=self._deadline_seconds)

@@ -1,6 +1,6 @@
 """Approvals: the inbox, and what one is bound to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from core import clock
 from governance import access
 from governance.contracts import Actor, ApprovalState, Binding, Perm
-from governance.models import Approval, Membership, User
+from governance.models import Approval, Delegation, Membership, User
 
 
 def approval_list(actor: Actor) -> QuerySet[Approval]:
@@ -34,11 +34,18 @@ def approval_binding(approval_id: UUID) -> Binding | None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decider:
     """Somebody before the approvals of one workspace, by authentication only: what they may be
-    called in lists of approvers, and what they may do."""
+    called in lists of approvers, and what they may do.
+
+    `stands_for` are those who are away and lent them their decisions; what was lent to these is
+    not among it. `can_lend` is false where a token leaves out deciding.
+    """
 
     user_id: UUID | None
+    username: str
     names: frozenset[str]
     held: frozenset[Perm]
+    stands_for: tuple["Decider", ...] = ()
+    can_lend: bool = True
 
     def is_named(self, approval: Approval) -> bool:
         """Say whether the approval names this person, or names nobody."""
@@ -47,18 +54,72 @@ class Decider:
     def is_requester(self, approval: Approval) -> bool:
         return self.user_id == approval.requester_id
 
+    def is_barred(self, approval: Approval) -> bool:
+        """Say whether they asked for it, or wrote what asks, and may not agree to that."""
+        is_owner = approval.owner_id is not None and self.user_id == approval.owner_id
+        return (self.is_requester(approval) and not approval.allow_self) or (
+            is_owner and not approval.allow_owner
+        )
+
+    def is_eligible(self, approval: Approval) -> bool:
+        """Say whether it is theirs to decide, in person."""
+        return self.held >= _DECIDING and self.is_named(approval) and not self.is_barred(approval)
+
+    def in_place_of(self, approval: Approval) -> "Decider | None":
+        """Return for whom they may decide it; themselves, where it is theirs; None: nobody.
+
+        Who stands for others must see what is asked, and be neither who asked nor barred.
+        """
+        if self.user_id is None or not self.held >= _SEEING or self.is_barred(approval):
+            return None
+        if self.is_eligible(approval):
+            return self
+        if not self.can_lend:
+            return None
+        return next((away for away in self.stands_for if away.is_eligible(approval)), None)
+
     def may_decide(self, approval: Approval) -> bool:
         """Say whether they could decide it now, for showing; the service asks for itself."""
         is_late = approval.expires_at is not None and approval.expires_at <= clock.now()
         if approval.state != ApprovalState.PENDING.value or is_late:
             return False
-        if self.is_requester(approval) and not approval.allow_self:
-            return False
-        return {Perm.APPROVAL_DECIDE, Perm.RUN_PAYLOAD} <= self.held and self.is_named(approval)
+        return self.in_place_of(approval) is not None
+
+
+_SEEING = frozenset({Perm.APPROVAL_VIEW, Perm.RUN_PAYLOAD})
+_DECIDING = frozenset({Perm.APPROVAL_DECIDE, Perm.RUN_PAYLOAD})
 
 
 def decider_of(actor: Actor, workspace_id: UUID) -> Decider:
-    """Look the actor up as a decider of a workspace."""
+    """Look the actor up as a decider of a workspace, with those whom they stand for now."""
+    own = _decider(actor, workspace_id)
+    away = [
+        _decider(access.actor_of_user(delegation.delegator), workspace_id)
+        for delegation in delegations_to(own.user_id, workspace_id)
+    ]
+    can_lend = actor.scopes is None or Perm.APPROVAL_DECIDE in actor.scopes
+    return replace(own, stands_for=tuple(away), can_lend=can_lend)
+
+
+def delegations_to(user_id: UUID | None, workspace_id: UUID) -> list[Delegation]:
+    """Return what is lent to somebody at this moment, the oldest first."""
+    if user_id is None:
+        return []
+    now = clock.now()
+    rows = Delegation.objects.select_related("delegator").filter(
+        delegate_id=user_id, workspace_id=workspace_id, ended_at=None
+    )
+    current = rows.filter(from_at__lte=now, until_at__gt=now, delegator__is_active=True)
+    return list(current.order_by("pk"))
+
+
+def delegation_list(actor: Actor) -> QuerySet[Delegation]:
+    """Return the delegations of the workspaces where the actor may see approvals, newest first."""
+    rows = Delegation.objects.select_related("workspace", "delegator", "delegate")
+    return access.scope(actor, Perm.APPROVAL_VIEW, rows)
+
+
+def _decider(actor: Actor, workspace_id: UUID) -> Decider:
     user = None
     if actor.user_id is not None:
         user = User.objects.filter(pk=actor.user_id, is_active=True).first()
@@ -70,6 +131,7 @@ def decider_of(actor: Actor, workspace_id: UUID) -> Decider:
         names |= {f"role:{name}" for name in roles.values_list("roles__name", flat=True) if name}
     return Decider(
         user_id=None if user is None else user.pk,
+        username=actor.username,
         names=frozenset(names),
         held=access.permissions_of(actor, workspace_id),
     )

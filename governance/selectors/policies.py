@@ -4,13 +4,15 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from core.errors import NotFoundError
 from governance import access
 from governance.contracts import Actor, Perm
-from governance.models import Membership, Policy, PolicyVersion, User, Workspace
+from governance.models import Membership, Policy, PolicyDifference, PolicyVersion, User, Workspace
 from governance.policy.contracts import PolicySubject
+
+_ASKED = Q(is_active=True) | Q(is_shadow=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,14 +34,32 @@ def policy_in_force(workspace_id: UUID) -> PolicyInForce | None:
     return None if row is None else PolicyInForce(id=row[0], number=row[1], digest=row[2])
 
 
-def policy_source(version_id: UUID) -> str:
-    """Return the text of a published version, for the engine."""
-    return PolicyVersion.objects.values_list("source", flat=True).get(pk=version_id)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoliciesAsked:
+    """What a call is asked of: what decides (None: the built-in rule), and what only watches."""
+
+    deciding: PolicyInForce | None
+    shadow: PolicyInForce | None
+
+
+def policies_asked(workspace_id: UUID) -> PoliciesAsked:
+    """Return which policies are asked about a workspace's calls now, for the engine."""
+    rows = PolicyVersion.objects.filter(workspace_id=workspace_id).filter(_ASKED)
+    found = {
+        is_active: PolicyInForce(id=pk, number=number, digest=digest)
+        for pk, number, digest, is_active in rows.values_list("pk", "number", "digest", "is_active")
+    }
+    return PoliciesAsked(deciding=found.get(True), shadow=found.get(False))
+
+
+def policy_text(version_id: UUID) -> tuple[str, str]:
+    """Return the text of a published version and its language, for the engine."""
+    return PolicyVersion.objects.values_list("source", "language").get(pk=version_id)
 
 
 def workspaces_governed(workspace_ids: Collection[UUID]) -> set[UUID]:
-    """Return which of these workspaces have a policy in force."""
-    rows = PolicyVersion.objects.filter(workspace_id__in=workspace_ids, is_active=True)
+    """Return which of these workspaces have a policy in force, or one that watches."""
+    rows = PolicyVersion.objects.filter(_ASKED, workspace_id__in=workspace_ids)
     return set(rows.values_list("workspace_id", flat=True))
 
 
@@ -62,6 +82,12 @@ def policy_get(actor: Actor, workspace: Workspace) -> Policy:
 def policy_version_list(actor: Actor, workspace: Workspace) -> QuerySet[PolicyVersion]:
     """Return the published versions, newest first."""
     rows = PolicyVersion.objects.select_related("published_by").filter(workspace=workspace)
+    return access.scope(actor, Perm.POLICY_VIEW, rows)
+
+
+def policy_difference_list(actor: Actor, workspace: Workspace) -> QuerySet[PolicyDifference]:
+    """Return what shadows of a workspace said otherwise, newest first."""
+    rows = PolicyDifference.objects.select_related("version").filter(workspace=workspace)
     return access.scope(actor, Perm.POLICY_VIEW, rows)
 
 

@@ -130,6 +130,19 @@ def run_export(actor: Actor, run_id: UUID, *, form: ExportForm = "agentry") -> I
     return _legacy_lines(records) if form == "legacy" else _lines(topic, records)
 
 
+def run_records(workspace_id: UUID, run_id: UUID) -> Iterator[EventRecord]:
+    """Yield a run's whole trace in order; for callers that have asked whether one may look."""
+    return _all_records(Topic(workspace_id, run_id))
+
+
+def blobs_of(workspace_id: UUID, digests: Collection[str]) -> Iterator[tuple[str, str, bytes]]:
+    """Yield digest, media type and content of stored texts; for callers that have asked."""
+    for digest in sorted(digests):
+        blob = Blob.objects.filter(workspace_id=workspace_id, digest=digest).first()
+        if blob is not None:
+            yield blob.digest, blob.media_type, bytes(blob.content)
+
+
 def _require(actor: Actor, topic: Topic) -> None:
     if topic.run_id is not None:
         run_topic(actor, topic.run_id)

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 from django.urls import path
 
 from governance.guard.paths import names_register
-from plugins.api import views
+from plugins.api import sandboxes, views
 
 _Actions: TypeAlias = dict[str, Any]
 
@@ -35,5 +35,10 @@ urlpatterns = [
         f"{_IN}/tool-calls/<uuid:pk>/resolve",
         views.ToolCallViewSet.as_view({"post": "resolve"}),
         name="tool-call-resolve",
+    ),
+    path(
+        f"{_IN}/sandbox/doctor",
+        sandboxes.SandboxDoctorViewSet.as_view({"get": "list"}),
+        name="sandbox-doctor",
     ),
 ]

@@ -7,6 +7,7 @@ from plugins.dispatch.records import (
     PlannedCall,
     Settlement,
     arguments_digest,
+    arguments_text,
     is_intact,
 )
 from plugins.dispatch.settling import SHOWN_CHARS, annotated, failure, success
@@ -21,6 +22,7 @@ __all__ = [
     "Settlement",
     "annotated",
     "arguments_digest",
+    "arguments_text",
     "failure",
     "is_intact",
     "success",

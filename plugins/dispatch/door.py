@@ -186,6 +186,13 @@ class Door:
         if decision is None:
             return call
         if decision.ask is not None:
+            reach("grant.before_claim")
+            granted = await gate.granted(call, decision, attempt=call.attempt + 1)
+            if granted is not None:
+                reach("grant.after_claim")
+                return msgspec.structs.replace(
+                    call, state=CallState.CLAIMED, decision=granted.record()
+                )
             evidence = await evidence_of(bound, call, context)
             park = Park(kind=WaitKind.APPROVAL, ask={**decision.ask, "evidence": evidence})
             return Settlement(

@@ -73,8 +73,12 @@ def arguments_digest(arguments: dict[str, Any] | None) -> str:
 
     PostgreSQL's jsonb stores numbers by value, so `1e22` comes back as a whole number.
     """
-    content = msgspec.json.encode(_by_value(arguments), order="sorted")
-    return hashlib.sha256(content).hexdigest()
+    return hashlib.sha256(arguments_text(arguments)).hexdigest()
+
+
+def arguments_text(arguments: dict[str, Any] | None) -> bytes:
+    """Return the canonical JSON that `arguments_digest` is the SHA-256 of."""
+    return msgspec.json.encode(_by_value(arguments), order="sorted")
 
 
 def _by_value(value: Any) -> Any:

@@ -20,8 +20,8 @@ import httpcore2
 import httpx2
 import msgspec
 
+from core.addresses import allowed_hosts, normal_host, why_refused
 from plugins.errors import ToolError
-from plugins.http.addresses import allowed_hosts, normal_host, why_refused
 
 Resolver: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
 

@@ -20,6 +20,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from core.errors import InvalidInputError
+from governance.secrets.names import filled, references, wrong_reference
 from plugins.contracts import (
     EffectClass,
     ProbeAnswer,
@@ -44,7 +45,8 @@ _OWN_HEADERS = frozenset(
 
 
 class HttpToolDefinition(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that makes an HTTP tool. `headers` may hold secrets and appear in no message.
+    """Everything that makes an HTTP tool. Values of `headers` may hold `${secret:NAME}`, which is
+    filled in as a call begins; they appear in no message.
 
     `probe_url` holds `{key}` where the idempotency key goes; it is asked with GET and answers
     `{"happened": true | false, "result": …}`.
@@ -93,6 +95,7 @@ class HttpTool:
             timeout_seconds=definition.timeout_seconds,
             max_result_bytes=definition.max_result_bytes,
             version=definition.version,
+            secrets=secrets_of(definition.headers),
         )
 
     async def call(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
@@ -102,7 +105,7 @@ class HttpTool:
         """
         definition = self._definition
         url, content = definition.url, b""
-        headers = self._headers(context)
+        headers = await self._headers(context)
         if definition.method == "GET":
             url = _with_query(url, arguments)
         else:
@@ -131,7 +134,7 @@ class HttpTool:
             answer = await self._client(context).request(
                 "GET",
                 definition.probe_url.replace("{key}", quote(idempotency_key, safe="")),
-                headers=self._headers(context),
+                headers=await self._headers(context),
                 timeout_seconds=definition.timeout_seconds,
                 max_bytes=PROBE_MAX_BYTES,
             )
@@ -154,15 +157,34 @@ class HttpTool:
             allow_hosts=context.config.get("allow_hosts", ()), resolver=self._resolver
         )
 
-    def _headers(self, context: ToolContext) -> dict[str, str]:
+    async def _headers(self, context: ToolContext) -> dict[str, str]:
+        values = {name: await self._secret(name, context) for name in self.spec.secrets}
+        own = {
+            name.lower(): filled(value, values) for name, value in self._definition.headers.items()
+        }
         return {
             "accept": "application/json, text/plain;q=0.9, */*;q=0.1",
             "user-agent": "agentry",
-            **{name.lower(): value for name, value in self._definition.headers.items()},
+            **own,
             "accept-encoding": "gzip, identity",
             "idempotency-key": context.idempotency_key,
             "x-agentry-run": str(context.run_id),
         }
+
+    async def _secret(self, name: str, context: ToolContext) -> str:
+        if context.secrets is None:
+            raise ToolError(
+                f"{self._definition.name} needs the secret {name!r}, and no secrets can be opened "
+                "here.",
+                remedy="Call it in a run.",
+            )
+        value = await context.secrets.read(name)
+        if not _HEADER_VALUE.fullmatch(value):
+            raise ToolError(
+                f"The secret {name!r} cannot be sent in a header of {self._definition.name}.",
+                remedy="An administrator must set it to one line of visible ASCII characters.",
+            )
+        return value
 
     def _judged(self, answer: Answer) -> ToolResult:
         name, status = self._definition.name, answer.status
@@ -192,6 +214,11 @@ class HttpTool:
         )
 
 
+def secrets_of(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of the secrets that headers refer to, each once, in order."""
+    return tuple(sorted({name for value in headers.values() for name in references(value)}))
+
+
 def _check(definition: HttpToolDefinition) -> None:
     place = f"HTTP tool {definition.name!r}"
     if definition.method not in METHODS:
@@ -209,6 +236,8 @@ def _check(definition: HttpToolDefinition) -> None:
     for name, value in definition.headers.items():
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
             raise InvalidInputError(f"{place}: the header {name!r} cannot be sent.")
+        if why := wrong_reference(value):
+            raise InvalidInputError(f"{place}: the header {name!r}: {why}")
         if name.lower() in _OWN_HEADERS:
             raise InvalidInputError(
                 f"{place}: the header {name!r} is set by the system.", remedy="Leave it out."

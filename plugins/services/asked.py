@@ -59,6 +59,16 @@ def call_take_approved(call_id: UUID, *, attempt: int) -> bool:
     return bool(calls_move(approved, target=CallState.CLAIMED, attempt=attempt, wait=None))
 
 
+def call_take_granted(call_id: UUID, *, attempt: int, decision: Mapping[str, Any]) -> bool:
+    """Claim a call that nobody was asked about, with what allows it; of several attempts one does.
+
+    Called in the transaction that counts it against the grant.
+    """
+    planned = Q(pk=call_id, state=CallState.PLANNED.value)
+    fields = {"attempt": attempt, "decision": dict(decision)}
+    return bool(calls_move(planned, target=CallState.CLAIMED, **fields))
+
+
 def _fields(call: ToolCall, ruling: Ruling) -> dict[str, Any]:
     decision = {
         **(call.decision or {}),

@@ -14,10 +14,12 @@ from core.redaction import redact
 from governance import access
 from governance.contracts import Actor, Perm
 from governance.errors import NameTakenError
+from governance.secrets.names import references, unreferenced
 from governance.services.activity import recorded_as
+from governance.services.secrets import secrets_referable
 from plugins.contracts import EffectClass, ToolKind
 from plugins.declared import declared_tool, definition_of
-from plugins.http.tool import METHODS
+from plugins.http.tool import METHODS, secrets_of
 from plugins.models import ToolDefinition
 from plugins.registry import builtin_specs
 from plugins.schemas import unusable
@@ -34,6 +36,7 @@ MAX_URL_CHARACTERS = 2_000
 MAX_DESCRIPTION_CHARACTERS = 4_000
 MAX_HEADERS_BYTES = 8 * 1024
 MAX_TIMEOUT_SECONDS = 600
+MAX_AROUND_REFERENCE = 32
 
 
 class ToolFields(TypedDict, total=False):
@@ -106,6 +109,7 @@ def tool_create(
             where = "in this workspace already" if taken else "built in"
             raise NameTakenError(f"There is a tool {name!r} {where}.", remedy="Use another name.")
         row = ToolDefinition(workspace=workspace, name=name)
+        _refer(actor, row, wanted)
         _take(row, wanted)
         row.save()
     return row
@@ -119,7 +123,10 @@ def tool_update(
     with recorded_as(actor), transaction.atomic():
         row = ToolDefinition.objects.select_for_update().get(pk=tool.pk)
         before = tool_fields(row)
-        _take(row, _read({**before, **fields}))
+        wanted = _read({**before, **fields})
+        if (wanted.headers, wanted.url, wanted.probe_url) != (row.headers, row.url, row.probe_url):
+            _refer(actor, row, wanted)
+        _take(row, wanted)
         if tool_fields(row) != before:
             row.save()
     return row
@@ -258,12 +265,26 @@ def _remote_reference(schema: Any) -> str:
 def _header_complaint(headers: dict[str, str]) -> str:
     if len(msgspec.json.encode(headers)) > MAX_HEADERS_BYTES:
         return f"Larger than {MAX_HEADERS_BYTES} bytes."
-    if redact(dict(headers)) != headers:
+    plain = {name: value for name, value in headers.items() if not references(value)}
+    around = [unreferenced(value) for value in headers.values() if references(value)]
+    if redact(dict(plain)) != plain or any(_is_secret(text) for text in around):
         return (
             "Hold what looks like a secret. Headers of a tool are shown to everybody who may see "
-            "it; put the credential where the tool's server can add it."
+            "it; set the credential as a secret and write ${secret:NAME} here."
         )
     return ""
+
+
+def _is_secret(text: str) -> bool:
+    """What stands around a reference is the name of a scheme or a user, not a credential."""
+    return len(text) > MAX_AROUND_REFERENCE or redact(text) != text
+
+
+def _refer(actor: Actor, row: ToolDefinition, wanted: _Fields) -> None:
+    """Refuse secrets that are not there, and to whoever may not have them sent somewhere."""
+    secrets_referable(
+        actor, workspace_id=row.workspace_id, names=secrets_of(wanted.headers), field="headers"
+    )
 
 
 def _take(row: ToolDefinition, wanted: _Fields) -> None:

@@ -4,6 +4,6 @@ Both versions of the kernel's interface, behind one Protocol.
 """
 
 from sandbox.cgroups.contract import Group, Hierarchy
-from sandbox.cgroups.found import hierarchy
+from sandbox.cgroups.found import found_group, hierarchy
 
-__all__ = ["Group", "Hierarchy", "hierarchy"]
+__all__ = ["Group", "Hierarchy", "found_group", "hierarchy"]

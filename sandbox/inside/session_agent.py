@@ -6,11 +6,13 @@ it uses the standard library only. What it reports is as trustworthy as the sand
 matter are held from outside.
 
     in   {"run": 1, "argv": [...], "env": {...}, "cwd": "...", "stdin": base64,
-          "wall_seconds": 60, "output_bytes": 1000}
+          "wall_seconds": 60, "output_bytes": 1000, "secrets": {name: base64}}
          {"cancel": 1}
     out  {"ready": true}
          {"out": base64} and {"err": base64}, as it comes
          {"done": 1, "ended_by": "exit", "exit_code": 0, "signal": null, "is_truncated": false, ...}
+
+With one argument it also is the sandbox's way to its gateway; `relay.py`, beside it, says how.
 """
 
 from __future__ import annotations
@@ -18,10 +20,12 @@ from __future__ import annotations
 import base64
 import contextlib
 import ctypes
+import importlib
 import json
 import os
 import select
 import signal
+import stat
 import sys
 import time
 
@@ -29,7 +33,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
+    from sandbox.inside.relay import Relay
+
 CHUNK = 65536
+SECRETS = "/run/secrets"  # in memory; empty but while a call runs that has some
 SET_DUMPABLE = 4  # prctl(2)
 BECOMES_VICTIM = b"500"  # out of memory, the work dies before this process
 
@@ -153,8 +160,9 @@ def tell(message: dict[str, Any]) -> None:
 
 
 class Agent:
-    def __init__(self) -> None:
+    def __init__(self, relay: Relay | None = None) -> None:
         self.requests = b""
+        self.relay = relay
         self.wake, wakened_by = os.pipe()
         os.set_blocking(self.wake, False)
         os.set_blocking(wakened_by, False)
@@ -184,10 +192,14 @@ class Agent:
         self.requests += data
 
     def run(self, request: dict[str, Any]) -> None:
+        lay_out(request.pop("secrets", {}))
         call = Call(request)
         while call.is_going_on():
             self.step(call)
         end_everything(call)
+        take_back()
+        if self.relay:
+            self.relay.finish()
         self.drain(call)
         tell(report(call))
 
@@ -195,12 +207,16 @@ class Agent:
         """Wait for whatever comes first: output, room for input, a death, a word, the deadline."""
         if not call.input:
             call.close_input()
+        reading = [0, self.wake, *call.streams]
         writing = [call.feed] if call.feed >= 0 else []
+        if self.relay:
+            reading += self.relay.reading()
+            writing += self.relay.writing()
         patience = call.deadline - time.monotonic()
         if patience <= 0:
             call.ended_by = "timeout"
             return
-        readable, writable, _ = select.select([0, self.wake, *call.streams], writing, [], patience)
+        readable, writable, _ = select.select(reading, writing, [], patience)
         for descriptor in readable:
             if descriptor == 0:
                 self.receive()
@@ -209,11 +225,13 @@ class Agent:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self.wake, CHUNK)
                 call.reap(os.WNOHANG)
-            elif not call.read(descriptor):
+            elif descriptor in call.streams and not call.read(descriptor):
                 os.close(descriptor)
                 del call.streams[descriptor]
-        if writable:
+        if call.feed in writable:
             call.write()
+        if self.relay:
+            self.relay.step([*readable, *writable])
 
     def obey(self, call: Call) -> None:
         while b"\n" in self.requests:
@@ -228,6 +246,56 @@ class Agent:
             while not call.is_truncated and call.read(descriptor):
                 pass
             os.close(descriptor)
+
+
+def lay_out(secrets: dict[str, str]) -> None:
+    """Write the files of one call. What cannot be written ends this process, and the sandbox."""
+    for name, content in secrets.items():
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        descriptor = os.open(f"{SECRETS}/{name}", flags, 0o400)
+        left = memoryview(base64.b64decode(content))
+        while left:
+            left = left[os.write(descriptor, left) :]
+        os.close(descriptor)
+
+
+def take_back() -> None:
+    """Empty the folder of secrets, whatever the work has made in it; everybody else is dead.
+
+    Deep trees are flattened on the way, so that no path grows too long.
+    """
+    try:
+        os.chmod(SECRETS, 0o700)  # noqa: PTH101 - starts without pathlib
+        top = os.open(SECRETS, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return  # a sandbox without such a folder gets no secrets either
+    try:
+        while names := os.listdir(top):  # noqa: PTH208 - a descriptor
+            for name in names:
+                if is_folder(name, top):
+                    flatten(name, top)
+                else:
+                    os.unlink(name, dir_fd=top)
+    finally:
+        os.close(top)
+
+
+def flatten(name: str, top: int) -> None:
+    """Move what a folder holds up beside it, and remove it."""
+    os.chmod(name, 0o700, dir_fd=top)
+    folder = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
+    try:
+        for each in os.listdir(folder):  # noqa: PTH208 - a descriptor
+            if is_folder(each, folder):
+                os.chmod(each, 0o700, dir_fd=folder)
+            os.rename(each, os.urandom(16).hex(), src_dir_fd=folder, dst_dir_fd=top)
+    finally:
+        os.close(folder)
+    os.rmdir(name, dir_fd=top)
+
+
+def is_folder(name: str, parent: int) -> bool:
+    return stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
 
 
 def end_everything(call: Call) -> None:
@@ -256,8 +324,17 @@ def report(call: Call) -> dict[str, Any]:
     }
 
 
+def relay_of(words: list[str]) -> Relay | None:
+    """Return the way out, if there is one; this program's folder is not searched by itself."""
+    if not words:
+        return None
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
+    found: Relay = importlib.import_module("relay").Relay(words[0])
+    return found
+
+
 if __name__ == "__main__":
     if os.getpid() != 1:
         sys.exit("This program is process 1 of a sandbox and runs nowhere else.")
     hide(True)
-    Agent().serve()
+    Agent(relay_of(sys.argv[1:])).serve()

@@ -15,3 +15,13 @@ async def to_the_end(work: Awaitable[T]) -> T:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.shield(task)
     return task.result()
+
+
+async def undivided(work: Awaitable[T]) -> T:
+    """Await the work to its end, then pass a cancel on that came meanwhile."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await to_the_end(task)
+        raise

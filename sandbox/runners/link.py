@@ -8,7 +8,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from core import clock
 from sandbox.contracts import Command, Ended, Limits, Outcome, Usage
@@ -22,10 +22,16 @@ class LinkLostError(Exception):
     """The other end is gone, speaks nonsense or says nothing."""
 
 
+class Lines(Protocol):
+    """What an agent says, a line at a time, as `asyncio.StreamReader` gives it."""
+
+    async def readuntil(self, separator: bytes = b"\n") -> bytes: ...
+
+
 class AgentLink:
     """One connection to one agent; one call at a time."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, reader: Lines, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
         self._last_call = 0
@@ -48,6 +54,10 @@ class AgentLink:
                 "stdin": base64.b64encode(command.stdin).decode(),
                 "wall_seconds": wall_seconds,
                 "output_bytes": limits.output_bytes,
+                "secrets": {
+                    name: base64.b64encode(value).decode()
+                    for name, value in command.secrets.items()
+                },
             }
         )
         return await self._answer(clock.monotonic() + wall_seconds, limits.output_bytes)

@@ -2,8 +2,16 @@
 
 Everything the kernel's headers (6.1, and a few later ones) list, without what reaches beyond the
 process: namespaces, mounts, tracing, keys, modules, clocks, swap, bpf, perf, io_uring and the like.
-Calls that are allowed with some arguments only are in `filter`.
+Calls that are allowed with some arguments only are in `filter` and `container`, by these values.
 """
+
+# CLONE_NEWTIME, NS, CGROUP, UTS, IPC, USER, PID, NET: a process must not start in a new namespace.
+NAMESPACES = 0x80 | 0x2_0000 | 0x200_0000 | 0x400_0000 | 0x800_0000 | 0x1000_0000 | 0x2000_0000
+NAMESPACES |= 0x4000_0000
+UNIX, INET, INET6, NETLINK = 1, 2, 10, 16
+NETLINK_ROUTE = 0  # the only protocol of that family
+TERMINAL_INPUT = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: characters into somebody else's terminal
+PERSONALITIES = (0, 0xFFFF_FFFF)  # ordinary, and asking which
 
 _TABLE = """
 accept 43 202, accept4 288 242, access 21 -, alarm 37 -, arch_prctl 158 -, bind 49 200,

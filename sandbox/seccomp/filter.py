@@ -11,7 +11,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from sandbox.seccomp.calls import allowed_numbers
+from sandbox.seccomp.calls import (
+    INET,
+    INET6,
+    NAMESPACES,
+    NETLINK,
+    NETLINK_ROUTE,
+    PERSONALITIES,
+    TERMINAL_INPUT,
+    UNIX,
+    allowed_numbers,
+)
 
 _LOAD, _EQUAL, _GREATER, _AT_LEAST, _MASK = 0x20, 0x15, 0x25, 0x35, 0x45  # opcodes of classic BPF
 _RETURN = 0x06
@@ -26,13 +36,6 @@ NO_FAMILY = _ERRNO | errno.EAFNOSUPPORT
 
 _NEWEST = 462  # later calls are answered as an older kernel would, so that libraries fall back
 _NEW_ABI = 0x4000_0000  # x32 numbers carry this bit
-
-# CLONE_NEWTIME, NS, CGROUP, UTS, IPC, USER, PID, NET
-_NAMESPACES = 0x80 | 0x2_0000 | 0x200_0000 | 0x400_0000 | 0x800_0000 | 0x1000_0000 | 0x2000_0000
-_NAMESPACES |= 0x4000_0000
-_UNIX, _INET, _INET6, _NETLINK, _NETLINK_ROUTE = 1, 2, 10, 16, 0
-_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C  # both put characters into somebody else's terminal
-_PERSONALITIES = (0, 0xFFFF_FFFF)  # ordinary, and asking which
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +81,26 @@ def compiled(machine: str) -> bytes:
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in parts)
 
 
+@cache
+def without_sharing(machine: str) -> bytes:
+    """Return a program to add to the other where no namespace keeps network and processes apart.
+
+    It refuses every socket but a pair (Landlock sees neither datagrams nor sockets in the file
+    system), memory and queues that outlive whoever made them, and the limits of other processes.
+    Raises KeyError.
+    """
+    known, numbers = MACHINES[machine], allowed_numbers(machine)
+    parts: list[_Instruction] = [
+        *_opening(known),
+        *_call(known.socket, [(_RETURN, 0, 0, NO_FAMILY)]),
+        *_call(numbers["prlimit64"], _one_of(0, (0,), otherwise=REFUSE)),
+    ]
+    for name in ("shmget", "semget", "msgget", "mq_open"):
+        parts += _call(numbers[name], [(_RETURN, 0, 0, REFUSE)])
+    parts.append((_RETURN, 0, 0, ALLOW))
+    return b"".join(struct.pack("=HBBI", *instruction) for instruction in parts)
+
+
 def _opening(machine: Machine) -> list[_Instruction]:
     """Kill calls of another architecture (int 0x80), refuse x32."""
     return [
@@ -93,17 +116,15 @@ def _opening(machine: Machine) -> list[_Instruction]:
 def _by_argument(machine: Machine) -> Iterator[_Instruction]:
     # glibc falls back to clone, whose flags can be looked at; those of clone3 are behind a pointer.
     yield from _call(machine.clone3, [(_RETURN, 0, 0, UNKNOWN)])
-    yield from _call(
-        machine.clone, [*_argument(0), (_MASK, 0, 1, _NAMESPACES), *_refuse_or_allow()]
-    )
-    yield from _call(machine.personality, _one_of(0, _PERSONALITIES, otherwise=REFUSE))
-    yield from _call(machine.socketpair, _one_of(0, (_UNIX,), otherwise=NO_FAMILY))
+    yield from _call(machine.clone, [*_argument(0), (_MASK, 0, 1, NAMESPACES), *_refuse_or_allow()])
+    yield from _call(machine.personality, _one_of(0, PERSONALITIES, otherwise=REFUSE))
+    yield from _call(machine.socketpair, _one_of(0, (UNIX,), otherwise=NO_FAMILY))
     yield from _call(
         machine.ioctl,
         [
             *_argument(1),
-            (_EQUAL, 1, 0, _TIOCSTI),
-            (_EQUAL, 0, 1, _TIOCLINUX),
+            (_EQUAL, 1, 0, TERMINAL_INPUT[0]),
+            (_EQUAL, 0, 1, TERMINAL_INPUT[1]),
             *_refuse_or_allow(),
         ],
     )
@@ -111,12 +132,12 @@ def _by_argument(machine: Machine) -> Iterator[_Instruction]:
         machine.socket,
         [
             *_argument(0),
-            (_EQUAL, 5, 0, _UNIX),
-            (_EQUAL, 4, 0, _INET),
-            (_EQUAL, 3, 0, _INET6),
-            (_EQUAL, 0, 3, _NETLINK),
+            (_EQUAL, 5, 0, UNIX),
+            (_EQUAL, 4, 0, INET),
+            (_EQUAL, 3, 0, INET6),
+            (_EQUAL, 0, 3, NETLINK),
             *_argument(2),
-            (_EQUAL, 0, 1, _NETLINK_ROUTE),
+            (_EQUAL, 0, 1, NETLINK_ROUTE),
             (_RETURN, 0, 0, ALLOW),
             (_RETURN, 0, 0, NO_FAMILY),
         ],

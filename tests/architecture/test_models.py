@@ -22,6 +22,7 @@ WITHOUT_REST: dict[str, str] = {
     "governance.AuditHead": "the lock at the end of a chain; what it says is in the last entry",
     "agents.RunSnapshot": "its content is part of the run's representation",
     "governance.ApprovalVote": "its content is part of the approval's representation",
+    "governance.ChannelIdentity": "its content is part of the channel's representation",
     "governance.IdempotencyRecord": "an answer kept for a day to be given again; nothing to decide",
     "governance.WorkspaceGroupPermission": "derived from roles; the membership is what is edited",
     "governance.WorkspaceUserPermission": "derived from roles; the membership is what is edited",

@@ -1,8 +1,10 @@
 """What a call in a sandbox costs: opening one, and a command in one that is open.
 
-    python -m tests.bench.sandbox_calls            as root
+    python -m tests.bench.sandbox_calls                      as root: bubblewrap
+    python -m tests.bench.sandbox_calls docker gvisor        on the engine of AGENTRY_SANDBOX_DOCKER
 
-Prints one line of JSON: milliseconds, and the same for a bare process for comparison.
+Prints one line of JSON for each engine: milliseconds, and the same for a bare process for
+comparison.
 """
 
 import asyncio
@@ -15,9 +17,8 @@ from collections.abc import Awaitable
 from pathlib import Path
 from statistics import median, quantiles
 
-from sandbox.contracts import MIB, Command, Limits, Outcome, Profile
-from sandbox.runners.bubblewrap import BubblewrapRunner
-from sandbox.services import default_folder
+from sandbox.contracts import MIB, Command, Isolation, Limits, Outcome, Profile, Runner
+from sandbox.services import Sandboxes
 from sandbox.workspaces import delete_workspace
 
 COLD, WARM, AT_ONCE = 20, 100, 100
@@ -26,10 +27,12 @@ PYTHON = Command(argv=("python3", "-c", "pass"))
 PROFILE = Profile(limits=Limits(disk_bytes=16 * MIB, memory_bytes=128 * MIB, pids=32))
 
 
-async def measure() -> dict[str, object]:
+async def measure(engine: Isolation) -> dict[str, object]:
     """Measure cold and warm calls, and a hundred sandboxes at once."""
-    runner = BubblewrapRunner(default_folder())
-    await runner.abilities()
+    runner = Sandboxes().runner_for(Profile(isolation=engine))
+    abilities = await runner.abilities()
+    if not abilities.is_available:
+        return {"engine": engine, "problem": f"{abilities.problem} {abilities.remedy}"}
     folder = Path(tempfile.mkdtemp(prefix="bench-sandbox-"))
     try:
         fresh = [await _cold(runner, _made(folder, f"c{number}")) for number in range(COLD)]
@@ -45,6 +48,7 @@ async def measure() -> dict[str, object]:
     finally:
         await asyncio.to_thread(_delete, folder)
     return {
+        "engine": engine,
         "cold_new_workspace_ms": _summary(fresh),
         "cold_ms": _summary(again),
         "warm_shell_ms": _summary(shell),
@@ -54,7 +58,7 @@ async def measure() -> dict[str, object]:
     }
 
 
-async def _cold(runner: BubblewrapRunner, workspace: Path) -> float:
+async def _cold(runner: Runner, workspace: Path) -> float:
     """Open a sandbox, run a command, close it; milliseconds until the command's answer."""
     begun = time.perf_counter()
     async with await runner.open(workspace, PROFILE) as session:
@@ -90,4 +94,5 @@ def _summary(values: list[float]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(asyncio.run(measure())) + "\n")
+    for name in sys.argv[1:] or ["bubblewrap"]:
+        sys.stdout.write(json.dumps(asyncio.run(measure(Isolation(name)))) + "\n")

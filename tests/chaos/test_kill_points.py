@@ -21,6 +21,10 @@ ELSEWHERE = {
     "approval.before_lock",
     "approval.before_claim",
     "approval.after_claim",
+    "grant.before_claim",
+    "grant.after_claim",
+    "grant.before_count",
+    "grant.before_update",
 }
 WORKER_POINTS = sorted(POINTS - ELSEWHERE)
 # How deep into a wave a visit may lie, so that the wave still comes to it.

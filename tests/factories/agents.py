@@ -26,7 +26,8 @@ from agents.services.versions import version_draft_save, version_publish
 from agents.transitions import run_move
 from core import clock
 from governance.contracts import SYSTEM, ApprovalKind
-from governance.models import Approval, Policy, PolicyVersion, Workspace
+from governance.models import Approval, Policy, PolicyVersion, Secret, Workspace
+from governance.services.secrets import secret_set
 from plugins.contracts import CallState, EffectClass
 from plugins.models import ToolCall, ToolDefinition
 from plugins.services.tools import tool_create
@@ -162,6 +163,12 @@ def make_policy(workspace: Workspace, source: str) -> PolicyVersion:
     )
 
 
+def make_secret(
+    workspace: Workspace, name: str = "github", value: str = "hunter2-and-more", **fields: Any
+) -> Secret:
+    return secret_set(SYSTEM, workspace=workspace, name=name, value=value, **fields)
+
+
 def make_tool(workspace: Workspace, name: str = "orders", **fields: Any) -> ToolDefinition:
     return tool_create(
         actor=SYSTEM,
@@ -202,6 +209,7 @@ class Tenancy:
     call: ToolCall
     approval: Approval
     policy: PolicyVersion
+    secret: Secret
 
     @property
     def ids(self) -> dict[str, UUID]:
@@ -261,6 +269,7 @@ def make_tenancy(workspace: Workspace, mark: str) -> Tenancy:
         parked_run=parked,
         call=call,
         policy=make_policy(workspace, f"# {mark}"),
+        secret=make_secret(workspace, f"{mark}-secret", description=f"{mark} secret"),
         approval=make_approval(run, call, title=f"{mark} question"),
     )
 

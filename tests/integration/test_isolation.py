@@ -45,6 +45,8 @@ BODIES: dict[str, Any] = {
     "post decide": {"verdict": "approve"},
     "put policy": {"source": "rules: []"},
     "post publish": {},
+    "post secrets": {"name": "s", "value": "long enough to be one"},
+    "post rotate": {"value": "long enough to be one"},
 }
 
 
@@ -85,6 +87,7 @@ class World:
             ("models", "name"): mine.model.name,
             ("tools", "name"): mine.tool.name,
             ("routes", "pk"): mine.route.pk,
+            ("secrets", "name"): mine.secret.name,
             ("sessions", "pk"): mine.session.pk,
             ("runs", "pk"): mine.run.pk,
             ("tool-calls", "pk"): mine.call.pk,

@@ -1,14 +1,16 @@
 """A server that speaks OPA's data API, evaluating with our own engine; a program of its own.
 
-    python -m tests.wire.opa_server MODULE.rego [--port N]
+    python -m tests.wire.opa_server [MODULE.rego] [--port N]
 
-It prints its port. Below `/fault/<name>` it misbehaves in the way the name says.
+It prints its port. Modules are put at `/v1/policies/<name>` too, each a package of its own, and are
+forgotten when it ends. Below `/fault/<name>` it misbehaves in the way the name says.
 """
 
 import argparse
 import asyncio
 import contextlib
 import json
+import re
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -24,30 +26,58 @@ DATA = "/v1/data/agentry/tool/decision"
 GOOD = {"effect": "allow", "rule": "fault"}
 
 
-class OpaServer:
-    """Answers data queries by one module."""
+POLICIES = "/v1/policies/"
+_PACKAGE = re.compile(r"^package agentry\.(\w+)$", re.MULTILINE)
 
-    def __init__(self, engine: RegoEngine) -> None:
-        self._engine = engine
+
+class OpaServer:
+    """Answers data queries by the module it was given and those that are put to it."""
+
+    def __init__(self, pool: RegoPool, module: str | None) -> None:
+        self._pool = pool
+        self._engines: dict[str, RegoEngine] = {}
+        if module is not None:
+            self._engines[DATA] = self._engine(module)
+
+    def _engine(self, module: str) -> RegoEngine:
+        return RegoEngine(module, pool=self._pool, deadline_seconds=20)
 
     async def handle(self, exchange: Exchange) -> None:
         path = exchange.request.path
         if path.startswith("/fault/"):
             name, _, rest = path.removeprefix("/fault/").partition("/")
-            assert f"/{rest}" == DATA, path
+            assert f"/{rest}" == DATA or f"/{rest}".startswith(POLICIES), path
             await FAULTS[name](exchange)
-        elif path != DATA or exchange.request.method != "POST":
+        elif path.startswith(POLICIES) and exchange.request.method == "PUT":
+            await self._put(exchange)
+        elif not path.startswith("/v1/data/") or exchange.request.method != "POST":
             await exchange.send(404, b'{"code": "not_found"}')
         elif exchange.request.query.get("strict-builtin-errors") != "true":
             await exchange.send(400, b'{"code": "test", "message": "not asked to be strict"}')
         else:
             await self._decide(exchange)
 
+    async def _put(self, exchange: Exchange) -> None:
+        """Hold a module, evaluated as the package that the in-process engine asks for."""
+        module = exchange.request.body.decode()
+        found = _PACKAGE.search(module)
+        if found is None:
+            await exchange.send(400, b'{"code": "invalid_parameter", "message": "no package"}')
+            return
+        self._engines[f"/v1/data/agentry/{found.group(1)}/decision"] = self._engine(
+            _PACKAGE.sub("package agentry.tool", module, count=1)
+        )
+        await exchange.send(200, b"{}")
+
     async def _decide(self, exchange: Exchange) -> None:
+        engine = self._engines.get(exchange.request.path)
+        if engine is None:
+            await exchange.send(200, b"{}")
+            return
         asked = msgspec.json.decode(exchange.request.body)["input"]
         seen = msgspec.json.encode(asked, order="sorted")
         try:
-            found = await asyncio.to_thread(self._engine.evaluate, seen)
+            found = await asyncio.to_thread(engine.evaluate, seen)
         except RegoFailedError as error:
             if "undefined" in str(error):
                 await exchange.send(200, b"{}")
@@ -125,10 +155,10 @@ FAULTS: dict[str, Callable[[Exchange], Awaitable[None]]] = {
 }
 
 
-async def serve(module: str, port: int) -> None:
+async def serve(module: str | None, port: int) -> None:
     """Serve until SIGTERM."""
     pool = RegoPool(processes=2, queue_seconds=30)
-    server = HttpServer(OpaServer(RegoEngine(module, pool=pool, deadline_seconds=20)).handle)
+    server = HttpServer(OpaServer(pool, module).handle)
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     await server.start(port=port)
@@ -143,11 +173,12 @@ async def serve(module: str, port: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="A stand-in for an OPA server")
-    parser.add_argument("module", type=Path)
+    parser.add_argument("module", type=Path, nargs="?")
     parser.add_argument("--port", type=int, default=0)
     given = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(given.module.read_text(encoding="utf-8"), given.port))
+        module = given.module and given.module.read_text(encoding="utf-8")
+        asyncio.run(serve(module, given.port))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """`agentry audit …`: taking audit chains away, and checking them without any server."""
 
 import sys
+from contextlib import nullcontext
+from dataclasses import asdict
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
@@ -15,8 +17,11 @@ from agentry.cli.terminal import plain
 
 if TYPE_CHECKING:
     from agentry.audit.documents import PublicKeys
+    from agentry.audit.evidence import EvidenceReport
     from agentry.audit.verifying import Report
+    from agentry.client.flow import Call
 
+_HEADER_BYTES = 4096
 Site = Annotated[bool, typer.Option("--site", help="The site's own chain; a superuser's.")]
 Moment = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d"])]
 
@@ -69,6 +74,21 @@ def register(parent: typer.Typer) -> None:
 
         inv.show(inv.fetch(audit.checkpoint(site=site)), lambda row: print_fields([*row.items()]))
 
+    _register_proof(app)
+
+
+def _register_proof(app: typer.Typer) -> None:
+    @command(app, "bundle")
+    def bundle(
+        inv: Invocation,
+        run: Annotated[str, typer.Argument(metavar="RUN", help="A run that has ended.")],
+        file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to; `-`: stdout.")],
+    ) -> None:
+        """Write a run's evidence: what it did, by whose leave, with proof, in one file."""
+        from agentry.client.calls import audit
+
+        _written(inv, audit.evidence(run), file)
+
     @command(app, "key")
     def key(inv: Invocation) -> None:
         """Print the server's public key (PEM). Keep it apart from the files it is to check."""
@@ -80,15 +100,23 @@ def register(parent: typer.Typer) -> None:
     @command(app, "verify")
     def verify(
         inv: Invocation,
-        file: Annotated[Path, typer.Argument(metavar="FILE", help="An exported chain.")],
+        file: Annotated[
+            Path, typer.Argument(metavar="FILE", help="An exported chain, or a run's evidence.")
+        ],
         key: Annotated[list[Path], typer.Option(help="A public key you trust (PEM); repeatable.")],
         kept: Annotated[
             list[Path] | None,
             typer.Option(help="An earlier export of the chain: its checkpoints count too."),
         ] = None,
+        chain: Annotated[
+            Path | None,
+            typer.Option(help="For evidence: an export of the chain that must have its entries."),
+        ] = None,
     ) -> None:
-        """Check an exported chain on this machine alone; name the first place that is broken."""
-        _verify(inv, file, key, kept or [])
+        """Check a chain or a run's evidence on this machine alone; name the first broken place."""
+        from agentry.audit.documents import read_keys
+
+        _verify(inv, file, read_keys(key), kept or [], chain)
 
 
 def _export(
@@ -96,7 +124,10 @@ def _export(
 ) -> None:
     from agentry.client.calls import audit
 
-    call = audit.export(site=site, since=_aware(since), until=_aware(until))
+    _written(inv, audit.export(site=site, since=_aware(since), until=_aware(until)), file)
+
+
+def _written(inv: Invocation, call: "Call[bytes]", file: Path) -> None:
     chunks = inv.client.chunks(inv.client.origin.request(call))
     first = next(chunks, b"")  # what is refused leaves no file behind
     if str(file) == "-":
@@ -111,14 +142,25 @@ def _export(
     inv.say(f"Written to {file}. Check it: agentry audit verify {file} --key KEY.pem")
 
 
-def _verify(inv: Invocation, file: Path, key_files: list[Path], kept_files: list[Path]) -> None:
-    from agentry.audit.documents import read_keys
+def _verify(
+    inv: Invocation, file: Path, keys: "PublicKeys", kept_files: list[Path], whole: Path | None
+) -> None:
+    from agentry.audit.evidence import FILE_FORMAT, verify_evidence
     from agentry.audit.verifying import BrokenError, verify
 
-    keys = read_keys(key_files)
     try:
-        kept = [found for each in kept_files for found in _kept(each, keys)]
         with file.open("rb") as lines:
+            is_evidence = FILE_FORMAT.encode() in lines.readline(_HEADER_BYTES)
+            lines.seek(0)
+            if is_evidence:
+                if whole is not None:
+                    with whole.open("rb") as entries:
+                        verify(entries, keys)
+                with whole.open("rb") if whole else nullcontext() as entries:
+                    proof = verify_evidence(lines, keys, chain=entries)
+                inv.show(_proved(proof), lambda _: print(plain(_proof(proof))))
+                return
+            kept = [found for each in kept_files for found in _kept(each, keys)]
             report = verify(lines, keys, kept=kept)
     except OSError as error:
         raise usage_error(f"{error.filename} cannot be read: {error.strerror}.") from error
@@ -128,6 +170,24 @@ def _verify(inv: Invocation, file: Path, key_files: list[Path], kept_files: list
         inv.show(found, lambda _: print(told))
         raise typer.Exit(ExitCode.RUN_FAILED) from None
     inv.show(_told(report), lambda _: print(plain(_sentence(report))))
+
+
+def _proved(proof: "EvidenceReport") -> dict[str, object]:
+    return {"holds": True, **asdict(proof)}
+
+
+def _proof(proof: "EvidenceReport") -> str:
+    counts = ", ".join(f"{count} {kind}" for kind, count in proof.counts.items())
+    chain_told = " The chain has its entries." if proof.is_in_chain else ""
+    redacted = (
+        f" Of {proof.redacted_calls} calls the arguments held a secret and are not shown."
+        if proof.redacted_calls
+        else ""
+    )
+    return (
+        f"The evidence of run {proof.run} in {proof.workspace} holds: {counts}; "
+        f"{proof.approved_effects} approved effects ran as approved.{chain_told}{redacted}"
+    )
 
 
 def _kept(file: Path, keys: "PublicKeys") -> list[dict[str, Any]]:

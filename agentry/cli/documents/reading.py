@@ -28,6 +28,7 @@ _METADATA = frozenset({"name", "description"})
 _SECRETS = frozenset(
     {"api_key", "token", "password", "secret", "authorization", "x-api-key", "api-key"}
 )
+_SECRET_REFERENCE = re.compile(r"([A-Za-z]{1,16} )?\$\{secret:[A-Za-z][A-Za-z0-9_-]{0,62}\}")
 _IN_HEADERS = "one of headers"
 
 
@@ -177,9 +178,17 @@ def _check_secrets(
     elif isinstance(value.value, list):
         for each in value.value:
             _check_secrets(each, environ, findings)
-    elif key in _SECRETS and value.value not in (None, ""):
-        sentence = f"{key} must not stand in a file; write {key}: {{env: NAME}}."
+    elif key in _SECRETS and value.value not in (None, "") and not _names_secret(value):
+        sentence = (
+            f"{key} must not stand in a file; write {key}: {{env: NAME}}, or name a secret of the "
+            "workspace: ${secret:NAME}."
+        )
         findings.append(Finding(value.place, sentence))
+
+
+def _names_secret(value: Placed) -> bool:
+    """`${secret:NAME}`, with the name of a scheme before it at most."""
+    return isinstance(value.value, str) and _SECRET_REFERENCE.fullmatch(value.value) is not None
 
 
 def _is_reference(value: Placed, key: str) -> bool:

@@ -58,6 +58,16 @@ def apply(documents: Sequence[Mapping[str, Any]], *, dry_run: bool = False) -> C
     )
 
 
+def sandbox_doctor() -> Call[Page[dict[str, Any]]]:
+    """Ask what each sandbox engine of the server can hold, best first."""
+    return Call(
+        method="GET",
+        path=in_workspace("sandbox", "doctor"),
+        read=_OBJECTS,
+        timeout_seconds=90.0,  # the first question has every engine tried
+    )
+
+
 def workers() -> Call[Page[dict[str, Any]]]:
     return Call(method="GET", path=in_workspace("workers"), read=_OBJECTS)
 

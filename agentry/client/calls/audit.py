@@ -49,6 +49,11 @@ def export(
     )
 
 
+def evidence(run_id: str) -> Call[bytes]:
+    """The evidence of a run that has ended; large, so better streamed than read."""
+    return Call(method="GET", path=in_workspace(f"runs/{run_id}/evidence"), read=bytes)
+
+
 def public_key() -> Call[PublicKey]:
     return Call(method="GET", path=f"{API}/audit/key", read=_KEY)
 

@@ -1,14 +1,16 @@
-"""Requests about approvals and about the policy that asks for them."""
+"""Requests about approvals, the policy that asks for them, and secrets."""
 
 from typing import Any
 
-from agentry.client.calls.shape import body, in_workspace, query, reads
+from agentry.client.calls.shape import body, in_workspace, nothing, query, reads
 from agentry.client.flow import Call
-from agentry.client.records import Approval, Page, Policy, PolicyVersion
+from agentry.client.records import Approval, Page, Policy, PolicyVersion, Secret
 
 _APPROVAL = reads(Approval)
 _APPROVALS = reads(Page[Approval])
 _POLICY = reads(Policy)
+_SECRET = reads(Secret)
+_SECRETS = reads(Page[Secret])
 _VERSION = reads(PolicyVersion)
 _VERSIONS = reads(Page[PolicyVersion])
 
@@ -93,3 +95,47 @@ def policy_versions(
 
 def policy_version(number: int) -> Call[PolicyVersion]:
     return Call(method="GET", path=in_workspace("policy", "versions", number), read=_VERSION)
+
+
+def secrets(*, limit: int | None = None, cursor: str | None = None) -> Call[Page[Secret]]:
+    """The names there are; no request gives a value back."""
+    return Call(
+        method="GET",
+        path=in_workspace("secrets"),
+        query=query(limit=limit, cursor=cursor),
+        read=_SECRETS,
+    )
+
+
+def secret(name: str) -> Call[Secret]:
+    return Call(method="GET", path=in_workspace("secrets", name), read=_SECRET)
+
+
+def secret_set(
+    name: str, value: str, *, description: str | None = None, version: int | None = None
+) -> Call[Secret]:
+    """Create a secret or give it another value.
+
+    Raises `Conflict` when it has not the `version` it was seen in; 0: it must not be there.
+    """
+    return Call(
+        method="POST",
+        path=in_workspace("secrets"),
+        body=body(name=name, value=value, description=description, version=version),
+        read=_SECRET,
+    )
+
+
+def secret_rotate(name: str, value: str, *, version: int | None = None) -> Call[Secret]:
+    """Replace the value of a secret that is there by another one."""
+    return Call(
+        method="POST",
+        path=in_workspace("secrets", name, "rotate"),
+        body=body(value=value, version=version),
+        read=_SECRET,
+    )
+
+
+def secret_delete(name: str) -> Call[None]:
+    """Delete it; what names it fails from now on."""
+    return Call(method="DELETE", path=in_workspace("secrets", name), read=nothing)

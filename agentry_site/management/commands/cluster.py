@@ -21,8 +21,8 @@ RESTART_SECONDS = 1.0
 
 class Command(BaseCommand):
     help = (
-        "Run web, workers and beat as processes of their own on DATABASE_URL and REDIS_URL; "
-        "restarts what dies, drains everything on Ctrl-C."
+        "Run web, workers, a sandbox worker and beat as processes of their own on DATABASE_URL "
+        "and REDIS_URL; restarts what dies, drains everything on Ctrl-C."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -37,7 +37,8 @@ class Command(BaseCommand):
                 "`make cluster`, which starts private ones."
             )
         call_command("migrate", verbosity=0)
-        keeper = Keeper(_commands(options["web"], options["workers"], options["port"]))
+        socket = settings.SANDBOX_SOCKET or settings.DATA_DIR / "sandbox.sock"
+        keeper = Keeper(_commands(options["web"], options["workers"], options["port"]), socket)
         self.stdout.write(f"Agentry Cloud is starting at http://127.0.0.1:{options['port']}")
         keeper.run()
 
@@ -55,14 +56,16 @@ def _commands(web: int, workers: int, port: int) -> dict[str, list[str]]:
     for number in range(1, workers + 1):
         name = f"worker-{number}"
         commands[name] = [*manage, "worker", f"--name={name}", "--loglevel=WARNING"]
+    commands["sandbox-worker"] = [*manage, "sandbox", "worker"]
     return commands
 
 
 class Keeper:
     """Keeps child processes alive until it is told to stop; ends only what it started."""
 
-    def __init__(self, commands: dict[str, list[str]]) -> None:
+    def __init__(self, commands: dict[str, list[str]], sandbox_socket: Path) -> None:
         self._commands = commands
+        self._sandbox_socket = sandbox_socket
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._is_stopping = False
 
@@ -70,7 +73,12 @@ class Keeper:
         """Start everything and return after a signal, when every child has ended."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._stop)
-        environment = environment_of_child(changes={"AGENTRY_ENGINE": "off"})
+        environment = environment_of_child(
+            changes={
+                "AGENTRY_ENGINE": "off",
+                "AGENTRY_SANDBOX_SOCKET": str(self._sandbox_socket),
+            }
+        )
         try:
             while not self._is_stopping:
                 for name, command in self._commands.items():

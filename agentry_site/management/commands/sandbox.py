@@ -1,34 +1,75 @@
-"""`manage.py sandbox doctor|reap`: what this host can hold; taking away what dead owners left."""
+"""`manage.py sandbox worker|doctor|reap`: the process that makes sandboxes, and looking at it."""
 
 import asyncio
 import json
+import logging
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
 import msgspec
-from django.core.management.base import BaseCommand
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
 
+from core.env import Environment
+from core.errors import DomainError
+from core.pausepoints import install_from_environment
 from sandbox.contracts import Abilities
-from sandbox.services import Sandboxes
+from sandbox.services import Sandboxes, sandboxes
+from sandbox.worker import Setting, serve
 
 
 class Command(BaseCommand):
     help = (
-        "doctor: say for each engine what it can hold on this host and how strong it is, with "
-        "status 1 when none works. reap: take away what sandboxes of dead processes left."
+        "worker: own the engines of this host and make sandboxes for web and agent workers (run "
+        "it as root). doctor: say for each engine what it can hold and how strong it is, with "
+        "status 1 when none works. reap: take away what sandboxes of dead processes left; the "
+        "worker does that itself every minute."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("action", choices=["doctor", "reap"])
+        parser.add_argument("action", choices=["worker", "doctor", "reap"])
         parser.add_argument("--json", action="store_true", help="The same for programs.")
+        parser.add_argument(
+            "--socket", type=Path, default=settings.SANDBOX_SOCKET, help="AGENTRY_SANDBOX_SOCKET"
+        )
+        parser.add_argument(
+            "--here",
+            action="store_true",
+            help="doctor: ask what this very process could do, instead of the sandbox worker.",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        sandboxes = Sandboxes()
-        if options["action"] == "reap":
-            self._tell(sandboxes.reap(), "\n".join, as_json=options["json"])
-            return
-        told = asyncio.run(sandboxes.doctor())
-        self._tell(told, lambda found: "\n\n".join(map(_words, found)), as_json=options["json"])
+        if options["action"] == "worker":
+            self._work(options["socket"])
+        elif options["action"] == "reap":
+            self._tell(Sandboxes().reap(), "\n".join, as_json=options["json"])
+        else:
+            self._examine(is_here=options["here"], as_json=options["json"])
+
+    def _work(self, socket: Path | None) -> None:
+        if socket is None:
+            raise CommandError(
+                "Name the socket it listens at: AGENTRY_SANDBOX_SOCKET for it and for every "
+                "process that is to find it, or --socket."
+            )
+        install_from_environment()
+        logging.getLogger("sandbox").setLevel(logging.INFO)
+        settings.WORKSPACES_DIR.mkdir(mode=0o711, parents=True, exist_ok=True)
+        setting = Setting.of(
+            Environment.of_process(), socket=socket, workspaces=settings.WORKSPACES_DIR
+        )
+        try:
+            asyncio.run(serve(setting))
+        except DomainError as error:
+            raise CommandError(str(error)) from error
+
+    def _examine(self, *, is_here: bool, as_json: bool) -> None:
+        try:
+            told = asyncio.run((Sandboxes() if is_here else sandboxes()).doctor())
+        except DomainError as error:
+            raise CommandError(str(error)) from error
+        self._tell(told, lambda found: "\n\n".join(map(_words, found)), as_json=as_json)
         if not any(abilities.is_available for abilities in told):
             raise SystemExit(1)
 

@@ -13,7 +13,8 @@ from governance.policy.document import MAX_EXPIRES_SECONDS, MAX_QUORUM
 from governance.policy.matrix.reading import Reader
 from governance.policy.placed import Placed
 
-ASK_KEYS = ("approvers", "quorum", "expires", "on_expiry", "escalate_to", "allow_self")
+ASK_KEYS = ("approvers", "quorum", "expires", "on_expiry", "escalate_to", "allow_self",
+            "allow_owner", "grantable")  # fmt: skip
 ANSWER_KEYS = ("reason", *ASK_KEYS)
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -60,10 +61,14 @@ def read_answer(
         else DEFAULT_EXPIRES_SECONDS,
         on_expiry=on_expiry,
         escalate_to=escalate_to,
-        allow_self=reader.flag(keys["allow_self"], "`allow_self`")
-        if "allow_self" in keys
-        else False,
+        allow_self=_flag(reader, keys, "allow_self") or False,
+        allow_owner=_flag(reader, keys, "allow_owner") is not False,
+        is_grantable=_flag(reader, keys, "grantable"),
     )
+
+
+def _flag(reader: Reader, keys: Mapping[str, Placed], key: str) -> bool | None:
+    return reader.flag(keys[key], f"`{key}`") if key in keys else None
 
 
 def _principals(reader: Reader, keys: Mapping[str, Placed], key: str) -> tuple[str, ...]:

@@ -277,4 +277,8 @@ def _answer(decision: PolicyDecision) -> str:
         found["escalate_to"] = decision.escalate_to
     if decision.allow_self:
         found["allow_self"] = True
+    if not decision.allow_owner:
+        found["allow_owner"] = False
+    if decision.is_grantable is not None:
+        found["grantable"] = decision.is_grantable
     return literal(found)

@@ -14,15 +14,20 @@ CONDITION_KEYS = (*TEST_KEYS, "not", "present")
 
 _PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+|\[(\*|[0-9]{1,4})\])*")
 _STEP = re.compile(r"[A-Za-z0-9_-]+|\[\*\]|\[[0-9]+\]")
-_UNUSABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ue000-\uf8ff]")
+UNUSABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ue000-\uf8ff]")
 MAX_STEPS = 8
 MAX_SCALAR = 2000
+
+
+def is_path(text: str) -> bool:
+    """Say whether an argument can be named like this."""
+    return bool(_PATH.fullmatch(text)) and len(_STEP.findall(text)) <= MAX_STEPS
 
 
 def read_condition(reader: Reader, path: str, place: Placed) -> Condition:
     """Return what is asked of the values under one argument path."""
     mistakes = reader.mistakes
-    if not _PATH.fullmatch(path) or len(_STEP.findall(path)) > MAX_STEPS:
+    if not is_path(path):
         what = f"`{path[:60]}` is not a path to an argument"
         mistakes.add_at_key(place, what, "Write `name`, `name.inner`, `list[0]` or `list[*].name`.")
     steps = tuple(_step(step) for step in _STEP.findall(path))
@@ -92,7 +97,7 @@ def _scalars(reader: Reader, place: Placed) -> tuple[Scalar, ...]:
         if isinstance(value, list | dict):
             what = "`equals` compares texts, numbers, true, false and null"
             reader.mistakes.add(each, what, "Test the values inside, by their paths.")
-        elif isinstance(value, str) and (len(value) > MAX_SCALAR or _UNUSABLE.search(value)):
+        elif isinstance(value, str) and (len(value) > MAX_SCALAR or UNUSABLE.search(value)):
             what = f"longer than {MAX_SCALAR} characters, or with control or private ones"
             reader.mistakes.add(each, what, "Use `glob` for the part that matters.")
         elif isinstance(value, int | float) and abs(value) > MAX_EXACT:

@@ -75,6 +75,8 @@ _ASK: dict[str, Any] = {
     "on_expiry": {"enum": [outcome.value for outcome in OnExpiry]},
     "escalate_to": _PRINCIPALS,
     "allow_self": {"type": "boolean"},
+    "allow_owner": {"type": "boolean"},
+    "grantable": {"type": "boolean"},
 }
 
 

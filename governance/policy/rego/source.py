@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from governance.policy.contracts import PolicyInput
+from governance.policy.contracts import Effect, PolicyInput
 from governance.policy.placed import Mistakes, Placed
 from governance.policy.rego.tokens import Token, statements
 
@@ -99,6 +99,52 @@ def inspect_module(module: str) -> Inspected:
     _check_cycles(rules, heads, mistakes)
     mistakes.raise_any("Policy")
     return Inspected(calls=calls)
+
+
+def require_default_deny(module: str) -> None:
+    """Refuse a module that does not say `default decision` with a denial.
+
+    Raises:
+        PolicyInvalidError: at the default, or at the beginning when there is none.
+    """
+    mistakes = Mistakes()
+    remedy = 'Write `default decision := {"effect": "deny", "rule": "default"}`.'
+    found = None
+    for statement in statements(module):
+        if [token.text for token in statement[:2]] == ["default", ENTRY]:
+            found = statement
+    if found is None:
+        what = "it does not say what holds where no rule decides"
+        mistakes.add(Placed(None, 1, 1), what, remedy)
+    elif _effect_of_default(found) != Effect.DENY.value:
+        what = "where no rule decides it must deny"
+        mistakes.add(_place(found[0]), what, remedy)
+    mistakes.raise_any("Policy")
+
+
+def _effect_of_default(statement: Sequence[Token]) -> str | None:
+    """Return the effect of `default decision := {…}`; None: it is not written as plain JSON."""
+    if len(statement) < 4 or statement[2].text != ":=":
+        return None
+    try:
+        document = msgspec.json.decode("".join(token.text for token in statement[3:]))
+    except msgspec.DecodeError:
+        return None
+    return document.get("effect") if isinstance(document, dict) else None
+
+
+def sees_run(module: str) -> bool:
+    """Whether answers may depend on the id of the run: it is read, or the input as a whole is."""
+    for statement in statements(module):
+        for place, token in enumerate(statement):
+            before = statement[place - 1].text if place else ""
+            if token.kind != "name" or token.text != "input" or before == ".":
+                continue
+            after = [each.text for each in statement[place + 1 : place + 3]]
+            is_field = len(after) == 2 and after[0] == "." and after[1] != "run_id"
+            if not is_field:
+                return True
+    return False
 
 
 def _check_head(

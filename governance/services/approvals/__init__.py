@@ -4,7 +4,36 @@ from governance.services.approvals.deciding import approval_decide
 from governance.services.approvals.ending import (
     approval_used,
     approvals_overdue,
+    approvals_warn,
     approvals_withdraw,
 )
+from governance.services.approvals.granting import grant_give, grant_propose, grant_revoke
+from governance.services.approvals.news import (
+    ApprovalAsked,
+    ApprovalDecided,
+    ApprovalEscalated,
+    ApprovalExpiring,
+    ApprovalNews,
+    approvals_announce,
+)
+from governance.services.approvals.using import CoveredCall, grant_use, grants_overdue
 
-__all__ = ["approval_decide", "approval_used", "approvals_overdue", "approvals_withdraw"]
+__all__ = [
+    "ApprovalAsked",
+    "ApprovalDecided",
+    "ApprovalEscalated",
+    "ApprovalExpiring",
+    "ApprovalNews",
+    "CoveredCall",
+    "approval_decide",
+    "approval_used",
+    "approvals_announce",
+    "approvals_overdue",
+    "approvals_warn",
+    "approvals_withdraw",
+    "grant_give",
+    "grant_propose",
+    "grant_revoke",
+    "grant_use",
+    "grants_overdue",
+]

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
+from django.db.models.functions import Coalesce
 
 from core import clock
 from core.errors import InvalidInputError, NotFoundError, StaleStateError
@@ -17,7 +18,9 @@ from governance.binding import digest_of_facts
 from governance.contracts import Actor, ApprovalState, Perm, Ruling, Verdict
 from governance.models import Approval, ApprovalVote
 from governance.registry import ApprovalHandler, approval_handler
+from governance.selectors.approvals import Decider
 from governance.services.approvals.eligibility import refuse_ineligible
+from governance.services.approvals.news import ApprovalDecided, tell
 from governance.services.approvals.recording import decision_recorded
 from governance.transitions import approvals_move
 
@@ -32,11 +35,13 @@ def approval_decide(
     reason: str = "",
     arguments: Mapping[str, Any] | None = None,
     surface: str = "api",
+    seen_digest: str | None = None,
 ) -> Approval:
     """Say yes or no; returns the approval, still pending when its quorum is not reached.
 
     One no decides. `arguments` approve something else than was asked: they are checked, kept
-    beside the asked ones, and votes for other arguments count no more.
+    beside the asked ones, and votes for other arguments count no more. `seen_digest` is the
+    binding the decider saw, for surfaces that show an earlier state.
 
     Raises:
         PermissionDeniedError: The actor is none of its approvers, asked for it themselves, or may
@@ -48,9 +53,6 @@ def approval_decide(
     found = known.first()
     if found is None:
         raise NotFoundError(f"There is no approval {approval_id}.", remedy="List the approvals.")
-    access.require(actor, Perm.APPROVAL_DECIDE, found.workspace_id)
-    # Nobody decides what they cannot see.
-    access.require(actor, Perm.RUN_PAYLOAD, found.workspace_id)
     refuse_ineligible(actor, found)
     said = _verdict(verdict, arguments)
     given = redact_text(reason.strip())[:MAX_REASON_CHARS]
@@ -61,15 +63,23 @@ def approval_decide(
         approval = Approval.objects.select_for_update().get(pk=found.pk)
         if not _is_open(approval):
             raise stale(approval)
-        refuse_ineligible(actor, approval)  # its approvers may have changed meanwhile
+        # Its approvers may have changed meanwhile, and who stands for whom.
+        decider = refuse_ineligible(actor, approval)
+        if seen_digest is not None and seen_digest != approval.binding_digest:
+            raise StaleStateError(
+                "It has changed since you were shown it; nothing was decided.",
+                remedy="Look at it again.",
+                detail={"state": approval.state, "by": ""},
+            )
         if arguments is not None:
             _edit(approval, handler, arguments)
-        _vote(actor, approval, said, given, surface)
+        _vote(actor, decider, approval, said, given, surface)
         if said is Verdict.APPROVE and _votes(approval) < approval.quorum:
-            handler.noted(_ruling(approval, ApprovalState.PENDING, actor, given, surface),
+            by = _named(actor, decider)
+            handler.noted(_ruling(approval, ApprovalState.PENDING, by, given, surface),
                           event="voted")  # fmt: skip
         else:
-            _decide(actor, approval, handler, said, given, surface)
+            _decide(actor, decider, approval, handler, said, given, surface)
         approval.refresh_from_db()
     return approval
 
@@ -105,13 +115,36 @@ def _edit(approval: Approval, handler: ApprovalHandler, arguments: Mapping[str, 
     approval.save(update_fields=["edited_arguments", "binding", "binding_digest"])
 
 
-def _vote(actor: Actor, approval: Approval, said: Verdict, reason: str, surface: str) -> None:
-    """Keep the vote. Voting again counts only for another binding than before."""
+def _named(actor: Actor, decider: Decider) -> str:
+    """Say who decides: "X", or "X for Y" who is away."""
+    if decider.user_id == actor.user_id:
+        return actor.username
+    return f"{actor.username} for {decider.username}"
+
+
+def _vote(
+    actor: Actor,
+    decider: Decider,
+    approval: Approval,
+    said: Verdict,
+    reason: str,
+    surface: str,
+) -> None:
+    """Keep the vote. Voting again counts only for another binding than before.
+
+    What was said in somebody's place is their vote: said by both, it is one.
+    """
     assert actor.user_id is not None, "who is nobody is not eligible"
-    before = ApprovalVote.objects.filter(approval=approval, user_id=actor.user_id).first()
-    if before is not None and before.digest == approval.binding_digest and said == before.verdict:
+    is_own = decider.user_id == actor.user_id
+    same = ApprovalVote.objects.filter(
+        approval=approval, digest=approval.binding_digest, verdict=said.value
+    )
+    mine = Q(user_id=actor.user_id) | Q(user_id=decider.user_id, for_user=None)
+    before = same.filter(mine | Q(for_user_id=decider.user_id)).first()
+    if before is not None:
+        who = "You have" if before.user_id == actor.user_id else f"{_voter(before)} has"
         raise StaleStateError(
-            f"You have said {before.verdict} already; it waits for others "
+            f"{who} said {before.verdict} already; it waits for others "
             f"({_votes(approval)} of {approval.quorum}).",
             remedy="Wait for the others, or deny it.",
             detail={"state": approval.state, "by": actor.username},
@@ -120,6 +153,7 @@ def _vote(actor: Actor, approval: Approval, said: Verdict, reason: str, surface:
         approval=approval,
         user_id=actor.user_id,
         defaults={
+            "for_user_id": None if is_own else decider.user_id,
             "verdict": said.value,
             "digest": approval.binding_digest,
             "reason": reason,
@@ -129,14 +163,23 @@ def _vote(actor: Actor, approval: Approval, said: Verdict, reason: str, surface:
     )
 
 
+def _voter(vote: ApprovalVote) -> str:
+    return f"{vote.user} for {vote.for_user}" if vote.for_user else str(vote.user)
+
+
 def _votes(approval: Approval) -> int:
-    return ApprovalVote.objects.filter(
+    """Count the people who agreed. Each row is of another person; of those in whose place they
+    spoke, each counts once."""
+    rows = ApprovalVote.objects.filter(
         approval=approval, verdict=Verdict.APPROVE.value, digest=approval.binding_digest
-    ).count()
+    )
+    whose = rows.annotate(whose=Coalesce("for_user_id", "user_id"))
+    return whose.order_by().values("whose").distinct().count()
 
 
 def _decide(
     actor: Actor,
+    decider: Decider,
     approval: Approval,
     handler: ApprovalHandler,
     said: Verdict,
@@ -144,31 +187,32 @@ def _decide(
     surface: str,
 ) -> None:
     state = ApprovalState.APPROVED if said is Verdict.APPROVE else ApprovalState.DENIED
+    by = _named(actor, decider)
     moved = approvals_move(
         Q(pk=approval.pk),
         target=state,
         decided_at=clock.now(),
         decided_by_id=actor.user_id,
-        decided_by_name=actor.username,
+        decided_by_name=by[:150],
         reason=reason,
         surface=surface,
     )
     if not moved:
         raise stale(Approval.objects.get(pk=approval.pk))
-    handler.decided(_ruling(approval, state, actor, reason, surface))
-    decision_recorded(actor, approval, state, reason)
+    handler.decided(_ruling(approval, state, by, reason, surface))
+    approval.refresh_from_db()
+    tell(ApprovalDecided, approval)
+    decision_recorded(actor, approval, state, reason, by=by)
 
 
-def _ruling(
-    approval: Approval, state: ApprovalState, actor: Actor, reason: str, surface: str
-) -> Ruling:
+def _ruling(approval: Approval, state: ApprovalState, by: str, reason: str, surface: str) -> Ruling:
     return Ruling(
         approval_id=approval.pk,
         workspace_id=approval.workspace_id,
         subject_id=approval.subject_id,
         run_id=approval.run_id,
         state=state,
-        by=actor.username,
+        by=by,
         reason=reason,
         surface=surface,
         arguments=approval.edited_arguments,

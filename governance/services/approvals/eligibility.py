@@ -1,13 +1,14 @@
 """Who may decide an approval: who it names, by authentication, and never who asked for it."""
 
 from core.errors import PermissionDeniedError
-from governance.contracts import Actor
+from governance import access
+from governance.contracts import Actor, Perm
 from governance.models import Approval
-from governance.selectors.approvals import decider_of
+from governance.selectors.approvals import Decider, decider_of
 
 
-def refuse_ineligible(actor: Actor, approval: Approval) -> None:
-    """Return when the actor is one of the approvers and did not ask for it.
+def refuse_ineligible(actor: Actor, approval: Approval, *, in_person: bool = False) -> Decider:
+    """Return for whom the actor decides: themselves, or who lent them that and is away.
 
     Raises:
         PermissionDeniedError: It is for somebody else to decide.
@@ -17,15 +18,28 @@ def refuse_ineligible(actor: Actor, approval: Approval) -> None:
             "Only a person who is signed in can decide.", remedy="Sign in, or use a token."
         )
     decider = decider_of(actor, approval.workspace_id)
-    if decider.is_requester(approval) and not approval.allow_self:
+    found = decider.in_place_of(approval)
+    if found is not None and not (in_person and found is not decider):
+        return found
+    if not decider.stands_for:
+        access.require(actor, Perm.APPROVAL_DECIDE, approval.workspace_id)
+    # Nobody decides what they cannot see.
+    access.require(actor, Perm.RUN_PAYLOAD, approval.workspace_id)
+    if decider.is_barred(approval):
+        did = "asked for this" if decider.is_requester(approval) else "wrote the agent that asks"
         raise PermissionDeniedError(
-            "You asked for this yourself, so somebody else must decide.",
+            f"You {did} yourself, so somebody else must decide.",
             remedy="Ask one of its other approvers.",
             detail={"approvers": approval.approvers},
         )
-    if not decider.is_named(approval):
+    if found is not None:
         raise PermissionDeniedError(
-            f"This is for {', '.join(approval.approvers)} to decide.",
-            remedy="Ask one of them.",
-            detail={"approvers": approval.approvers},
+            f"This is for {found.username} to do in person; deciding was lent to you, not this.",
+            remedy="Decide this one by itself.",
         )
+    access.require(actor, Perm.APPROVAL_DECIDE, approval.workspace_id)
+    raise PermissionDeniedError(
+        f"This is for {', '.join(approval.approvers)} to decide.",
+        remedy="Ask one of them.",
+        detail={"approvers": approval.approvers},
+    )

@@ -1,6 +1,6 @@
 """What becomes of approvals that nobody decides in time, and of those whose subject is gone."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
@@ -11,13 +11,20 @@ from governance.binding import EXPIRY, digest_of_facts, expiry_fact
 from governance.contracts import SYSTEM, ApprovalState, AuditAction, AuditSubject, Ruling
 from governance.models import Approval
 from governance.registry import ApprovalHandler, approval_handler
-from governance.services.approvals.recording import decision_recorded
+from governance.services.approvals.news import (
+    ApprovalDecided,
+    ApprovalEscalated,
+    ApprovalExpiring,
+    tell,
+)
+from governance.services.approvals.recording import decision_recorded, escalation_recorded
 from governance.services.audit import audit_append
 from governance.transitions import approvals_move
 
 BATCH = 500
 NOBODY = "Nobody decided in time."
 SURFACE = "expiry"
+_LONGEST_NOTICE = timedelta(days=1)
 
 
 def approvals_overdue() -> int:
@@ -57,12 +64,45 @@ def _expire(approval_id: UUID) -> bool:
     return True
 
 
+def approvals_warn() -> int:
+    """Warn, once each, of approvals whose time is nearly over; returns how many.
+
+    Safe to run by anybody at any time: the mark and the condition are one UPDATE.
+    """
+    now = clock.now()
+    pending = Approval.objects.filter(
+        state=ApprovalState.PENDING.value, warned_at=None, expires_at__gt=now
+    )
+    soon = pending.filter(expires_at__lte=now + _LONGEST_NOTICE).order_by("expires_at")
+    due = [approval for approval in soon.iterator() if _is_nearly_over(approval, now)]
+    warned = 0
+    for approval in due[:BATCH]:
+        with transaction.atomic():
+            same = {"state": ApprovalState.PENDING.value, "expires_at": approval.expires_at}
+            unwarned = Approval.objects.filter(pk=approval.pk, warned_at=None, **same)
+            if unwarned.update(warned_at=now):
+                warned += 1
+                tell(ApprovalExpiring, approval)
+    return warned
+
+
+def _is_nearly_over(approval: Approval, now: datetime) -> bool:
+    """A fifth of its time is left, and at most a day of it."""
+    if approval.expires_at is None:
+        return False
+    notice = min(timedelta(seconds=(approval.expires_seconds or 0) / 5), _LONGEST_NOTICE)
+    return approval.expires_at - now <= notice
+
+
 def _escalate(approval: Approval, handler: ApprovalHandler) -> None:
     """Ask others, once, with the same time again."""
     approval.approvers, approval.escalate_to = approval.escalate_to, []
-    _extend(approval, _later(approval), "approvers", "escalate_to")
+    approval.escalations += 1
+    _extend(approval, _later(approval), "approvers", "escalate_to", "escalations")
     reason = f"{NOBODY} Now asked: {', '.join(approval.approvers)}."
     handler.noted(_ruling(approval, ApprovalState.PENDING, reason), event="escalated")
+    tell(ApprovalEscalated, approval)
+    escalation_recorded(approval, reason)
 
 
 def _later(approval: Approval) -> float | None:
@@ -74,7 +114,9 @@ def _extend(approval: Approval, seconds: float | None, *fields: str) -> None:
     approval.expires_at = None if seconds is None else clock.now() + timedelta(seconds=seconds)
     approval.binding = {**approval.binding, EXPIRY: expiry_fact(approval.expires_at)}
     approval.binding_digest = digest_of_facts(approval.binding)
-    approval.save(update_fields=["expires_at", "binding", "binding_digest", *fields])
+    approval.warned_at = None
+    changed = ["expires_at", "warned_at", "binding", "binding_digest", *fields]
+    approval.save(update_fields=changed)
 
 
 def _end(approval: Approval, handler: ApprovalHandler, state: ApprovalState, reason: str) -> None:
@@ -86,6 +128,8 @@ def _end(approval: Approval, handler: ApprovalHandler, state: ApprovalState, rea
         surface=SURFACE,
     ):
         handler.decided(_ruling(approval, state, reason))
+        approval.refresh_from_db()
+        tell(ApprovalDecided, approval)
         decision_recorded(SYSTEM, approval, state, reason)
 
 
@@ -104,12 +148,15 @@ def _ruling(approval: Approval, state: ApprovalState, reason: str) -> Ruling:
 
 def approvals_withdraw(run_id: UUID, *, cause: str) -> int:
     """End what a run leaves undecided; called in the transaction that ends the run."""
-    return approvals_move(
-        Q(run_id=run_id),
-        target=ApprovalState.WITHDRAWN,
-        decided_at=clock.now(),
-        reason=f"{cause}.",
-    )
+    open_ones = Approval.objects.filter(run_id=run_id, state=ApprovalState.PENDING.value)
+    moved = 0
+    for approval in open_ones:
+        ended = {"decided_at": clock.now(), "reason": f"{cause}."}
+        if approvals_move(Q(pk=approval.pk), target=ApprovalState.WITHDRAWN, **ended):
+            moved += 1
+            approval.refresh_from_db()
+            tell(ApprovalDecided, approval)
+    return moved
 
 
 def approval_used(approval_id: UUID) -> None:

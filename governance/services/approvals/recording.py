@@ -1,11 +1,13 @@
 """Decisions in the audit chain: who said what about exactly which facts."""
 
-from governance.contracts import Actor, ApprovalState, AuditAction, AuditSubject
+from governance.contracts import SYSTEM, Actor, ApprovalState, AuditAction, AuditSubject
 from governance.models import Approval
 from governance.services.audit import audit_append
 
 
-def decision_recorded(actor: Actor, approval: Approval, state: ApprovalState, reason: str) -> None:
+def decision_recorded(
+    actor: Actor, approval: Approval, state: ApprovalState, reason: str, *, by: str = ""
+) -> None:
     """Append a decision to the workspace's chain; last in the transaction that makes it."""
     audit_append(
         actor,
@@ -14,6 +16,7 @@ def decision_recorded(actor: Actor, approval: Approval, state: ApprovalState, re
         subject=AuditSubject(kind="approval", id=str(approval.pk), label=approval.title),
         payload={
             "verdict": state.value,
+            "by": by,
             "reason": reason,
             "about": approval.kind,
             "subject": str(approval.subject_id),
@@ -21,4 +24,15 @@ def decision_recorded(actor: Actor, approval: Approval, state: ApprovalState, re
             "binding_digest": approval.binding_digest,
             "policy_version": approval.policy_version,
         },
+    )
+
+
+def escalation_recorded(approval: Approval, reason: str) -> None:
+    """Append that others are asked now; last in the transaction that does it."""
+    audit_append(
+        SYSTEM,
+        action=AuditAction.DECISION,
+        workspace_id=approval.workspace_id,
+        subject=AuditSubject(kind="approval", id=str(approval.pk), label=approval.title),
+        payload={"verdict": "escalated", "reason": reason, "approvers": approval.approvers},
     )

@@ -7,6 +7,7 @@ process can hold is offered; what else is asked for is refused.
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import platform
 import shutil
@@ -27,6 +28,7 @@ from sandbox.contracts import (
     Profile,
     Strength,
 )
+from sandbox.egress import INSIDE, SOCKET, Gateway, Outside
 from sandbox.errors import SandboxRefusedError, SandboxUnavailableError
 from sandbox.leases import Held, Lease, Leases
 from sandbox.remains import Remains, take_away
@@ -43,7 +45,7 @@ _OWN_PROCESSES = 2  # bwrap and the session agent, counted by the group
 _ALWAYS = frozenset({Limit.WALL, Limit.OUTPUT, Limit.OPEN_FILES, Limit.FILE})
 _OPENING_AT_ONCE = 4
 _REMEDY = "Run the sandbox worker as root, or ask for no such limit (null)."
-_AGENT_SOURCE = Path(__file__).parents[2] / "inside" / "session_agent.py"
+_INSIDE = Path(__file__).parents[2] / "inside"
 
 
 class BubblewrapRunner:
@@ -51,8 +53,10 @@ class BubblewrapRunner:
 
     name = Isolation.BUBBLEWRAP
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, outside: Outside | None = None) -> None:
+        """`outside` is what egress gateways know of the world; other than real in tests only."""
         self._folder = folder
+        self._outside = outside
         self._leases: Leases | None = None
         self._abilities: Abilities | None = None
         self._finding_out = asyncio.Lock()
@@ -113,9 +117,14 @@ class BubblewrapRunner:
                          for limit in lacking),
                 remedy=_REMEDY,
             )  # fmt: skip
-        return await self._start(workspace, profile)
+        gateway = None
+        if profile.net or credentials:
+            gateway = Gateway(profile.net, credentials, outside=self._outside)
+        return await self._start(workspace, profile, gateway)
 
-    async def _start(self, workspace: Path, profile: Profile) -> BubblewrapSession:
+    async def _start(
+        self, workspace: Path, profile: Profile, gateway: Gateway | None = None
+    ) -> BubblewrapSession:
         async with self._openings:
             places = self._places()
             lock = places.lock_workspace(workspace)
@@ -141,8 +150,14 @@ class BubblewrapRunner:
                 except asyncio.CancelledError:
                     remains = await to_the_end(making)  # a thread cannot be stopped half-way
                     raise
-                return await self._launch(remains, lease, profile)
+                if gateway is not None:
+                    remains = dataclasses.replace(remains, egress=places.egress(lease))
+                    uid = lease.uid if os.geteuid() == 0 else None
+                    await gateway.start(places.egress(lease), uid=uid)
+                return await self._launch(remains, lease, profile, gateway)
             except BaseException as error:
+                if gateway is not None:
+                    await to_the_end(gateway.close())
                 await to_the_end(asyncio.to_thread(_clean_up, remains, lease))
                 if isinstance(error, OSError):
                     raise SandboxUnavailableError(
@@ -164,9 +179,11 @@ class BubblewrapRunner:
         """Return where the sandbox's user can reach its workspace, whatever lies above that."""
         return self._places().seat(lease) if os.geteuid() == 0 else None
 
-    async def _launch(self, remains: Remains, lease: Lease, profile: Profile) -> BubblewrapSession:
+    async def _launch(
+        self, remains: Remains, lease: Lease, profile: Profile, gateway: Gateway | None
+    ) -> BubblewrapSession:
         with contextlib.ExitStack() as descriptors:
-            words, passed = self._command_line(remains, lease, profile, descriptors)
+            words, passed = self._command_line(remains, lease, profile, gateway, descriptors)
             process = await asyncio.create_subprocess_exec(
                 *words,
                 stdin=asyncio.subprocess.PIPE,
@@ -195,14 +212,26 @@ class BubblewrapRunner:
             raise
         return BubblewrapSession(
             process=process, link=link, group=remains.group, lease=lease, remains=remains,
-            profile=profile,
+            profile=profile, gateway=gateway,
         )  # fmt: skip
 
     def _command_line(
-        self, remains: Remains, lease: Lease, profile: Profile, descriptors: contextlib.ExitStack
+        self,
+        remains: Remains,
+        lease: Lease,
+        profile: Profile,
+        gateway: Gateway | None,
+        descriptors: contextlib.ExitStack,
     ) -> tuple[list[str], Sequence[int]]:
         files = {f"/etc/{name}": content for name, content in arguments.ETC.items()}
-        files[arguments.AGENT] = _AGENT_SOURCE.read_bytes()
+        files[arguments.AGENT] = (_INSIDE / "session_agent.py").read_bytes()
+        folders, relay = {}, ""
+        if gateway is not None and remains.egress is not None:
+            files[arguments.RELAY] = (_INSIDE / "relay.py").read_bytes()
+            files["/etc/hosts"] += "".join(f"{line}\n" for line in gateway.hosts).encode()
+            files |= gateway.files
+            folders[INSIDE] = remains.egress
+            relay = gateway.ways.for_relay(f"{INSIDE}/{SOCKET}")
         inside = {name: _in_memory(data, descriptors) for name, data in files.items()}
         calls = _in_memory(compiled(platform.machine()), descriptors)
         is_root = os.geteuid() == 0
@@ -212,6 +241,8 @@ class BubblewrapRunner:
             files=inside,
             filter_descriptor=calls,
             python=_python() or "python3",
+            folders=folders,
+            relay=relay,
             is_read_only=profile.is_read_only,
         )
         words = arguments.limited(profile.limits, words)
@@ -269,7 +300,6 @@ def _missing_limits() -> dict[Limit, str]:
     missing = dict(cgroups.hierarchy().missing)
     if problem := quota.problem():
         missing[Limit.DISK] = problem
-    missing[Limit.NET] = "no egress gateway is joined to this runner"
     return missing
 
 

@@ -12,6 +12,8 @@ import msgspec
 
 from sandbox.cgroups import Group
 from sandbox.contracts import Command, Ended, Limits, Outcome, Profile, Usage
+from sandbox.egress import Gateway
+from sandbox.egress.recording import recorded
 from sandbox.errors import SandboxLostError, SandboxUnavailableError
 from sandbox.leases import Lease
 from sandbox.remains import Remains, take_away
@@ -33,6 +35,7 @@ class BubblewrapSession:
         lease: Lease,
         remains: Remains,
         profile: Profile,
+        gateway: Gateway | None = None,
     ) -> None:
         self._process = process
         self._link = link
@@ -40,6 +43,7 @@ class BubblewrapSession:
         self._lease = lease
         self._remains = remains
         self._limits: Limits = profile.limits
+        self._gateway = gateway
         self._turn = asyncio.Lock()
         self._is_running = False
         self._is_lost = False
@@ -74,7 +78,9 @@ class BubblewrapSession:
                 raise lost("it was closed or ended before")
             self._is_running = True
             try:
-                return await self._run(command)
+                if self._gateway is None:
+                    return await self._run(command)
+                return await recorded(self._gateway, self._run, command)
             finally:
                 self._is_running = False
 
@@ -132,6 +138,8 @@ class BubblewrapSession:
             async with asyncio.timeout(_FAREWELL_SECONDS):
                 await self._process.wait()
         await self._kill()
+        if self._gateway is not None:
+            await self._gateway.close()
         try:
             await asyncio.to_thread(take_away, self._remains)
         except (OSError, SandboxUnavailableError) as error:

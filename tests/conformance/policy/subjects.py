@@ -12,21 +12,24 @@ from governance.policy.contracts import PolicyEngine
 from governance.policy.matrix.compile import compile_matrix
 from governance.policy.matrix.parse import parse_matrix
 from governance.policy.matrix.reference import MatrixEngine
-from governance.policy.opa import OpaEngine
+from governance.policy.opa import OpaClient, OpaEngine, PushedOpaEngine
 from governance.policy.rego.engine import RegoEngine
 from governance.policy.rego.pool import RegoPool
 
-ALL = ("matrix", "rego", "opa")
+ALL = ("matrix", "rego", "opa", "opa-pushed")
 PATIENT_SECONDS = 20.0  # these tests are about answers, not about time
 
 
 class OpaProcess:
     """A program that serves one module; it can be stopped and started again on the same port."""
 
-    def __init__(self, module: str) -> None:
+    def __init__(self, module: str | None = None) -> None:
         self._folder = tempfile.TemporaryDirectory()
-        self._file = Path(self._folder.name) / "policy.rego"
-        self._file.write_text(module, encoding="utf-8")
+        self._files: list[str] = []
+        if module is not None:
+            file = Path(self._folder.name) / "policy.rego"
+            file.write_text(module, encoding="utf-8")
+            self._files = [str(file)]
         self._process: subprocess.Popen[str] | None = None
         self.port = 0
 
@@ -40,7 +43,7 @@ class OpaProcess:
                 sys.executable,
                 "-m",
                 "tests.wire.opa_server",
-                str(self._file),
+                *self._files,
                 "--port",
                 str(self.port),
             ],
@@ -65,7 +68,7 @@ class OpaProcess:
 
 
 @contextmanager
-def opa_process(module: str) -> Iterator[OpaProcess]:
+def opa_process(module: str | None = None) -> Iterator[OpaProcess]:
     process = OpaProcess(module)
     try:
         process.start()
@@ -86,6 +89,19 @@ def opa_engine(
 
 
 @contextmanager
+def pushed_engine(
+    url: str, module: str, *, digest: str = "digest", seconds: float = PATIENT_SECONDS
+) -> Iterator[PushedOpaEngine]:
+    client = OpaClient(url)
+    try:
+        yield PushedOpaEngine(
+            module, digest=digest, client=client, deadline_seconds=seconds, push_seconds=seconds
+        )
+    finally:
+        client.close()
+
+
+@contextmanager
 def subject(kind: str, text: str) -> Iterator[PolicyEngine]:
     """Yield an engine that judges by the matrix in `text`."""
     matrix = parse_matrix(text)
@@ -98,6 +114,12 @@ def subject(kind: str, text: str) -> Iterator[PolicyEngine]:
             yield RegoEngine.load(compiled.module, pool=pool, deadline_seconds=PATIENT_SECONDS)
         finally:
             pool.close()
+    elif kind == "opa-pushed":
+        with (
+            opa_process() as process,
+            pushed_engine(process.url, compiled.module, digest=compiled.digest) as engine,
+        ):
+            yield engine
     else:
         with (
             opa_process(compiled.module) as process,

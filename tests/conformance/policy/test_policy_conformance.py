@@ -49,6 +49,8 @@ rules:
       command: {regex: 'git (push|tag) "?v\d+\.\d+"?'}
     effect: ask
     allow_self: true
+    allow_owner: false
+    grantable: true
   - name: everyday-git
     tools: [shell]
     arguments:
@@ -91,6 +93,8 @@ _CASES: list[tuple[PolicyInput, dict[str, Any]]] = [
             "on_expiry": OnExpiry.ESCALATE,
             "escalate_to": ("role:admin",),
             "allow_self": False,
+            "allow_owner": True,
+            "is_grantable": None,
         },
     ),
     (call("pay", arguments={"amount": 999.99}), {"rule": "default-read"}),
@@ -98,7 +102,13 @@ _CASES: list[tuple[PolicyInput, dict[str, Any]]] = [
     (call("aXXb", arguments={"amount": 1e300}), {"rule": "big-money"}),
     (
         call(groups=("ops",), arguments={"command": 'git tag "v1.2"'}),
-        {"rule": "release", "allow_self": True, "approvers": ()},
+        {
+            "rule": "release",
+            "allow_self": True,
+            "allow_owner": False,
+            "is_grantable": True,
+            "approvers": (),
+        },
     ),
     (call(roles=("x", "release"), arguments={"command": "git push v1.20"}), {"rule": "release"}),
     (

@@ -16,12 +16,17 @@ PLACE = "tests/e2e/sandbox/attempts"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """`ends` is `exit` where the program must come to its end by itself."""
+    """`ends` is `exit` where the program must come to its end by itself.
+
+    `in_gvisor` is empty where it is not tried there, else `blocked`; `virtual` where it acts on the
+    kernel in the sandbox, as it may; `ends` where it ends that kernel, and with it the sandbox.
+    """
 
     name: str
     title: str
     ends: str
     is_in_control_run: bool
+    in_gvisor: str = ""
 
     @property
     def group(self) -> str:
@@ -40,6 +45,7 @@ def attempts() -> dict[str, Attempt]:
             title=title,
             ends=told.get("ends", "exit"),
             is_in_control_run=told.get("control") == "yes",
+            in_gvisor=told.get("gvisor", ""),
         )
     return found
 

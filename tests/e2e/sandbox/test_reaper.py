@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.contracts import Command, Profile
+from sandbox.contracts import Command, Isolation, Profile
+from sandbox.images import local_tag
+from sandbox.leases import Held, Leases
+from sandbox.runners.docker import Engine, reap_containers
+from sandbox.runners.docker.settings import LABEL_FOLDER, LABEL_GROUP, LABEL_PLACE
 from sandbox.services import Sandboxes, default_folder
 from sandbox.workspaces import delete_workspace, quota
 from tests.architecture.source import ROOT
@@ -24,10 +28,23 @@ def workspace(tmp_path: Path) -> Iterator[Path]:
     delete_workspace(folder)
 
 
-def test_what_a_killed_owner_leaves_is_taken_away(workspace: Path) -> None:
+@pytest.mark.parametrize("engine", ["bubblewrap", "docker", "gvisor"])
+def test_what_a_killed_owner_leaves_is_taken_away(
+    engine: str, workspace: Path, request: pytest.FixtureRequest
+) -> None:
+    if engine != "bubblewrap":
+        request.getfixturevalue("docker_url")
     sandboxes = Sandboxes()
+    profile = Profile(isolation=Isolation(engine))
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.e2e.sandbox.orphan", str(default_folder()), str(workspace)],
+        [
+            sys.executable,
+            "-m",
+            "tests.e2e.sandbox.orphan",
+            str(default_folder()),
+            str(workspace),
+            engine,
+        ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
     ) as owner:
@@ -51,8 +68,40 @@ def test_what_a_killed_owner_leaves_is_taken_away(workspace: Path) -> None:
     )
 
     async def read() -> bytes:
-        runner = sandboxes.runner_for(Profile())
-        async with await runner.open(workspace, Profile()) as session:
+        runner = sandboxes.runner_for(profile)
+        async with await runner.open(workspace, profile) as session:
             return (await session.run(Command(argv=("cat", "file")))).stdout
 
     assert asyncio.run(read()) == b"kept\n"
+
+
+def test_a_container_without_an_owner_is_taken_away(docker_url: str) -> None:
+    """Its owner died while the engine was making it, and its place has been cleaned since."""
+    engine = Engine(docker_url)
+    places = Leases(default_folder())
+    owned = places.take()
+    owned.write(Held(owner=1, group=owned.group))
+    labels = {
+        name: {LABEL_FOLDER: str(places.folder), LABEL_PLACE: str(owned.number), LABEL_GROUP: group}
+        for name, group in (("agentry-owned", owned.group), ("agentry-left", "s0-of-the-dead"))
+    }
+    try:
+        for name, marks in labels.items():
+            engine.create(
+                name,
+                host={"known": {}, "other": {}},
+                container={"Image": local_tag(), "Cmd": ["sh"], "Labels": marks},
+            )
+        told = reap_containers(engine, places)
+        left = {found.name for found in engine.containers(f"{LABEL_FOLDER}={places.folder}")}
+    finally:
+        for name in labels:
+            engine.remove(name)
+        owned.release()
+        engine.close()
+
+    assert [words for words in told if "agentry-" in words] == [
+        "the container agentry-left was taken away: nobody has its place"
+    ]
+    assert "agentry-owned" in left
+    assert "agentry-left" not in left

@@ -105,7 +105,10 @@ def test_every_mistake_is_told_with_its_place_and_nothing_is_sent(
         f"{one}:3:1: metadata.name must be text of letters, digits, '.', '_', '-', at most 100.",
         f"{one}:3:12: unknown key 'nme'. Did you mean 'name'?",
         f"{one}:4:1: spec must be a mapping.",
-        f"{one}:11:12: api_key must not stand in a file; write api_key: {{env: NAME}}.",
+        (
+            f"{one}:11:12: api_key must not stand in a file; write api_key: {{env: NAME}}, or name "
+            "a secret of the workspace: ${secret:NAME}."
+        ),
         f"{two}:3:12: Provider 'openai' is also at {one}:6:1.",
         f"{two}:6:13: the environment variable NOT_SET_ANYWHERE is not set.",
         "8 mistakes; nothing was changed.",

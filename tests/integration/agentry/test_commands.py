@@ -381,3 +381,29 @@ def test_a_shared_option_before_the_command_is_sent_behind_it(option: str) -> No
     told = " ".join(result.stderr.replace("│", " ").split())
     assert result.exit_code == 2
     assert f"No such option: {option}. Put it behind the command" in told
+
+
+def test_a_secret_comes_from_stdin_and_never_from_the_command(server: ContractServer) -> None:
+    row = {"name": "github", "version": 2, "description": "for releases"}
+    server.always(f"GET {BASE}/secrets", {"items": [row]})
+    server.always(f"POST {BASE}/secrets", row, 201)
+    server.always(f"POST {BASE}/secrets/github/rotate", {**row, "version": 3})
+    server.always(f"DELETE {BASE}/secrets/github", None, 204)
+
+    listed = invoke("secrets", "ls")
+    made = invoke("secrets", "set", "github", "--version", "0", stdin="line one\nline two\n")
+    rotated = invoke("secrets", "rotate", "github", stdin="the new value")
+    removed = invoke("secrets", "rm", "github")
+
+    assert "for releases" in listed.stdout
+    assert (made.stdout, rotated.stdout, removed.exit_code) == ("", "", 0)
+    assert "version 2" in made.stderr
+    assert "version 3" in rotated.stderr
+    assert server.requests("POST", f"{BASE}/secrets")[0].body == {
+        "name": "github", "value": "line one\nline two", "version": 0,
+    }  # fmt: skip
+    assert server.requests("POST", f"{BASE}/secrets/github/rotate")[0].body == {
+        "value": "the new value"
+    }
+    assert invoke("secrets", "set", "github", "the value").exit_code == 2
+    assert invoke("secrets", "set", "github", stdin="").exit_code == 2

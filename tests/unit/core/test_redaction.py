@@ -1,5 +1,6 @@
 """No secret survives redaction, and nothing else is touched."""
 
+import base64
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -196,3 +197,43 @@ def test_every_json_value_is_redacted_to_storable_json(value: Any) -> None:
     result = redact(value)
     json.dumps(result, ensure_ascii=False).encode("utf-8")
     assert redact_or_withhold(value) == result
+
+
+@pytest.mark.parametrize("before", ["", "a", "ab", "user:"])
+@pytest.mark.parametrize("after", ["", "x", "xy"])
+def test_a_known_value_is_found_in_the_middle_of_a_longer_base64(before: str, after: str) -> None:
+    value = "correct-horse-battery-staple"
+    known_secrets.add(value)
+    try:
+        encoded = base64.b64encode(f"{before}{value}{after}".encode()).decode()
+        shown = redact_text(f"Authorization: {encoded}")
+    finally:
+        known_secrets.remove(value)
+
+    assert "[redacted]" in shown
+    assert base64.b64encode(value.encode()).decode()[4:-4] not in shown
+    left = shown.removeprefix("Authorization: ").replace("[redacted]", "")
+    assert len(left) <= 4 * (len(before) // 3 + 1) + 4  # the neighbours, and what they share
+
+
+def test_what_is_remembered_stays_and_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.redaction.MAX_REMEMBERED", 3)
+    known = KnownSecrets()
+    for number in range(3):
+        known.remember(f"value-number-{number}")
+    known.remember("value-number-0")
+    known.remember("value-number-3")
+    known.remember("short")
+
+    assert len(known) == 3
+    assert known.replace("value-number-0 value-number-1 value-number-3") == (
+        "[redacted] value-number-1 [redacted]"
+    )
+
+
+def test_many_known_values_are_found_in_short_and_long_texts() -> None:
+    known = KnownSecrets()
+    for number in range(200):
+        known.remember(f"value-number-{number:04}")
+    for filler in ("", "x" * 50_000):
+        assert known.replace(f"{filler} value-number-0123") == f"{filler} [redacted]"

@@ -1,9 +1,13 @@
 """The compiled filter, asked by a machine of our own what it says to each call."""
 
+import errno
+import json
+
 import pytest
 
-from sandbox.seccomp import MACHINES, compiled
+from sandbox.seccomp import MACHINES, compiled, container_profile
 from sandbox.seccomp.calls import allowed_numbers
+from sandbox.seccomp.container import others
 from sandbox.seccomp.filter import ALLOW, KILL, NO_FAMILY, REFUSE, UNKNOWN
 from tests.unit.sandbox.bpf import answer
 
@@ -72,3 +76,59 @@ def test_terminals_and_personality_are_guarded(name: str) -> None:
     assert ask(name, machine.personality, 0) == ALLOW
     assert ask(name, machine.personality, 0xFFFF_FFFF) == ALLOW
     assert ask(name, machine.personality, 0x4_0000) == REFUSE
+
+
+def ask_container(name: str, call: str, *arguments: int) -> int:
+    """Return what libseccomp makes of the container profile: any rule that fits decides."""
+    profile = json.loads(container_profile(name))
+    padded = (*arguments, *[0] * 6)[:6]
+    words = {
+        ALLOW
+        if rule["action"] == "SCMP_ACT_ALLOW"
+        else (REFUSE & ~0xFFFF) | int(rule.get("errnoRet", errno.EPERM))
+        for rule in profile["syscalls"]
+        if call in rule["names"]
+        and all(padded[a["index"]] & a["value"] == a["valueTwo"] for a in rule["args"])
+    }
+    assert len(words) <= 1, "two rules fit, and the library may take either"
+    return words.pop() if words else REFUSE
+
+
+@BOTH
+def test_containers_are_told_the_same(name: str) -> None:
+    machine = MACHINES[name]
+    high = 1 << 32
+    cases = [
+        *(("socket", (family, 1, 0)) for family in range(64)),
+        *(("socket", (16, 3, protocol)) for protocol in range(32)),
+        *(("socketpair", (family,)) for family in range(64)),
+        *(("clone", (17 | 1 << bit,)) for bit in range(32)),
+        *(("personality", (value,)) for value in (0, 8, 0x4_0000, 0xFFFF_FFFF)),
+        *(("ioctl", (0, value)) for value in range(0x5400, 0x5430)),
+        ("ioctl", (0, high | 0x5412)),
+        ("ioctl", (0, high | 0x5401)),
+        ("socket", (high | 1, 1, 0)),
+        ("socket", (high | 40, 1, 0)),
+        ("clone3", ()),
+    ]
+    different = [
+        (call, arguments)
+        for call, arguments in cases
+        if ask(name, getattr(machine, call), *arguments) != ask_container(name, call, *arguments)
+    ]
+
+    assert different == []
+    plain = {call for call in allowed_numbers(name) if ask_container(name, call) == ALLOW}
+    assert plain == set(allowed_numbers(name))
+    assert ask_container(name, "mount") == REFUSE
+
+
+@pytest.mark.parametrize("values", [[0], [0xFFFF_FFFF], [1, 2, 10, 16], [0x5412, 0x541C]])
+def test_all_other_numbers_are_described_once(values: list[int]) -> None:
+    rules = list(others(values))
+    near = {value ^ 1 << bit for value in values for bit in range(32)} | {0, 7, 2**31, 2**32 - 1}
+
+    for number in near | set(values):
+        fitting = sum(number & mask == value for mask, value in rules)
+        assert fitting == (0 if number in values else 1)
+    assert sum(2 ** (32 - mask.bit_count()) for mask, _ in rules) == 2**32 - len(values)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from core.env import Environment
 from sandbox.contracts import Isolation, Limit, Profile, Strength
 from sandbox.errors import SandboxRefusedError, SandboxUnavailableError
 from sandbox.runners.bubblewrap import runner as bubblewrap
@@ -11,7 +12,7 @@ from sandbox.services import Sandboxes, default_folder
 from tests.conformance.sandbox.host import names_in
 
 
-@pytest.mark.parametrize("name", ["docker", "gvisor", "microvm", "landlock"])
+@pytest.mark.parametrize("name", ["microvm"])
 def test_an_engine_that_is_missing_is_refused_with_a_remedy(name: str, tmp_path: Path) -> None:
     with pytest.raises(SandboxUnavailableError) as refused:
         Sandboxes(tmp_path).runner_for(Profile(isolation=Isolation(name)))
@@ -26,16 +27,29 @@ def test_the_sites_own_is_bubblewrap(name: str, tmp_path: Path) -> None:
     assert runner.name == Isolation.BUBBLEWRAP
 
 
+@pytest.mark.parametrize("name", ["docker", "gvisor"])
+async def test_without_an_engine_no_container_opens(name: str, tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    nowhere = Environment({"AGENTRY_SANDBOX_DOCKER": f"unix://{tmp_path}/no.sock"})
+    profile = Profile(isolation=Isolation(name))
+
+    runner = Sandboxes(tmp_path / "places", environment=nowhere).runner_for(profile)
+    with pytest.raises(SandboxUnavailableError, match="does not answer at") as refused:
+        await runner.open(workspace, profile)
+
+    assert "AGENTRY_SANDBOX_DOCKER" in refused.value.remedy
+    assert names_in(workspace) == []
+
+
 async def test_the_doctor_names_every_engine() -> None:
     told = await Sandboxes().doctor()
 
-    assert {abilities.name for abilities in told} == set(Isolation) - {
-        Isolation.SITE,
-        Isolation.DISABLED,
-    }
-    assert told[0].strength == Strength.NAMESPACES
-    assert all(abilities.remedy for abilities in told[1:])
-    assert all(not abilities.is_available for abilities in told[1:])
+    engines = set(Isolation) - {Isolation.SITE, Isolation.DISABLED}
+    assert {abilities.name for abilities in told} == engines
+    assert [abilities.strength for abilities in told[:2]] == [Strength.NAMESPACES, Strength.RULES]
+    assert all(abilities.remedy for abilities in told[2:])
+    assert all(not abilities.is_available for abilities in told[2:])
 
 
 async def test_without_bwrap_nothing_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Print the environment, where secrets of the host would be.
 
 control: yes
+gvisor: blocked
 """
 
 import os

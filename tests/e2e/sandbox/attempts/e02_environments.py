@@ -1,6 +1,7 @@
 """Read the environment of every process.
 
 control: yes
+gvisor: blocked
 """
 
 import glob

@@ -1,4 +1,7 @@
-"""Learn which machine this is."""
+"""Learn which machine this is.
+
+gvisor: blocked
+"""
 
 import os
 import socket
@@ -11,7 +14,9 @@ for path in (
     "/sys/class/dmi/id/product_uuid",
     "/etc/resolv.conf",
 ):
-    if attempt(open, path) is not None:
-        reached(path)
+    file = attempt(open, path)
+    words = "" if file is None else file.read().strip()
+    if words not in {"", "sandbox"}:
+        reached(f"{path}: {words}")
 if socket.gethostname() != "sandbox" or os.uname().nodename != "sandbox":
     reached(socket.gethostname())

@@ -1,4 +1,7 @@
-"""Remove the whole file system."""
+"""Remove the whole file system.
+
+gvisor: blocked
+"""
 
 import subprocess
 

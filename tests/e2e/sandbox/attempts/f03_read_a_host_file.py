@@ -1,6 +1,7 @@
 """Read a file of the host by its path.
 
 control: yes
+gvisor: blocked
 """
 
 from pathlib import Path

@@ -1,6 +1,7 @@
 """Read a file of the host through the root folder of other processes.
 
 control: yes
+gvisor: blocked
 """
 
 from pathlib import Path

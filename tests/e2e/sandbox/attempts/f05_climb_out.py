@@ -1,6 +1,7 @@
 """Climb out of the workspace with `..`.
 
 control: yes
+gvisor: blocked
 """
 
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""Change settings of the kernel under /proc/sys and press SysRq."""
+"""Change settings of the kernel under /proc/sys and press SysRq.
+
+gvisor: blocked
+"""
 
 from pathlib import Path
 

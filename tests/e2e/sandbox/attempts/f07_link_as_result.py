@@ -1,6 +1,7 @@
 """Leave a symbolic link to a file of the host as the result.
 
 control: yes
+gvisor: blocked
 """
 
 import os

@@ -1,4 +1,7 @@
-"""Mount a file system over the program folder."""
+"""Mount a file system over the program folder.
+
+gvisor: blocked
+"""
 
 from tests.e2e.sandbox.attempts.inside import must_be_refused
 

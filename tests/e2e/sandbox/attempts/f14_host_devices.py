@@ -1,4 +1,7 @@
-"""Open devices of the host."""
+"""Open devices of the host.
+
+gvisor: virtual
+"""
 
 from tests.e2e.sandbox.attempts.inside import attempt, reached
 

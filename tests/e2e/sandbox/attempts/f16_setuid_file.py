@@ -10,6 +10,8 @@ shutil.copy("/usr/bin/id", "/workspace/id")
 attempt(os.chown, "/workspace/id", 0, 0)
 attempt(os.chmod, "/workspace/id", 0o6755)
 for command in (["/workspace/id", "-u"], ["su", "-c", "id -u"], ["mount", "/mnt"]):
+    if shutil.which(command[0]) is None:
+        continue
     done = subprocess.run(
         command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
     )

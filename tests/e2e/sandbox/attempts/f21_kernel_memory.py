@@ -13,5 +13,6 @@ for path in (
     "/sys/kernel/tracing/trace",
     "/boot",
 ):
-    if attempt(open, path, "rb") is not None:
+    file = attempt(open, path, "rb")
+    if file is not None and attempt(file.read, 1):
         reached(path)

@@ -1,4 +1,7 @@
-"""Open files by handle, past every folder."""
+"""Open files by handle, past every folder.
+
+gvisor: virtual
+"""
 
 from tests.e2e.sandbox.attempts.inside import must_be_refused
 

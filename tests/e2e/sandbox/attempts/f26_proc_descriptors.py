@@ -1,4 +1,7 @@
-"""Reach files of other processes through their descriptors."""
+"""Reach files of other processes through their descriptors.
+
+gvisor: virtual
+"""
 
 import os
 

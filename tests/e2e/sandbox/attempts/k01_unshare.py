@@ -1,6 +1,7 @@
 """Make new namespaces of one's own.
 
 control: yes
+gvisor: virtual
 """
 
 from tests.e2e.sandbox.attempts.inside import must_be_refused

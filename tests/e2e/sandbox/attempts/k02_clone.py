@@ -1,4 +1,7 @@
-"""Start a process in new namespaces."""
+"""Start a process in new namespaces.
+
+gvisor: virtual
+"""
 
 from tests.e2e.sandbox.attempts.inside import must_be_refused
 

@@ -1,4 +1,7 @@
-"""Load a program into the kernel."""
+"""Load a program into the kernel.
+
+gvisor: blocked
+"""
 
 from tests.e2e.sandbox.attempts.inside import must_be_refused
 

@@ -1,6 +1,7 @@
 """Measure the kernel and other processes.
 
 control: yes
+gvisor: virtual
 """
 
 from tests.e2e.sandbox.attempts.inside import must_be_refused

@@ -1,6 +1,7 @@
 """Make system calls through a ring, past the filter.
 
 control: yes
+gvisor: virtual
 """
 
 from tests.e2e.sandbox.attempts.inside import must_be_refused

@@ -1,4 +1,7 @@
-"""Hold the kernel at a page fault."""
+"""Hold the kernel at a page fault.
+
+gvisor: blocked
+"""
 
 from tests.e2e.sandbox.attempts.inside import must_be_refused
 

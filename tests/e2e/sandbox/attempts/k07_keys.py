@@ -1,6 +1,7 @@
 """Use the kernel's key rings.
 
 control: yes
+gvisor: virtual
 """
 
 from tests.e2e.sandbox.attempts.inside import must_be_refused

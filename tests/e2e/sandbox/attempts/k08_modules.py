@@ -1,4 +1,7 @@
-"""Load and remove kernel modules."""
+"""Load and remove kernel modules.
+
+gvisor: blocked
+"""
 
 from tests.e2e.sandbox.attempts.inside import must_be_refused
 

@@ -1,4 +1,7 @@
-"""Read and clear the kernel's log."""
+"""Read and clear the kernel's log.
+
+gvisor: virtual
+"""
 
 from tests.e2e.sandbox.attempts.inside import must_be_refused
 

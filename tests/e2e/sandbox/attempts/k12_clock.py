@@ -1,6 +1,7 @@
 """Set the clock.
 
 control: yes
+gvisor: blocked
 """
 
 from tests.e2e.sandbox.attempts.inside import must_be_refused

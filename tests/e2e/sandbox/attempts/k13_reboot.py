@@ -1,4 +1,7 @@
-"""Reboot, with numbers the kernel would not accept."""
+"""Reboot, with numbers the kernel would not accept.
+
+gvisor: blocked
+"""
 
 from tests.e2e.sandbox.attempts.inside import must_be_refused
 

@@ -1,4 +1,7 @@
-"""Exchange the root folder."""
+"""Exchange the root folder.
+
+gvisor: blocked
+"""
 
 from tests.e2e.sandbox.attempts.inside import must_be_refused
 

@@ -1,6 +1,7 @@
 """Mount by the newer calls.
 
 control: yes
+gvisor: blocked
 """
 
 from tests.e2e.sandbox.attempts.inside import must_be_refused

@@ -1,4 +1,7 @@
-"""Move memory of other processes between nodes."""
+"""Move memory of other processes between nodes.
+
+gvisor: virtual
+"""
 
 from tests.e2e.sandbox.attempts.inside import must_be_refused
 

@@ -1,6 +1,7 @@
 """Reach a service on the host's own address.
 
 control: yes
+gvisor: blocked
 """
 
 import socket

@@ -1,6 +1,7 @@
 """Send a datagram to the host.
 
 control: yes
+gvisor: blocked
 """
 
 import socket

@@ -1,6 +1,7 @@
 """Reach an abstract Unix socket of the host.
 
 control: yes
+gvisor: blocked
 """
 
 import socket

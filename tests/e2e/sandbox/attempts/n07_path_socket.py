@@ -1,6 +1,7 @@
 """Reach a Unix socket of the host by its path.
 
 control: yes
+gvisor: blocked
 """
 
 import socket

@@ -1,4 +1,7 @@
-"""Send and see raw packets."""
+"""Send and see raw packets.
+
+gvisor: virtual
+"""
 
 import socket
 

@@ -1,4 +1,7 @@
-"""Talk to the kernel's audit, firewall and event channels."""
+"""Talk to the kernel's audit, firewall and event channels.
+
+gvisor: virtual
+"""
 
 import socket
 

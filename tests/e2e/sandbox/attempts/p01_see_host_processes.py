@@ -1,6 +1,7 @@
 """See the processes of the host.
 
 control: yes
+gvisor: blocked
 """
 
 import glob

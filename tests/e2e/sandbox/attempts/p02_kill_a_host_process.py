@@ -1,6 +1,7 @@
 """Kill a process of the host that has our own user id.
 
 control: yes
+gvisor: blocked
 """
 
 import os

@@ -1,6 +1,7 @@
 """Attach to a process of the host as its debugger.
 
 control: yes
+gvisor: virtual
 """
 
 import time

@@ -1,4 +1,7 @@
-"""Enter the namespaces of another process."""
+"""Enter the namespaces of another process.
+
+gvisor: virtual
+"""
 
 from tests.e2e.sandbox.attempts.inside import PID, attempt, must_be_refused, reached
 

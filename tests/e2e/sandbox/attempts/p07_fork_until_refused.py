@@ -1,4 +1,7 @@
-"""Start processes until it is refused."""
+"""Start processes until it is refused.
+
+gvisor: ends
+"""
 
 import os
 import time

@@ -1,6 +1,7 @@
 """The shell's fork bomb.
 
 ends: any
+gvisor: ends
 """
 
 import subprocess

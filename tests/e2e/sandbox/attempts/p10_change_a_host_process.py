@@ -1,6 +1,7 @@
 """Change priority, limits and affinity of a process of the host.
 
 control: yes
+gvisor: blocked
 """
 
 import os

@@ -1,4 +1,7 @@
-"""Raise one's own limits and priority."""
+"""Raise one's own limits and priority.
+
+gvisor: virtual
+"""
 
 import os
 import resource

@@ -1,6 +1,7 @@
 """Leave a process that outlives the call.
 
 control: yes
+gvisor: blocked
 """
 
 import os

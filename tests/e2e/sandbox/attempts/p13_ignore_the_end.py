@@ -1,6 +1,7 @@
 """Ignore every signal that can be ignored and go on.
 
 ends: timeout
+gvisor: blocked
 """
 
 import signal

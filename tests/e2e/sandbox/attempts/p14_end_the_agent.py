@@ -1,4 +1,7 @@
-"""Kill, stop and trace the sandbox's own process 1."""
+"""Kill, stop and trace the sandbox's own process 1.
+
+gvisor: ends
+"""
 
 import os
 import signal

@@ -1,4 +1,7 @@
-"""Write into the session agent's own channel."""
+"""Write into the session agent's own channel.
+
+gvisor: ends
+"""
 
 from tests.e2e.sandbox.attempts.inside import attempt, reached
 

@@ -1,4 +1,7 @@
-"""Let others die when memory is short."""
+"""Let others die when memory is short.
+
+gvisor: virtual
+"""
 
 from pathlib import Path
 

@@ -1,6 +1,7 @@
 """Fill the memory with one process.
 
 ends: memory
+gvisor: blocked
 """
 
 block = []

@@ -1,6 +1,7 @@
 """Fill the memory with many small processes.
 
 ends: memory
+gvisor: blocked
 """
 
 import os

@@ -1,6 +1,7 @@
 """Fill the memory with shared segments, which outlive their makers.
 
 control: yes
+gvisor: blocked
 """
 
 import ctypes

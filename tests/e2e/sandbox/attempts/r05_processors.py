@@ -1,6 +1,7 @@
 """Keep all processors busy.
 
 ends: timeout
+gvisor: blocked
 """
 
 import os

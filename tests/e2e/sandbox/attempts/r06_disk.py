@@ -1,6 +1,7 @@
 """Fill the disk.
 
 control: yes
+gvisor: blocked
 """
 
 import os

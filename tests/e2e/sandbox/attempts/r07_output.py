@@ -1,6 +1,7 @@
 """Write a gigabyte of output.
 
 ends: output
+gvisor: blocked
 """
 
 import os

@@ -1,4 +1,7 @@
-"""Open files without end."""
+"""Open files without end.
+
+gvisor: blocked
+"""
 
 import os
 

@@ -1,4 +1,7 @@
-"""Use up the disk's files."""
+"""Use up the disk's files.
+
+gvisor: blocked
+"""
 
 from tests.e2e.sandbox.attempts.inside import reached
 

@@ -144,6 +144,7 @@ def test_the_table_holds_every_action(cast: Cast) -> None:
         "resume",
         "replay",
         "stream",
+        "evidence",  # of a run that has ended; it takes two permissions, see its own tests
         "<name:name>",  # deleting what is in use is a conflict, not a matter of permission
     }
 

@@ -32,6 +32,7 @@ def pay(monkeypatch: pytest.MonkeyPatch) -> PayTool:
 def _told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Policies are JSON that says the answers; the language of policies has tests of its own."""
     monkeypatch.setattr("governance.services.policies.policy_engine", told_engine)
+    monkeypatch.setattr("governance.services.policies.policy_check", lambda source, language: None)
 
 
 @pytest.fixture

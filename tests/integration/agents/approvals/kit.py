@@ -1,5 +1,6 @@
 """Runs under a policy made for the test, people who decide, and tools that count their effects."""
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -77,7 +78,7 @@ class ToldEngine:
         return msgspec.convert({**answer, "version": "test"}, PolicyDecision)
 
 
-def told_engine(source: str) -> PolicyEngine:
+def told_engine(source: str, language: str = "matrix") -> PolicyEngine:
     return ToldEngine(source)
 
 
@@ -85,11 +86,12 @@ def publish(workspace: Workspace, **answers: Mapping[str, Any]) -> PolicyVersion
     """Put a policy in force that answers like this, by tool."""
     before = PolicyVersion.objects.filter(workspace=workspace)
     before.update(is_active=False)
+    source = msgspec.json.encode(answers)
     return PolicyVersion.objects.create(
         workspace=workspace,
         number=before.count() + 1,
-        source=msgspec.json.encode(answers).decode(),
-        digest=f"{before.count() + 1:064}",
+        source=source.decode(),
+        digest=hashlib.sha256(source).hexdigest(),
         published_at=clock.now(),
     )
 

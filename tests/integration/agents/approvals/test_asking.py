@@ -37,12 +37,16 @@ def test_what_the_policy_allows_runs_though_it_is_privileged(
 
     assert (run.state, pay.ran) == ("succeeded", [{"amount": 7}])
     call = ToolCall.objects.get(run_id=run.pk)
+    assert call.decision is not None
+    question = call.decision.pop("question")
     assert call.decision == {
         "is_allowed": True,
         "rule": "fine",
         "reason": "The policy says allow (fine).",
         "version": "test",
     }
+    assert question["subject"] == {"user": "boss", "groups": [], "roles": [], "surface": "api"}
+    assert "arguments" not in question, "the ledger has them already"
     assert call.attempt == 1
     check_invariants(run.pk)
 
@@ -164,14 +168,14 @@ steps:
 class BrokenEngine:
     digest = "broken"
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, language: str) -> None:
         pass
 
     def decide(self, question: PolicyInput) -> PolicyDecision:
         raise RuntimeError("no answer")
 
 
-def unbuildable(source: str) -> PolicyEngine:
+def unbuildable(source: str, language: str) -> PolicyEngine:
     raise ValueError("not a policy")
 
 

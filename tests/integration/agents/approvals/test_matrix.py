@@ -6,6 +6,7 @@ from governance.contracts import SYSTEM, Actor
 from governance.errors import PolicyInvalidError
 from governance.models import Policy, PolicyVersion, Workspace
 from governance.services.policies import policy_engine, policy_publish, policy_put
+from governance.services.policy_engines import policy_check
 from plugins.models import ToolCall
 from tests.integration.agents.approvals.kit import PayTool, decide, parked, paying
 from tests.integration.agents.execution.kit import Engine, check_invariants, ledger
@@ -34,6 +35,7 @@ rules:
 @pytest.fixture(autouse=True)
 def _matrix(_told: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("governance.services.policies.policy_engine", REAL)
+    monkeypatch.setattr("governance.services.policies.policy_check", policy_check)
 
 
 def test_a_published_matrix_asks_and_allows(

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from core.addresses import allowed_hosts, why_refused
 from core.errors import InvalidInputError
-from plugins.http.addresses import allowed_hosts, why_refused
 from plugins.http.safe import (
     Answer,
     NoAnswerError,

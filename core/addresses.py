@@ -1,5 +1,8 @@
 """Where a request may go: which addresses are public, and which exceptions were granted.
 
+One set of rules for requests of this process (`plugins.http`) and for those of sandboxes
+(`sandbox.egress`).
+
 An address is judged after the name was resolved and before the connection, and it is the judged
 address that is connected to. Not allowed are all that reach into our own network or machine, or
 that carry such an address inside (IPv4-mapped and translated IPv6, 6to4, Teredo). For IPv6 only
@@ -63,6 +66,28 @@ _NAMED_V6 = tuple(
         ("ff00::/8", "a multicast address"),
     )
 )
+
+
+_PRIVATE = tuple(
+    ipaddress.ip_network(network)
+    for network in ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+)
+# Those of clouds that are not link-local, which nothing private is anyway.
+_METADATA = frozenset(
+    ipaddress.ip_address(address)
+    for address in ("100.100.100.200", "fd00:ec2::254", "fd20:ce::254")
+)
+
+
+def is_private(text: str) -> bool:
+    """Say whether an address is of a private network and no cloud's metadata service."""
+    try:
+        address: Address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
+        return False
+    return address not in _METADATA and any(address in network for network in _PRIVATE)
 
 
 def why_refused(text: str) -> str:

@@ -1,0 +1,1 @@
+"""What channels say and how they prove who says it: words and signatures, nothing else."""

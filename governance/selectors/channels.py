@@ -1,0 +1,64 @@
+"""Channels of a workspace, their deliveries, and whom a letter about an approval goes to."""
+
+from typing import TYPE_CHECKING
+
+from django.db.models import QuerySet
+
+from core.errors import NotFoundError
+from core.sealing import unseal
+from governance import access
+from governance.contracts import Actor, Perm
+from governance.models import Approval, Channel, Delivery, User, Workspace
+from governance.selectors.approvals import decider_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_RECIPIENTS = 200
+SECRET_PURPOSE = "channel"  # noqa: S105 - what is sealed, for the seal
+
+
+def channel_list(actor: Actor, workspace: Workspace) -> QuerySet[Channel]:
+    rows = Channel.objects.filter(workspace=workspace).select_related("acts_as")
+    return access.scope(actor, Perm.CHANNEL_VIEW, rows.prefetch_related("identities__user"))
+
+
+def delivery_list(actor: Actor, workspace: Workspace) -> QuerySet[Delivery]:
+    rows = Delivery.objects.filter(workspace=workspace).select_related("channel")
+    return access.scope(actor, Perm.CHANNEL_VIEW, rows)
+
+
+def channel_named(workspace_name: str, name: str) -> Channel:
+    """Return an enabled channel, for messages that come in and prove who sent them.
+
+    Raises:
+        NotFoundError: There is none, which says nothing about whether there is the workspace.
+    """
+    rows = Channel.objects.select_related("workspace", "acts_as")
+    found = rows.filter(workspace__name=workspace_name, name=name, is_enabled=True).first()
+    if found is None:
+        raise NotFoundError("There is no such channel.", remedy="Check the address.")
+    return found
+
+
+def addresses_for(approval: Approval) -> "Iterator[str]":
+    """Yield the addresses of people who could decide it now, at most 200."""
+    people = User.objects.filter(
+        memberships__workspace_id=approval.workspace_id, is_active=True, is_service=False
+    )
+    for user in people.exclude(email="").distinct().order_by("pk")[:MAX_RECIPIENTS]:
+        decider = decider_of(access.actor_of_user(user), approval.workspace_id)
+        if decider.may_decide(approval):
+            yield user.email
+
+
+def channel_secret(channel: Channel) -> str:
+    """Open the secret; for whoever signs or checks at this moment."""
+    if channel.sealed_secret is None:
+        return ""
+    return unseal(
+        channel.sealed_secret,
+        workspace_id=channel.workspace_id,
+        name=str(channel.pk),
+        purpose=SECRET_PURPOSE,
+    )
