@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Coroutine, Sequence
 from pathlib import Path
 
+from core.errors import DomainError
 from plugins.contracts import Park, ToolContext, ToolResult, ToolSpec
 from plugins.errors import OutcomeUnknownError, ToolError
 from sandbox.contracts import Command, HostCredential, Outcome, Profile
@@ -12,11 +13,12 @@ from sandbox.errors import (
     SandboxLostError,
     SandboxRefusedError,
     SandboxUnavailableError,
+    UnsafePathError,
 )
 from sandbox.pool import SandboxPool
 from sandbox.site import planning
 
-_NOT_BEGUN = (SandboxBusyError, SandboxRefusedError, SandboxUnavailableError)
+_NOT_BEGUN = (SandboxBusyError, SandboxRefusedError, SandboxUnavailableError, UnsafePathError)
 
 
 class CallSandbox:
@@ -89,5 +91,5 @@ class FileGuard:
             task.exception()  # retrieved, in case the call was cancelled and nobody waits
 
 
-def _clean(error: SandboxBusyError | SandboxRefusedError | SandboxUnavailableError) -> ToolError:
+def _clean(error: DomainError) -> ToolError:
     return ToolError(f"{error.message} {error.remedy} Nothing was done.".replace("  ", " "))
