@@ -12,7 +12,8 @@ def sandbox_rules(environment: Environment) -> SiteRules:
         ConfigurationError: An engine or a limit that does not exist, or a quota that cannot be.
     """
     engine = environment.text("AGENTRY_SANDBOX_ENGINE")
-    engines = [each.value for each in Isolation if each is not Isolation.SITE]
+    never = {Isolation.SITE, Isolation.DISABLED}
+    engines = [each.value for each in Isolation if each not in never]
     if engine not in engines:
         raise ConfigurationError(
             f"AGENTRY_SANDBOX_ENGINE={engine!r} is not one of: {', '.join(engines)}."
@@ -30,4 +31,5 @@ def sandbox_rules(environment: Environment) -> SiteRules:
         engine=Isolation(engine),
         workspace_bytes=size,
         without=frozenset(Limit(name) for name in names),
+        allows_disabled=environment.boolean("AGENTRY_SANDBOX_DISABLED_ALLOWED"),
     )

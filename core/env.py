@@ -336,6 +336,16 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     _v(
         "Sandboxes",
+        "AGENTRY_SANDBOX_DISABLED_ALLOWED",
+        "bool",
+        "",
+        (
+            "DANGEROUS: declared commands with the engine `disabled` run without a sandbox, as the "
+            "worker's user (never as root). Off: they are refused."
+        ),
+    ),
+    _v(
+        "Sandboxes",
         "AGENTRY_SANDBOXES_WARM",
         "int",
         "32",
@@ -483,13 +493,17 @@ VARIABLES: tuple[Variable, ...] = (
 
 _BY_NAME = {variable.name: variable for variable in VARIABLES}
 
-# Read by the client, the test runner and the scripts, never by the site.
+# Read by the client, the test runner, the scripts and commands in sandboxes, never by the site.
 FOREIGN = frozenset(
     {
+        "AGENTRY_ARGUMENTS",
+        "AGENTRY_ATTEMPT",
         "AGENTRY_CONFIG_DIR",
         "AGENTRY_CONTEXT",
+        "AGENTRY_IDEMPOTENCY_KEY",
         "AGENTRY_OUTPUT",
         "AGENTRY_PAUSE_AT",
+        "AGENTRY_RUN",
         "AGENTRY_TOKEN",
         "AGENTRY_URL",
         "AGENTRY_WORKSPACE",

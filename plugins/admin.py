@@ -32,6 +32,7 @@ from governance.guard.admin import GuardedAdmin
 from governance.guard.saving import ServiceAdmin
 from plugins.contracts import CallState, ToolKind
 from plugins.models import ToolCall, ToolDefinition
+from plugins.selectors.tools import is_unprotected
 from plugins.services.calls import Resolution, call_resolve
 from plugins.services.tools import tool_create, tool_delete, tool_update
 from sandbox.contracts import Isolation
@@ -322,7 +323,9 @@ class ToolDefinitionAdmin(ServiceAdmin):
     updated = moment_column("updated_at", "Changed")
 
     @admin.display(description="Calls")
-    def target(self, row: ToolDefinition) -> str:
+    def target(self, row: ToolDefinition) -> str | SafeString:
+        if is_unprotected(row):
+            return pill("failed", label="no sandbox")
         if row.kind == ToolKind.COMMAND.value:
             return row.command.strip().splitlines()[0][:80] if row.command.strip() else NOTHING
         return f"{row.method} {row.url}"

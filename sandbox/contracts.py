@@ -25,6 +25,7 @@ class Isolation(StrEnum):
     GVISOR = "gvisor"
     MICROVM = "microvm"
     LANDLOCK = "landlock"
+    DISABLED = "disabled"  # no isolation at all; only where an administrator allows it
 
 
 class Limit(StrEnum):

@@ -27,7 +27,12 @@ from sandbox.contracts import (
     RunnerSource,
     Session,
 )
-from sandbox.errors import SandboxBusyError, SandboxLostError, SandboxUnavailableError
+from sandbox.errors import (
+    SandboxBusyError,
+    SandboxLostError,
+    SandboxRefusedError,
+    SandboxUnavailableError,
+)
 from sandbox.runners.ending import to_the_end
 from sandbox.site import PROGRAMS, SiteRules
 from sandbox.workspaces import quota
@@ -115,6 +120,8 @@ class SandboxPool:
             SandboxBusyError, SandboxRefusedError, SandboxUnavailableError: It did not begin.
             SandboxLostError: It began, and nobody knows how it ended.
         """
+        if complaint := self.rules.complaint(profile):
+            raise SandboxRefusedError(complaint)
         wanted = self.rules.applied(profile)
         place = self._place(workspace)
         place.wanted += 1

@@ -26,6 +26,7 @@ from sandbox.errors import SandboxUnavailableError
 from sandbox.leases import Leases
 from sandbox.remote import ChildWorker, RemoteSandboxes, at
 from sandbox.runners.bubblewrap import BubblewrapRunner
+from sandbox.runners.disabled import DisabledRunner
 from sandbox.runners.docker import (
     ContainerGroup,
     DockerRunner,
@@ -66,12 +67,15 @@ class Sandboxes:
             Isolation.LANDLOCK: LandlockRunner(self._folder),
             Isolation.MICROVM: MicrovmRunner(self._folder, _host_of(settings)),
         }
+        self._disabled = DisabledRunner(self._folder)  # no engine, so the doctor does not name it
 
     def runner_for(self, profile: Profile) -> Runner:
         """Return the runner that was asked for by name, else the site's own.
 
         One that does not work here says so at its opening; nothing weaker takes its place.
         """
+        if profile.isolation is Isolation.DISABLED:
+            return self._disabled
         return self._runners[profile.isolation or SITES_OWN]
 
     async def doctor(self) -> list[Abilities]:

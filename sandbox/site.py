@@ -21,9 +21,10 @@ class SiteRules(msgspec.Struct, frozen=True, kw_only=True):
     engine: Isolation = Isolation.BUBBLEWRAP
     workspace_bytes: int = 256 * MIB
     without: frozenset[Limit] = frozenset()
+    allows_disabled: bool = False
 
     def __post_init__(self) -> None:
-        if self.engine is Isolation.SITE:
+        if self.engine in {Isolation.SITE, Isolation.DISABLED}:
             raise ValueError("The site's own engine has to be named.")
         if kept := sorted(self.without - WAIVABLE):
             raise ValueError(f"{', '.join(kept)} cannot be done without.")
@@ -42,7 +43,12 @@ class SiteRules(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(profile, isolation=isolation, limits=limits)
 
     def complaint(self, profile: Profile) -> str:
-        """Say what the profile asks for that this site never holds, or nothing."""
+        """Say what the profile asks for that this site never does, or nothing."""
+        if profile.isolation is Isolation.DISABLED and not self.allows_disabled:
+            return (
+                "It asks to run without a sandbox, which is refused here. Ask for an engine that "
+                "isolates; an administrator can set AGENTRY_SANDBOX_DISABLED_ALLOWED."
+            )
         wanted = profile.limits.disk_bytes
         if wanted is not None and wanted < self.workspace_bytes and Limit.DISK not in self.without:
             return (

@@ -89,10 +89,18 @@ def policy_schema() -> str:
     return json.dumps(matrix_schema(), indent=2) + "\n"
 
 
+def tool_schema() -> str:
+    """Return the JSON Schema of declared tools."""
+    from plugins.services.manifest_schema import manifest_schema
+
+    return json.dumps(manifest_schema(), indent=2) + "\n"
+
+
 FILES = {
     "docs/reference/problems.md": problems_page,
     "docs/reference/events.md": events_page,
     "docs/reference/policy-matrix.schema.json": policy_schema,
+    "docs/reference/tool.schema.json": tool_schema,
 }
 
 

@@ -73,6 +73,7 @@ _STATE_STYLES = {
     "succeeded": "green",
     "committed": "green",
     "published": "green",
+    "UNPROTECTED": "bold red",
     "failed": "red",
     "denied": "red",
     "in_doubt": "bold yellow",

@@ -527,6 +527,10 @@ class Tool(Record, frozen=True, kw_only=True):
     is_builtin: bool = False
     is_privileged: bool = False
     is_enabled: bool = True
+    kind: str = ""
+    engine: str = ""
+    is_sandboxed: bool = False
+    is_unprotected: bool = False
 
 
 class Session(Record, frozen=True, kw_only=True):

@@ -150,9 +150,8 @@ class EngineHost:
         self._pool = ProviderPool(
             lambda provider_id: self._credentials.run(partial(provider_config, provider_id))
         )
-        self._sandboxes = SandboxPool(
-            self._make_sandboxes(), settings.sandbox_rules, most=settings.sandboxes
-        )
+        runners = self._make_sandboxes()
+        self._sandboxes = SandboxPool(runners, settings.sandbox_rules, most=settings.sandboxes)
         self._toolbox = Toolbox(allow_hosts=settings.allow_hosts, pool=self._sandboxes)
         self._gate = PolicyGate(
             database=self._database,

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Coroutine, Sequence
 from pathlib import Path
 
+from core.errors import DomainError
 from plugins.contracts import Park, ToolContext, ToolResult, ToolSpec
 from plugins.errors import OutcomeUnknownError, ToolError
 from sandbox.contracts import Command, HostCredential, Outcome, Profile
@@ -12,11 +13,12 @@ from sandbox.errors import (
     SandboxLostError,
     SandboxRefusedError,
     SandboxUnavailableError,
+    UnsafePathError,
 )
 from sandbox.pool import SandboxPool
 from sandbox.site import planning
 
-_NOT_BEGUN = (SandboxBusyError, SandboxRefusedError, SandboxUnavailableError)
+_NOT_BEGUN = (SandboxBusyError, SandboxRefusedError, SandboxUnavailableError, UnsafePathError)
 
 
 class CallSandbox:
@@ -41,8 +43,6 @@ class CallSandbox:
                 f"{self._tool} asked for a sandbox that it does not declare. Nothing was done.",
                 remedy="The tool's author must declare the profile it runs in.",
             )
-        if complaint := self._pool.rules.complaint(profile):
-            raise ToolError(complaint)
         try:
             return await self._pool.run(self._workspace, profile, command, credentials=credentials)
         except _NOT_BEGUN as error:
@@ -91,5 +91,5 @@ class FileGuard:
             task.exception()  # retrieved, in case the call was cancelled and nobody waits
 
 
-def _clean(error: SandboxBusyError | SandboxRefusedError | SandboxUnavailableError) -> ToolError:
+def _clean(error: DomainError) -> ToolError:
     return ToolError(f"{error.message} {error.remedy} Nothing was done.".replace("  ", " "))

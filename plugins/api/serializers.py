@@ -54,6 +54,9 @@ class ToolSerializer(serializers.Serializer[Any]):
     probe_url = serializers.CharField(allow_blank=True)
     kind = serializers.ChoiceField(choices=["builtin", *KINDS])
     is_sandboxed = serializers.BooleanField(help_text="It runs in a sandbox and nowhere else.")
+    is_unprotected = serializers.BooleanField(
+        help_text="It is a program that runs WITHOUT a sandbox."
+    )
     command = serializers.CharField(allow_blank=True)
     engine = serializers.ChoiceField(choices=ENGINES, allow_blank=True)
     net = serializers.ListField(child=serializers.CharField())

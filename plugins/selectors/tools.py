@@ -12,6 +12,7 @@ from governance.contracts import Actor, Perm
 from plugins.contracts import ToolKind, ToolSpec
 from plugins.models import ToolDefinition
 from plugins.registry import builtin_specs
+from sandbox.contracts import Isolation
 
 if TYPE_CHECKING:
     from governance.models import Workspace
@@ -26,7 +27,8 @@ def declared_tools(workspace_id: UUID) -> QuerySet[ToolDefinition]:
 class ToolView:
     """A tool as it is shown. Only declared ones have an address or a command.
 
-    `engine` is that of its sandbox as declared, `is_sandboxed` says whether it has one.
+    `engine` is that of its sandbox as declared, `is_sandboxed` says whether it has one, and
+    `is_unprotected` that it is a program without one.
     """
 
     name: str
@@ -43,6 +45,7 @@ class ToolView:
     probe_url: str = ""
     kind: str = "builtin"
     is_sandboxed: bool = False
+    is_unprotected: bool = False
     command: str = ""
     engine: str = ""
     net: list[str] = field(default_factory=list)
@@ -96,6 +99,11 @@ def tool_declared(actor: Actor, workspace: "Workspace", name: str) -> ToolDefini
     return row
 
 
+def is_unprotected(row: ToolDefinition) -> bool:
+    """Say whether the tool is a program that runs without a sandbox."""
+    return row.kind == ToolKind.COMMAND.value and row.engine == Isolation.DISABLED.value
+
+
 def tool_view(row: ToolDefinition) -> ToolView:
     return ToolView(
         name=row.name,
@@ -111,7 +119,8 @@ def tool_view(row: ToolDefinition) -> ToolView:
         headers=row.headers,
         probe_url=row.probe_url,
         kind=row.kind,
-        is_sandboxed=row.kind == ToolKind.COMMAND.value,
+        is_sandboxed=row.kind == ToolKind.COMMAND.value and not is_unprotected(row),
+        is_unprotected=is_unprotected(row),
         command=row.command,
         engine=row.engine,
         net=row.net,

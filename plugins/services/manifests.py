@@ -5,13 +5,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import msgspec
+from django.conf import settings
 
 from core.errors import InvalidInputError
 from core.redaction import redact
 from plugins.commands.definition import CommandDefinition, ManifestLimits
 from plugins.commands.tool import variable_of
 from plugins.contracts import EffectClass
-from sandbox.contracts import Isolation
+from sandbox.contracts import Isolation, Profile
+from sandbox.site import SiteRules
 
 HTTP_FIELDS = ("url", "method", "headers", "probe_url")
 COMMAND_FIELDS = (
@@ -48,6 +50,7 @@ def command_complaints(wanted: Declared) -> dict[str, str]:
     """Return a sentence for each wrong field."""
     found = {
         "command": _command_complaint(wanted.command),
+        "engine": _engine_complaint(wanted),
         "net": _net_complaint(wanted.net),
         "limits": _limits_complaint(wanted.limits, is_privileged=wanted.is_privileged),
         "secrets": _secrets_complaint(wanted.secrets),
@@ -63,6 +66,16 @@ def foreign(wanted: Any, names: Iterable[str], plain: Any, what: str) -> dict[st
         for name in names
         if getattr(wanted, name) != getattr(plain, name)
     }
+
+
+def _engine_complaint(wanted: Declared) -> str:
+    if wanted.engine is Isolation.DISABLED:
+        rules: SiteRules = settings.SANDBOX_RULES
+        if complaint := rules.complaint(Profile(isolation=wanted.engine)):
+            return complaint
+        if not wanted.is_privileged:
+            return "What runs without a sandbox is privileged."
+    return ""  # whether it works is a matter of the host the call runs on, which says so
 
 
 def _command_complaint(command: str) -> str:

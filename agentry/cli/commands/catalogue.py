@@ -23,10 +23,19 @@ MODELS = (
     Column("FALLBACK", "fallback"),
     Column("ENABLED", "is_enabled"),
 )
+
+
+def _sandbox(row: Row) -> str:
+    if row.get("is_unprotected"):
+        return "UNPROTECTED"
+    return str(row.get("engine") or "yes") if row.get("is_sandboxed") else ""
+
+
 TOOLS = (
     Column("NAME", "name"),
     Column("EFFECT", "effect"),
     Column("BUILT-IN", "is_builtin"),
+    Column("SANDBOX", _sandbox),
     Column("PRIVILEGED", "is_privileged"),
     Column("ENABLED", "is_enabled"),
     Column("DESCRIPTION", "description", 70),

@@ -93,6 +93,11 @@ class LandlockRunner:
         self, workspace: Path, profile: Profile, *, credentials: Sequence[HostCredential] = ()
     ) -> LandlockSession:
         refuse_unless_held(await self.abilities(), profile, remedy=_REMEDY)
+        if profile.is_read_only:
+            raise SandboxRefusedError(
+                "Landlock keeps no workspace from being written.",
+                remedy="Use an engine with a file system of its own.",
+            )
         return await self._start(workspace, profile)
 
     async def _start(self, workspace: Path, profile: Profile) -> LandlockSession:

@@ -202,3 +202,16 @@ async def test_a_hundred_calls_at_once_finish_and_leave_nothing(
 
     assert answers == [f"{number}\n".encode() for number in range(sandboxes)]
     assert [await settled(observed(session)) for session in ended] == [[]] * sandboxes
+
+
+async def test_a_workspace_that_is_only_to_be_read_cannot_be_written(
+    runner: Runner, workspace: Path
+) -> None:
+    (workspace / "kept").write_text("kept")
+    profile = Profile(is_read_only=True)
+
+    async with await runner.open(workspace, profile) as session:
+        outcome = await session.run(shell("cat kept; touch new; echo x >kept; rm kept; cat kept"))
+
+    assert outcome.stdout == b"keptkept"
+    assert b"Read-only file system" in outcome.stderr

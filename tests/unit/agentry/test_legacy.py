@@ -182,7 +182,7 @@ tools:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("sandbox: {engine: cri}\n", "1:19 cri is not an engine here"),
+        ("sandbox: {engine: cri}\n", "cri is not an engine here"),
         ("tools: [{name: a, command: b, engine: chroot}]\n", "there is no sandbox engine 'chroot'"),
         ("tools: [{name: a, command: b, mem_limit: much}]\n", "mem_limit 'much' cannot be read"),
         ("tools: [{name: a, command: b, cpu_limit: 0}]\n", "cpu_limit 0 cannot be read"),

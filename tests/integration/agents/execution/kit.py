@@ -24,6 +24,7 @@ from governance.contracts import Actor
 from governance.models import User, Workspace
 from observability.models import TraceEvent
 from plugins.models import ToolCall
+from sandbox.services import Sandboxes
 from tests.factories.agents import make_agent, make_model, make_provider
 from tests.factories.governance import make_user
 from tests.waiting import wait_for
@@ -49,7 +50,8 @@ class Engine:
             "workspaces": self.workspaces,
             "allow_hosts": (),
         }
-        host = EngineHost(HostSettings(**{**options, **changes}), make_journal)
+        # In this process: the site's sandbox worker takes only the site's own workspaces.
+        host = EngineHost(HostSettings(**{**options, **changes}), make_journal, Sandboxes)
         host.start()
         self._hosts.append(host)
         return host

@@ -6,11 +6,23 @@ from typing import Any
 import pytest
 
 from agents.contracts import RunState
+from agents.execution.calls import CallRunner, Performed
 from agents.models import Run
 from core.errors import InvalidInputError
 from governance.models import Workspace
+from plugins.dispatch import PlannedCall, Settlement
 from plugins.models import ToolCall, ToolDefinition
+from sandbox.contracts import Limit
+from sandbox.site import SiteRules
 from tests.factories.agents import make_tool
+from tests.integration.agents.approvals.kit import (
+    ASK,
+    decide,
+    parked,
+    person,
+    publish,
+    told_engine,
+)
 from tests.integration.agents.execution.kit import (
     Engine,
     begin,
@@ -88,7 +100,6 @@ def test_a_result_that_does_not_fit_is_said_and_kept(
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"engine": "microvm"}, "Firecracker is not installed"),
         ({"limits": {"disk_bytes": 4096}}, "every workspace of this site has one of"),
         ({"secrets": ["TOKEN"]}, "TOKEN"),
     ],
@@ -104,6 +115,85 @@ def test_what_cannot_be_held_is_refused_and_nothing_runs(
     assert sentence in call.result
     folder = engine.workspaces / str(workspace.pk) / str(call.run_id)
     assert list(folder.iterdir()) == []
+
+
+def test_an_engine_that_went_away_is_refused_at_the_call(
+    engine: Engine, workspace: Workspace
+) -> None:
+    declare(workspace, "touch /workspace/ran")
+    ToolDefinition.objects.update(engine="microvm")
+
+    call = called(engine, workspace)
+
+    assert call.state == "failed"
+    assert "Firecracker is not installed" in call.result
+    assert "Nothing was done" in call.result
+
+
+PLAN = """
+printf '{"summary": "one file", "difference": "+++ %s", "counts": {"files": 1}}' "$ARG_TEXT"
+touch /workspace/planned 2>/dev/null && echo changed
+cat /run/secrets/* 2>/dev/null || true
+"""
+
+
+def test_what_a_call_would_change_is_evidence_for_whoever_is_asked(
+    engine: Engine, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("governance.services.policies.policy_engine", told_engine)
+    seen: list[dict[str, Any]] = []
+    real = CallRunner.asked
+
+    def asked(self: CallRunner, call: PlannedCall, settlement: Settlement) -> Performed:
+        assert settlement.park is not None
+        assert settlement.park.ask is not None
+        seen.append(settlement.park.ask["evidence"])
+        return real(self, call, settlement)
+
+    monkeypatch.setattr(CallRunner, "asked", asked)
+    declare(workspace, "echo did it >file; cat file", plan_command=PLAN, is_privileged=True)
+    publish(workspace, local=ASK)
+    ann = person(workspace, "ann")
+    script_agent(workspace, a_script([("local", {"text": "b.txt"})]), tools=["local"])
+    run = begin(workspace)
+
+    (approval,) = parked(engine, run)
+    decide(ann, approval)
+    engine.until(run, RunState.SUCCEEDED)
+
+    assert seen == [
+        {
+            "plan": {
+                "summary": "one file",
+                "difference": "+++ b.txt",
+                "counts": {"files": 1},
+                "cost_usd": None,
+            }
+        }
+    ]
+    assert approval.binding["sandbox_profile"]
+    assert "did it" in ToolCall.objects.get(run_id=run.pk).result
+
+
+def test_what_was_approved_in_one_sandbox_does_not_run_in_another(
+    engine: Engine, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("governance.services.policies.policy_engine", told_engine)
+    declare(workspace, "touch /workspace/ran")
+    publish(workspace, local=ASK)
+    ann = person(workspace, "ann")
+    script_agent(workspace, a_script([("local", {})]), tools=["local"])
+    run = begin(workspace)
+    (approval,) = parked(engine, run)
+    engine.stop()
+
+    decide(ann, approval)
+    engine.start(sandbox_rules=SiteRules(without=frozenset({Limit.PIDS})))
+    engine.until(run)
+
+    call = ToolCall.objects.get(run_id=run.pk)
+    assert (call.state, run.state) == ("denied", "succeeded")
+    assert "sandbox profile" in call.result
 
 
 def test_limits_of_the_manifest_hold(engine: Engine, workspace: Workspace) -> None:
