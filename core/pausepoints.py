@@ -38,6 +38,15 @@ POINTS = frozenset(
         "approval.before_claim",
         "approval.after_claim",
         "fork.before_insert",
+        "snapshot.file_read",
+        "snapshot.before_flush",
+        "snapshot.before_tree",
+        "snapshot.after_tree",
+        "restore.entry",
+        "collect.before_delete",
+        "workspace.begun",
+        "workspace.kept",
+        "workspace.before_end",
     }
 )
 
