@@ -63,6 +63,8 @@ def host_start() -> EngineHost:
                     drain_seconds=settings.DRAIN_SECONDS,
                     workspaces=settings.WORKSPACES_DIR,
                     allow_hosts=settings.FETCH_ALLOW,
+                    workspace_bytes=settings.WORKSPACE_BYTES,
+                    workspace_files=settings.WORKSPACE_FILES,
                 ),
                 make_journal,
             )

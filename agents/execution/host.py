@@ -24,6 +24,7 @@ from agents.execution.completion import Asker
 from agents.execution.context import RunContext
 from agents.execution.database import DatabaseThread
 from agents.execution.driver import Means, RunDriver
+from agents.execution.folders import Folders
 from agents.execution.gate import PolicyGate
 from agents.execution.providers import ProviderPool, provider_config
 from agents.execution.registration import worker_gone, worker_seen, workers_bury
@@ -31,14 +32,17 @@ from agents.execution.spawning import child_row
 from agents.execution.stops import Stop
 from agents.execution.sweep import sweep
 from agents.execution.tooling import Toolbox
+from agents.execution.turns import Turns
 from agents.journal.journal import Journal
 from agents.journal.records import Entry
+from agents.selectors.workspaces import workspace_head
 from agents.transitions import leases_end
 from core import clock
 from core.errors import UnavailableError
 from core.ids import new_id
 from governance.selectors.policies import workspaces_governed
 from observability.live import emit_delta
+from sandbox.workspaces.snapshots import Bounds
 
 logger = logging.getLogger(__name__)
 CLAIM_BATCH = 250
@@ -52,6 +56,8 @@ class HostSettings:
     drain_seconds: float
     workspaces: Path
     allow_hosts: tuple[str, ...]
+    workspace_bytes: int = 1024**3
+    workspace_files: int = 100_000
 
 
 class EngineHost:
@@ -135,12 +141,18 @@ class EngineHost:
         )
         self._toolbox = Toolbox(allow_hosts=settings.allow_hosts)
         self._gate = PolicyGate(database=self._database, spec_of=self._toolbox.declaration)
+        bounds = Bounds(size_bytes=settings.workspace_bytes, entries=settings.workspace_files)
+        self._turns = Turns(
+            folders=Folders(settings.workspaces, bounds),
+            head_of=lambda root_id: self._database.run(partial(workspace_head, root_id)),
+        )
         calls = CallRunner(
             toolbox=self._toolbox,
             spawn=lambda context, wish, call_id: self._database.run(
                 partial(child_row, context, wish, call_id)
             ),
             gate=self._gate,
+            turns=self._turns,
             workspaces=settings.workspaces,
         )
         asker = Asker(
@@ -174,6 +186,7 @@ class EngineHost:
     async def _close(self) -> None:
         await self._pool.aclose()
         self._gate.close()
+        self._turns.close()
         try:
             await self._database.run(partial(worker_gone, self.worker_id))
         finally:

@@ -15,12 +15,21 @@ from core.pausepoints import POINTS
 from tests.chaos.cluster import Cluster, Worker
 
 # Forks are inserted where they are asked for; see `test_control`. No run of a wave asks a person;
-# see tests/integration/agents/approvals.
+# see tests/integration/agents/approvals. None has files; see `test_files`.
 ELSEWHERE = {
     "fork.before_insert",
     "approval.before_lock",
     "approval.before_claim",
     "approval.after_claim",
+    "snapshot.file_read",
+    "snapshot.before_flush",
+    "snapshot.before_tree",
+    "snapshot.after_tree",
+    "workspace.begun",
+    "workspace.kept",
+    "workspace.before_end",
+    "restore.entry",
+    "collect.before_delete",
 }
 WORKER_POINTS = sorted(POINTS - ELSEWHERE)
 # How deep into a wave a visit may lie, so that the wave still comes to it.
