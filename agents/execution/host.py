@@ -20,6 +20,7 @@ from agents.contracts import RunState
 from agents.execution import cancelling
 from agents.execution.calls import CallRunner
 from agents.execution.claiming import claim
+from agents.execution.collecting import snapshots_collect_due
 from agents.execution.completion import Asker
 from agents.execution.context import RunContext
 from agents.execution.database import DatabaseThread
@@ -46,6 +47,7 @@ from sandbox.workspaces.snapshots import Bounds
 
 logger = logging.getLogger(__name__)
 CLAIM_BATCH = 250
+COLLECT_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +138,7 @@ class EngineHost:
         self._journal = self._make_journal()
         self._database = DatabaseThread()
         self._sweeps = DatabaseThread()
+        self._collects = DatabaseThread()
         self._pool = ProviderPool(
             lambda provider_id: self._database.run(partial(provider_config, provider_id))
         )
@@ -172,6 +175,7 @@ class EngineHost:
                 self._every(min(settings.poll_seconds, 1.0), self._look_at_controls)
             ),
             asyncio.create_task(self._every(settings.poll_seconds * 2, self._sweep)),
+            asyncio.create_task(self._every(COLLECT_SECONDS, self._collect)),
         ]
         self._ready.set()
         try:
@@ -191,6 +195,7 @@ class EngineHost:
             await self._database.run(partial(worker_gone, self.worker_id))
         finally:
             await asyncio.to_thread(self._journal.close)
+            self._collects.close()
             self._sweeps.close()
             self._database.close()
 
@@ -327,6 +332,10 @@ class EngineHost:
     async def _sweep(self) -> None:
         if not self._is_draining and (await self._sweeps.run(sweep)).total:
             self._doorbell.set()
+
+    async def _collect(self) -> None:
+        """Delete snapshots nobody needs, when it is time; ends early when the engine drains."""
+        await self._collects.run(partial(snapshots_collect_due, is_over=lambda: self._is_draining))
 
     async def _register(self) -> None:
         await self._database.run(

@@ -6,7 +6,7 @@ deleting looks at it again under the exclusive one. Whoever was there first, not
 
 import fcntl
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -31,11 +31,17 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
     gone: tuple[str, ...] = ()  # trees that are named and are not there or damaged
 
 
-def collect(store: SnapshotStore, *, named: Iterable[str], older_than_seconds: float) -> Collected:
+def collect(
+    store: SnapshotStore,
+    *,
+    named: Iterable[str],
+    older_than_seconds: float,
+    is_over: Callable[[], bool] = lambda: False,
+) -> Collected:
     """Delete the trees that are not `named` and the contents of no tree, when they are old.
 
     Blocking. `named` is read from the database before this is called; what is named afterwards was
-    added or renewed less than `older_than_seconds` before.
+    added or renewed less than `older_than_seconds` before. `is_over` is asked between portions.
     """
     if not store.folder.is_dir():
         return Collected()
@@ -51,10 +57,14 @@ def collect(store: SnapshotStore, *, named: Iterable[str], older_than_seconds: f
         else:
             wanted_trees.add(digest)
     result = _Result()
+
+    def delete(paths: Iterator[Path], counted: _Result) -> bool:
+        return _delete(store, paths, before, counted, is_over)
+
     is_complete = (
-        _delete(store, _unwanted(store, "trees", wanted_trees, before, _Result()), before, result)
-        and _delete(store, _unwanted(store, "blobs", wanted_blobs, before, result), before, result)
-        and _delete(store, _passing(store, before), before, _Result())
+        delete(_unwanted(store, "trees", wanted_trees, before, _Result()), result)
+        and delete(_unwanted(store, "blobs", wanted_blobs, before, result), result)
+        and delete(_passing(store, before), _Result())
     )
     return Collected(
         trees=result.trees,
@@ -95,12 +105,20 @@ def _passing(store: SnapshotStore, before: float) -> Iterator[Path]:
             yield path
 
 
-def _delete(store: SnapshotStore, paths: Iterator[Path], before: float, result: _Result) -> bool:
+def _delete(
+    store: SnapshotStore,
+    paths: Iterator[Path],
+    before: float,
+    result: _Result,
+    is_over: Callable[[], bool],
+) -> bool:
     """Delete in small portions, so that snapshots wait for milliseconds; False: no room."""
     waiting = list(paths)
     for start in range(0, len(waiting), _AT_ONCE):
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while True:
+            if is_over():
+                return False
             try:
                 with store.locked(fcntl.LOCK_EX | fcntl.LOCK_NB):
                     _delete_now(waiting[start : start + _AT_ONCE], before, result)

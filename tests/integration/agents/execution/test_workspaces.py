@@ -319,7 +319,8 @@ branches:
   - when: {agent: child}
     steps:
       - tool_calls: [{name: write, arguments: {path: "${input}.txt", content: "1"}}]
-      - tool_calls: [{name: insert, arguments: {path: shared.txt, insert_line: 0, content: "${input}"}}]
+      - tool_calls:
+          - {name: insert, arguments: {path: shared.txt, insert_line: 0, content: "${input}"}}
       - text: done
   - steps:
       - tool_calls: [{name: write, arguments: {path: shared.txt, content: "end\\n"}}]
