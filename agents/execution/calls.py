@@ -26,6 +26,7 @@ from plugins.dispatch import (
 )
 from plugins.errors import ToolError
 from plugins.ledger import LEDGER, REPEATABLE, SETTLED, UNCLAIMED
+from sandbox.errors import SnapshotGoneError
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -173,7 +174,12 @@ class CallRunner:
             call.settlement is None and self._files(context, call) is not FileUse.NONE
             for call in planned
         )
-        return await self._turns.first(context) if is_needed else None
+        if not is_needed:
+            return None
+        try:
+            return await self._turns.first(context)
+        except SnapshotGoneError:
+            return None  # the call itself will say so, when the intent is written
 
     async def perform(
         self, context: RunContext, known: OpenCall, log: EffectLog, position: int

@@ -21,7 +21,7 @@ import logging
 import os
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -34,7 +34,7 @@ from agents.tools.confine import PRIVATE, opened_workspace
 from core.ids import new_id
 from core.pausepoints import reach
 from plugins.errors import ToolError
-from sandbox.errors import SnapshotGoneError, WorkspaceTooLargeError
+from sandbox.errors import SnapshotGoneError, UnsafePathError, WorkspaceTooLargeError
 from sandbox.workspaces import quota
 from sandbox.workspaces.snapshots import (
     Bounds,
@@ -185,8 +185,14 @@ class Folder:
             )
         if digest != (mark.digest if mark else ""):
             self._write(Mark(boot=_boot(), digest=""))  # nothing is certain until it is done
-        with self._without_tools():
-            restore_snapshot(self.path, self._store, digest, untouched=_UNTOUCHED)
+        try:
+            with self._without_tools():
+                restore_snapshot(self.path, self._store, digest, untouched=_UNTOUCHED)
+        except (OSError, UnsafePathError) as error:
+            raise SnapshotGoneError(
+                f"The files of this run could not be restored here: {error}",
+                remedy="Mend that and resume the run.",
+            ) from error
         return Begun(digest=digest, note=note or _RESTORED)
 
     def leave(self) -> Left:
@@ -212,7 +218,7 @@ class Folder:
         except WorkspaceTooLargeError as error:
             told = f"{error.message} Files beyond that are not kept; delete some."
             return Left(digest=_unkept(), told=told, note=str(error))
-        except (OSError, TimeoutError) as error:
+        except (OSError, UnsafePathError) as error:  # also a lock that is not let go of
             logger.exception("workspace_not_kept", extra={"folder": str(self.path)})
             return Left(digest=_unkept(), note=f"The files could not be kept: {error}.")
         return Left(digest=snapshot.digest, note=_skipped(snapshot.skipped))
@@ -238,18 +244,11 @@ class Folder:
     @contextmanager
     def _without_tools(self) -> Iterator[None]:
         """Keep file tools out that were given up on and are still at work in their thread."""
-        with opened_workspace(self.path) as workspace:
-            lock = workspace.exclusive()
-            try:
-                lock.__enter__()
-            except ToolError:
-                # A program has put something else in the lock's place: file tools are refused too.
-                yield
-                return
-            try:
-                yield
-            finally:
-                lock.__exit__(None, None, None)
+        with opened_workspace(self.path) as workspace, ExitStack() as stack:
+            # Where a program has put something else in the lock's place, file tools are refused.
+            with suppress(ToolError):
+                stack.enter_context(workspace.exclusive())
+            yield
 
     def _mark(self) -> Mark | None:
         """Read what is known of the folder; nothing when it is from before this machine's start."""
