@@ -13,6 +13,9 @@ import msgspec
 
 from plugins.contracts import ToolSpec
 
+# How the digest of files begins that could not be kept; the rest only tells them apart.
+UNKEPT = "unkept-"
+
 
 class RunState(StrEnum):
     QUEUED = "queued"

@@ -65,6 +65,8 @@ def host_start() -> EngineHost:
                     allow_hosts=settings.FETCH_ALLOW,
                     sandbox_rules=settings.SANDBOX_RULES,
                     sandboxes=settings.SANDBOXES_WARM,
+                    workspace_bytes=settings.WORKSPACE_BYTES,
+                    workspace_files=settings.WORKSPACE_FILES,
                 ),
                 make_journal,
             )

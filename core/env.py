@@ -251,6 +251,40 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     _v(
         "Limits",
+        "AGENTRY_WORKSPACE_BYTES",
+        "int",
+        "1073741824",
+        "Bytes that the files of a run may have together, for snapshots to be taken of them.",
+    ),
+    _v(
+        "Limits",
+        "AGENTRY_WORKSPACE_FILES",
+        "int",
+        "100000",
+        "Files and folders that a run may have, for snapshots to be taken of them.",
+    ),
+    _v(
+        "Limits",
+        "AGENTRY_SNAPSHOT_DAYS",
+        "float",
+        "30",
+        (
+            "Days after the end of a run for which the files of its checkpoints are kept, so that "
+            "it can be forked. 0 keeps them for ever."
+        ),
+    ),
+    _v(
+        "Limits",
+        "AGENTRY_SNAPSHOT_GRACE_HOURS",
+        "float",
+        "24",
+        (
+            "Age in hours below which content that no checkpoint names is not deleted. At least 1, "
+            "and more than the clocks of your machines differ."
+        ),
+    ),
+    _v(
+        "Limits",
         "AGENTRY_FETCH_ALLOW",
         "list",
         "",

@@ -48,6 +48,15 @@ POINTS = frozenset(
         "delivery.taken",
         "sandbox.after_open",
         "sandbox.before_close",
+        "snapshot.file_read",
+        "snapshot.before_flush",
+        "snapshot.before_tree",
+        "snapshot.after_tree",
+        "restore.entry",
+        "collect.before_delete",
+        "workspace.begun",
+        "workspace.kept",
+        "workspace.before_end",
     }
 )
 

@@ -28,6 +28,14 @@ class ToolKind(StrEnum):
     COMMAND = "command"  # a call is a program in a sandbox
 
 
+class FileUse(StrEnum):
+    """What a tool may do with the files of the run's workspace; says when they are kept."""
+
+    NONE = "none"
+    READS = "reads"
+    CHANGES = "changes"
+
+
 class CallState(StrEnum):
     """Where one entry of the effect ledger stands."""
 
@@ -180,7 +188,11 @@ class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tool(Protocol):
-    """Something an agent can call. Implementations hold no per-run state."""
+    """Something an agent can call. Implementations hold no per-run state.
+
+    One that works in the workspace says so with an attribute `files: FileUse`; without it, the
+    folder is not prepared for it. What runs in a sandbox may change files and need not say so.
+    """
 
     @property
     def spec(self) -> ToolSpec: ...

@@ -5,6 +5,8 @@ SandboxUnavailableError    the engine asked for is missing or does not work on t
   SandboxCrowdedError      as many sandboxes are open as this host may have
 SandboxBusyError           another session has the workspace
 SandboxLostError           the session ended; what its last call did is unknown
+SnapshotGoneError          the files a snapshot names are not kept (any more)
+WorkspaceTooLargeError     a workspace holds more than may be kept of it
 UnsafePathError            a path of a workspace leads elsewhere or is no plain file
 """
 
@@ -66,4 +68,24 @@ class UnsafePathError(DomainError):
     """
 
     code = "unsafe_path"
+    status = 422
+
+
+class SnapshotGoneError(DomainError):
+    """The files that a snapshot names are not kept any more, or are damaged; nothing was restored.
+
+    Choose a later checkpoint, or start without the files.
+    """
+
+    code = "snapshot_gone"
+    status = 409
+
+
+class WorkspaceTooLargeError(DomainError):
+    """The workspace holds more than its quota; it was not snapshotted.
+
+    Delete files in it, or raise AGENTRY_WORKSPACE_BYTES or AGENTRY_WORKSPACE_FILES.
+    """
+
+    code = "workspace_too_large"
     status = 422

@@ -163,6 +163,12 @@ class SandboxPool:
             place.wanted -= 1
             self._rest(place)
 
+    async def renew(self, workspace: Path) -> None:
+        """Close the workspace's sandbox: files came from outside, which the next one is given."""
+        place = self._places.get(workspace)
+        if place is not None and place.session is not None:
+            await self._discarded(place)
+
     async def close(self) -> None:
         """Close every sandbox and wait until it is gone."""
         self._is_closed = True

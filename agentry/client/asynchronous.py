@@ -27,6 +27,8 @@ class Runs(AwaitingGroup):
     iterate = awaited_pages(runs.listing)
     messages = awaited_pages(runs.messages)
     checkpoints = awaited_pages(runs.checkpoints)
+    files = awaited_pages(runs.files)
+    file_difference = awaited(runs.file_difference)
     tool_calls = awaited_pages(runs.tool_calls)
     children = awaited_pages(runs.children)
     events = awaited_pages(runs.events)

@@ -136,7 +136,30 @@ class Checkpoint(Record, frozen=True, kw_only=True):
     message_count: int = 0
     phase: str = ""
     iteration: int = 0
+    workspace_digest: str = ""
     created_at: datetime | None = None
+
+
+class WorkspaceFile(Record, frozen=True, kw_only=True):
+    """A file, folder or link of a run's workspace at a checkpoint."""
+
+    path: str
+    kind: str
+    mode: str = ""
+    size_bytes: int = 0
+    digest: str | None = None
+    target: str | None = None
+
+
+class FileDifference(Record, frozen=True, kw_only=True):
+    """Names that differ between the files of two checkpoints."""
+
+    since: int
+    checkpoint: int
+    added: list[str] = []
+    changed: list[str] = []
+    removed: list[str] = []
+    is_truncated: bool = False
 
 
 class ToolCall(Record, frozen=True, kw_only=True):

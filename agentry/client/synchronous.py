@@ -27,6 +27,8 @@ class Runs(BlockingGroup):
     iterate = blocking_pages(runs.listing)
     messages = blocking_pages(runs.messages)
     checkpoints = blocking_pages(runs.checkpoints)
+    files = blocking_pages(runs.files)
+    file_difference = blocking(runs.file_difference)
     tool_calls = blocking_pages(runs.tool_calls)
     children = blocking_pages(runs.children)
     events = blocking_pages(runs.events)

@@ -95,7 +95,14 @@ class CheckpointAdmin(GuardedAdmin):
     search_fields = ("run__id__istartswith",)
     search_help_text = "The beginning of a run's id"
     ordering = ("-created_at", "-sequence")
-    fields = ("run_shown", "sequence", "message_count", "state_shown", "created_at")
+    fields = (
+        "run_shown",
+        "sequence",
+        "message_count",
+        "workspace_digest",
+        "state_shown",
+        "created_at",
+    )
     readonly_fields = ("run_shown", "state_shown")
     actions = ()
 

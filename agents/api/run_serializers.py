@@ -171,7 +171,14 @@ class CheckpointSerializer(serializers.ModelSerializer[Checkpoint]):
 
     class Meta:
         model = Checkpoint
-        fields = ("sequence", "message_count", "phase", "iteration", "created_at")
+        fields = (
+            "sequence",
+            "message_count",
+            "phase",
+            "iteration",
+            "workspace_digest",
+            "created_at",
+        )
         read_only_fields = fields
 
     def get_phase(self, row: Checkpoint) -> str:

@@ -4,7 +4,16 @@ from typing import Any, TypeAlias
 
 from django.urls import path
 
-from agents.api import agents, providers, run_history, runs, sessions, simulating, workspace
+from agents.api import (
+    agents,
+    providers,
+    run_files,
+    run_history,
+    runs,
+    sessions,
+    simulating,
+    workspace,
+)
 from governance.guard.paths import names_register
 
 _Actions: TypeAlias = dict[str, Any]
@@ -72,6 +81,16 @@ urlpatterns = [
         f"{_RUN}/checkpoints",
         run_history.CheckpointViewSet.as_view(_LIST),
         name="run-checkpoints",
+    ),
+    path(
+        f"{_RUN}/checkpoints/<int:number>/files",
+        run_files.FileViewSet.as_view(_LIST),
+        name="run-files",
+    ),
+    path(
+        f"{_RUN}/checkpoints/<int:number>/files/difference",
+        run_files.FileDifferenceViewSet.as_view(_ONE),
+        name="run-files-difference",
     ),
     path(
         f"{_RUN}/tool-calls",

@@ -14,9 +14,10 @@ from agents.execution.context import ChildOutcome, LedgerRow, OpenCall, RunConte
 from agents.execution.gate import PolicyGate
 from agents.execution.secrets import SecretDesk
 from agents.execution.tooling import Toolbox
+from agents.execution.turns import Turn, Turns
 from agents.journal.records import ApprovalRow, RunRow
 from core import clock
-from plugins.contracts import CallState, EffectClass, Park, ToolContext, WaitKind
+from plugins.contracts import CallState, EffectClass, FileUse, Park, ToolContext, WaitKind
 from plugins.dispatch import (
     CallRequest,
     EffectLog,
@@ -25,7 +26,8 @@ from plugins.dispatch import (
     failure,
 )
 from plugins.errors import ToolError
-from plugins.ledger import LEDGER, SETTLED, UNCLAIMED
+from plugins.ledger import LEDGER, REPEATABLE, SETTLED, UNCLAIMED
+from sandbox.errors import SnapshotGoneError
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -41,12 +43,14 @@ class Finished(msgspec.Struct, frozen=True):
     items: tuple[Item, ...]
     children: tuple[RunRow, ...] = ()
     approvals: tuple[ApprovalRow, ...] = ()
+    turns: tuple[Turn, ...] = ()  # to be ended when this is committed
 
 
 class Performed(msgspec.Struct, frozen=True):
     """What became of a call, with the row that is to be born in the same commit, if any."""
 
     settlement: Settlement
+    turn: Turn | None = None
     child: RunRow | None = None
     approval: ApprovalRow | None = None
 
@@ -77,12 +81,14 @@ class CallRunner:
         spawn: Spawner,
         gate: PolicyGate,
         secrets: SecretDesk,
+        turns: Turns,
         workspaces: Path,
     ) -> None:
         self._toolbox = toolbox
         self._spawn = spawn
         self._gate = gate
         self._secrets = secrets
+        self._turns = turns
         self._workspaces = workspaces
 
     def plan(self, context: RunContext, message: Message) -> list[PlannedCall]:
@@ -164,15 +170,51 @@ class CallRunner:
             result.append((known.call, known.state, settlement))
         return result
 
+    async def first_turn(self, context: RunContext, planned: Sequence[PlannedCall]) -> Turn | None:
+        """Keep the files as they are before the first of a run's calls that needs them.
+
+        So the point from which the calls begin can be forked and gone back to. To be ended when
+        the intent is committed; None when there is nothing to do.
+        """
+        if context.workspace_digest or context.recorded is not None:
+            return None
+        is_needed = any(
+            call.settlement is None and self._files(context, call) is not FileUse.NONE
+            for call in planned
+        )
+        if not is_needed:
+            return None
+        try:
+            return await self._turns.first(context)
+        except SnapshotGoneError:
+            return None  # the call itself will say so, when the intent is written
+
     async def perform(
         self, context: RunContext, known: OpenCall, log: EffectLog, position: int
-    ) -> Settlement:
+    ) -> Performed:
+        """Bring a call to an outcome. Of one that changes files the turn comes with it."""
         door = self._toolbox.door(context)
+        use = self._files(context, known.call)
+        turn = self._turns.of(context, use, keeps=known.call.effect not in REPEATABLE)
         tool_context = self._tool_context(context, known.call)
-        if known.is_recovered and known.state is CallState.DISPATCHED:
-            return await door.recover(known.call, tool_context, log)
-        gate = self._gate.of(context, known, position)
-        return await door.perform(known.call, tool_context, log, gate)
+        try:
+            if known.is_recovered and known.state is CallState.DISPATCHED:
+                settlement = await door.recover(known.call, tool_context, log, turn)
+            else:
+                gate = self._gate.of(context, known, position)
+                settlement = await door.perform(known.call, tool_context, log, gate, turn)
+        except ToolError as error:  # no turn was to be had; nothing began
+            return Performed(failure(str(error)))
+        if turn is None or turn.begun is None:
+            return Performed(settlement)
+        if turn.left is not None and turn.left.told and settlement.is_final:
+            text = f"{settlement.text}\n\n[{turn.left.told}]".lstrip()
+            settlement = msgspec.structs.replace(settlement, text=text)
+        return Performed(settlement, turn)
+
+    def _files(self, context: RunContext, call: PlannedCall) -> FileUse:
+        bound = self._toolbox.door(context).bound(call.request.tool)
+        return bound.files if bound is not None else FileUse.NONE
 
     async def spawned(self, context: RunContext, call: PlannedCall, park: Park) -> Performed:
         """Turn the wish for a child run into its row, created in the commit that records it."""
@@ -194,7 +236,6 @@ class CallRunner:
 
     def _tool_context(self, context: RunContext, call: PlannedCall) -> ToolContext:
         workspace = folder_of(self._workspaces, context)
-        workspace.mkdir(mode=0o700, parents=True, exist_ok=True)
         bound = self._toolbox.door(context).bound(call.request.tool)
         secrets = None
         if bound is not None:
@@ -268,11 +309,18 @@ class Batch:
             items.sort(
                 key=lambda item: recorded.order.get((self._asked_at, item.call.request.index), 0)
             )
-        children, approvals = [], []
+        children, approvals, turns = [], [], []
+        broken = [task for task in done if task.cancelled() or task.exception() is not None]
+        if broken and len(broken) == len(done) and not items:
+            broken[0].result()  # raises, once nothing else is left to be recorded
         for task in done:
+            if task in broken:
+                continue
             known = self._tasks.pop(task)
             performed = task.result()
             settlement = performed.settlement
+            if performed.turn is not None:
+                turns.append(performed.turn)
             items.append(Item(known.call, settlement, known.state))
             if performed.child is not None:
                 children.append(performed.child)
@@ -285,7 +333,7 @@ class Batch:
         for item in items:
             if item.settlement.is_final:
                 self._context.open.pop(item.call.request.index, None)
-        return Finished(tuple(items), tuple(children), tuple(approvals))
+        return Finished(tuple(items), tuple(children), tuple(approvals), tuple(turns))
 
     async def cancel(self) -> None:
         """End what still runs and wait until it has ended."""
@@ -294,8 +342,11 @@ class Batch:
         if self._tasks:
             await asyncio.wait(self._tasks)
         for task in self._tasks:
-            if not task.cancelled():
-                task.exception()  # retrieved, so that it is not reported as forgotten
+            # Retrieved, so that it is not reported as forgotten.
+            if not task.cancelled() and task.exception() is None:
+                performed = task.result()
+                if performed.turn is not None:
+                    performed.turn.drop()
         self._tasks.clear()
 
     def waiting_for(self) -> Wait:
@@ -316,12 +367,13 @@ class Batch:
         raise ValueError("No call waits for anything, yet the run has nothing to do")
 
     async def _perform(self, known: OpenCall) -> Performed:
-        settlement = await self._runner.perform(self._context, known, self._log, self._asked_at)
+        performed = await self._runner.perform(self._context, known, self._log, self._asked_at)
+        settlement = performed.settlement
         if settlement.park is not None and settlement.park.spawn is not None:
             return await self._runner.spawned(self._context, known.call, settlement.park)
         if settlement.park is not None and settlement.park.ask is not None:
             return self._runner.asked(known.call, settlement)
-        return Performed(settlement)
+        return performed
 
     def _recorded(self, known: OpenCall) -> Settlement | None:
         """In a replay, answer from the record; nothing is ever done."""

@@ -17,7 +17,7 @@ from agents.engine.state import EngineState, Limits
 from agents.execution.context import ChildOutcome, LedgerRow, RunContext, message_of
 from agents.execution.recordings import recording_of
 from agents.journal.taking import Taken, take
-from agents.models import Checkpoint, Message, Run, RunSnapshot
+from agents.models import Checkpoint, Message, Run, RunSnapshot, WorkspaceHead
 from agents.snapshot import Snapshot, snapshot_of
 from agents.transitions import TERMINAL
 from core.pausepoints import reach
@@ -56,6 +56,7 @@ def _loaded(runs: Sequence[Taken]) -> list[RunContext]:
         _load_checkpoints(contexts, begun)
         _load_messages(contexts, begun)
         _load_ledger(contexts, [run.id for run in begun])
+    _load_heads(contexts, [run for run in runs if run.depth or run in begun])
     for run in runs:
         if run.session_id is not None:
             _load_session(contexts[run.id], run.session_id, before=run.id)
@@ -119,6 +120,17 @@ def _load_checkpoints(contexts: dict[UUID, RunContext], runs: Iterable[Taken]) -
         context = contexts[run_id]
         context.checkpoint_sequence = row.sequence
         context.state = _state.decode(msgspec.json.encode(row.state))
+
+
+def _load_heads(contexts: dict[UUID, RunContext], runs: Sequence[Taken]) -> None:
+    """Read what the files are now; a run without tools has none to know about."""
+    wanted = [run for run in runs if contexts[run.id].snapshot.tools]
+    if not wanted:
+        return
+    heads = WorkspaceHead.objects.filter(root_id__in={run.root_id for run in wanted})
+    found = dict(heads.values_list("root_id", "digest"))
+    for run in wanted:
+        contexts[run.id].workspace_digest = found.get(run.root_id, "")
 
 
 def _load_messages(contexts: dict[UUID, RunContext], runs: Sequence[Taken]) -> None:

@@ -79,6 +79,8 @@ class RunContext:
     open: dict[int, "OpenCall"] = field(default_factory=dict)
     children: dict[UUID, "ChildOutcome"] = field(default_factory=dict)
     recorded: Recorded | None = None
+    workspace_digest: str = ""  # of the files, as this run last knew them
+    files_are_ready: bool = False  # the folder is what it should be
     blocker: str = ""
 
 

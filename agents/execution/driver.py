@@ -37,6 +37,7 @@ from agents.execution.completion import Asked, Asker
 from agents.execution.context import RunContext
 from agents.execution.entries import Draft, outcome
 from agents.execution.stops import Stop
+from agents.execution.turns import Turn
 from agents.journal.journal import Journal
 from agents.journal.records import Committed, Entry
 from core import clock
@@ -45,6 +46,7 @@ from core.pausepoints import reach
 from observability.contracts import EventKind
 from plugins.contracts import CallState, WaitKind
 from plugins.dispatch import PlannedCall
+from sandbox.errors import SnapshotGoneError
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -108,12 +110,18 @@ class RunDriver:
             await self._drive()
         except LeaseLostError:
             logger.info("lease_lost", extra={"run_id": str(self._context.run_id)})
+        except SnapshotGoneError as error:
+            await self._park(RunErrorCode.BLOCKED, str(error))
         except UnavailableError:
             # Nothing can be written; the lease runs out and another worker takes the run up.
             logger.warning("run_left_behind", extra={"run_id": str(self._context.run_id)})
         except Exception:
             logger.exception("driver_broke", extra={"run_id": str(self._context.run_id)})
-            await self._park_broken()
+            await self._park(
+                RunErrorCode.ENGINE_DEFECT,
+                "The engine broke while driving this run; the worker's log has the cause. "
+                "Resume it after an update, or cancel it.",
+            )
         finally:
             if deadline is not None:
                 deadline.cancel()
@@ -125,14 +133,10 @@ class RunDriver:
         loop = asyncio.get_running_loop()
         return loop.call_later(max(left, 0.0), self.stop, Stop.DEADLINE)
 
-    async def _park_broken(self) -> None:
+    async def _park(self, code: RunErrorCode, reason: str) -> None:
+        """Let go of a run that cannot go on here; its last checkpoint stands."""
         draft = Draft(self._context, self._state)
-        entry = draft.entry(
-            target=RunState.PAUSED,
-            error_code=RunErrorCode.ENGINE_DEFECT,
-            reason="The engine broke while driving this run; the worker's log has the cause. "
-            "Resume it after an update, or cancel it.",
-        )
+        entry = draft.entry(target=RunState.PAUSED, error_code=code, reason=reason)
         try:
             await self._commit(entry)
         except (LeaseLostError, UnavailableError):
@@ -206,6 +210,16 @@ class RunDriver:
             self._means.on_released(entry)
         return committed
 
+    async def _commit_turns(self, entry: Entry, turns: tuple[Turn, ...]) -> None:
+        """Write an entry and end the turns it is about; a turn ends with the write, or is void."""
+        try:
+            await self._commit(entry)
+            for turn in turns:
+                await turn.end()
+        finally:
+            for turn in turns:
+                turn.drop()
+
     async def _release(
         self,
         target: RunState,
@@ -276,8 +290,11 @@ class RunDriver:
         command = self._take(advance(self._state, answer, self._context.limits))
         planned = self._means.calls.plan(self._context, answer.message)
         command = self._refusals(planned, command)
+        turn = await self._means.calls.first_turn(self._context, planned)
         draft = self._draft()
         draft.answer(asked, answer)
+        if turn is not None:
+            draft.files(turn.digest, turn.notes)
         for call in planned:
             draft.plan(asked_at, call)
         draft.checkpoint(self._state)
@@ -286,7 +303,7 @@ class RunDriver:
             await self._finish(command, draft)
             return None
         reach("intent.before_commit")
-        await self._commit(draft.entry())
+        await self._commit_turns(draft.entry(), () if turn is None else (turn,))
         reach("intent.after_commit")
         return command
 
@@ -388,9 +405,11 @@ class RunDriver:
             draft.child(child)
         for approval in finished.approvals:
             draft.approval(approval)
+        for turn in finished.turns:
+            draft.files(turn.digest if turn.is_open else "", turn.notes)
         draft.checkpoint(self._state)
         reach("result.before_commit")
-        await self._commit(draft.entry())
+        await self._commit_turns(draft.entry(), finished.turns)
         reach("result.after_commit")
 
     async def _retry_later(self, command: RetryLater) -> None:

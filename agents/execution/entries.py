@@ -1,5 +1,6 @@
 """Building journal entries: what one decision of a run makes durable, in one commit."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -19,6 +20,7 @@ from agents.journal.records import (
     CheckpointRow,
     Entry,
     EventRow,
+    HeadRow,
     MessageRow,
     Progress,
     RunRow,
@@ -26,6 +28,7 @@ from agents.journal.records import (
 from agents.transitions import RUN_TABLE
 from core import clock
 from core.ids import new_id
+from core.redaction import redact_text
 from observability.contracts import EventKind, RunStatePayload, StepModelPayload, ToolPayload
 from plugins.contracts import CallState, WaitKind
 from plugins.dispatch import PlannedCall, Settlement
@@ -53,6 +56,7 @@ class Draft:
         self._blobs: list[BlobRow] = []
         self._children: list[RunRow] = []
         self._approvals: list[ApprovalRow] = []
+        self._head: HeadRow | None = None
         self._closes = ""
 
     def event(self, kind: EventKind, payload: Any) -> None:
@@ -96,8 +100,18 @@ class Draft:
                 state.message_count,
                 state,
                 self._now,
+                self._context.workspace_digest,
             )
         )
+
+    def files(self, digest: str, notes: Sequence[str]) -> None:
+        """Record what the files are now, where this run has the turn; checkpoints name it."""
+        context = self._context
+        for note in notes:
+            self.event(EventKind.RUN_NOTE, {"code": "workspace", "sentence": redact_text(note)})
+        if digest:
+            self._head = HeadRow(context.root_id, context.workspace_id, digest, self._now)
+            context.workspace_digest = digest
 
     def plan(self, position: int, call: PlannedCall) -> None:
         """Enter a judged call into the ledger, settled already when it was refused."""
@@ -247,6 +261,7 @@ class Draft:
             blobs=tuple(self._blobs),
             children=tuple(self._children),
             approvals=tuple(self._approvals),
+            head=self._head,
             awaits=awaits,
             closes=self._closes,
             parent_id=context.parent_id if is_terminal else None,

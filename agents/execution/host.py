@@ -20,11 +20,13 @@ from agents.contracts import RunState
 from agents.execution import cancelling
 from agents.execution.calls import CallRunner, folder_of
 from agents.execution.claiming import claim
+from agents.execution.collecting import snapshots_collect_due
 from agents.execution.completion import Asker
 from agents.execution.context import RunContext
 from agents.execution.database import DatabaseThread
 from agents.execution.doubts import doubts_ask
 from agents.execution.driver import Means, RunDriver
+from agents.execution.folders import Folders
 from agents.execution.gate import PolicyGate
 from agents.execution.providers import ProviderPool, provider_config
 from agents.execution.registration import worker_gone, worker_seen, workers_bury
@@ -33,8 +35,10 @@ from agents.execution.spawning import child_row
 from agents.execution.stops import Stop
 from agents.execution.sweep import sweep
 from agents.execution.tooling import Toolbox
+from agents.execution.turns import Turns
 from agents.journal.journal import Journal
 from agents.journal.records import Entry
+from agents.selectors.workspaces import workspace_head
 from agents.transitions import leases_end
 from core import clock
 from core.errors import UnavailableError
@@ -46,9 +50,11 @@ from sandbox.contracts import RunnerSource
 from sandbox.pool import MOST, SandboxPool
 from sandbox.services import sandboxes
 from sandbox.site import SiteRules
+from sandbox.workspaces.snapshots import Bounds
 
 logger = logging.getLogger(__name__)
 CLAIM_BATCH = 250
+COLLECT_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +67,8 @@ class HostSettings:
     allow_hosts: tuple[str, ...]
     sandbox_rules: SiteRules = field(default_factory=SiteRules)
     sandboxes: int = MOST
+    workspace_bytes: int = 1024**3
+    workspace_files: int = 100_000
 
 
 class EngineHost:
@@ -147,6 +155,7 @@ class EngineHost:
         self._database = DatabaseThread()
         self._sweeps = DatabaseThread()
         self._credentials = DatabaseThread()  # keys and secrets, which may come from a slow vault
+        self._collects = DatabaseThread()
         self._pool = ProviderPool(
             lambda provider_id: self._credentials.run(partial(provider_config, provider_id))
         )
@@ -159,6 +168,12 @@ class EngineHost:
             spec_of=self._toolbox.declaration,
             rules=settings.sandbox_rules,
         )
+        bounds = Bounds(size_bytes=settings.workspace_bytes, entries=settings.workspace_files)
+        self._turns = Turns(
+            folders=Folders(settings.workspaces, bounds),
+            head_of=lambda root_id: self._database.run(partial(workspace_head, root_id)),
+            files=self._sandboxes,
+        )
         calls = CallRunner(
             toolbox=self._toolbox,
             spawn=lambda context, wish, call_id: self._database.run(
@@ -166,6 +181,7 @@ class EngineHost:
             ),
             gate=self._gate,
             secrets=SecretDesk(self._credentials),
+            turns=self._turns,
             workspaces=settings.workspaces,
         )
         asker = Asker(
@@ -189,6 +205,7 @@ class EngineHost:
                 self._every(min(settings.poll_seconds, 1.0), self._look_at_controls)
             ),
             asyncio.create_task(self._every(settings.poll_seconds * 2, self._sweep)),
+            asyncio.create_task(self._every(COLLECT_SECONDS, self._collect)),
         ]
         self._ready.set()
         try:
@@ -205,10 +222,12 @@ class EngineHost:
         await self._sandboxes.close()
         await self._pool.aclose()
         self._gate.close()
+        self._turns.close()
         try:
             await self._database.run(partial(worker_gone, self.worker_id))
         finally:
             await asyncio.to_thread(self._journal.close)
+            self._collects.close()
             self._sweeps.close()
             self._credentials.close()
             self._database.close()
@@ -367,6 +386,10 @@ class EngineHost:
     async def _sweep(self) -> None:
         if not self._is_draining and (await self._sweeps.run(sweep)).total:
             self._doorbell.set()
+
+    async def _collect(self) -> None:
+        """Delete snapshots nobody needs, when it is time; ends early when the engine drains."""
+        await self._collects.run(partial(snapshots_collect_due, is_over=lambda: self._is_draining))
 
     async def _register(self) -> None:
         await self._database.run(

@@ -52,6 +52,16 @@ class CheckpointRow(msgspec.Struct, frozen=True):
     message_count: int
     state: Json
     created_at: datetime
+    workspace_digest: str = ""
+
+
+class HeadRow(msgspec.Struct, frozen=True):
+    """What the files of a root run and all below it are from this commit on."""
+
+    root_id: UUID
+    workspace_id: UUID
+    digest: str
+    updated_at: datetime
 
 
 class CallRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,6 +206,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     blobs: tuple[BlobRow, ...] = ()
     children: tuple[RunRow, ...] = ()
     approvals: tuple[ApprovalRow, ...] = ()
+    head: HeadRow | None = None
     awaits: tuple[UUID, ...] = ()
     closes: str = ""
     parent_id: UUID | None = None

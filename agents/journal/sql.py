@@ -5,6 +5,7 @@ from typing import Final
 RUN = "agents_run"
 MESSAGE = "agents_message"
 CHECKPOINT = "agents_checkpoint"
+HEAD = "agents_workspacehead"
 EVENT = "observability_traceevent"
 CALL = "plugins_toolcall"
 BLOB = "observability_blob"
@@ -55,6 +56,13 @@ CHECKPOINT_COLUMNS: Final = {
     "message_count": "int",
     "state": "jsonb",
     "created_at": "timestamptz",
+    "workspace_digest": "text",
+}
+HEAD_COLUMNS: Final = {
+    "root_id": "uuid",
+    "workspace_id": "uuid",
+    "digest": "text",
+    "updated_at": "timestamptz",
 }
 CALL_COLUMNS: Final = {
     "id": "uuid",
@@ -185,6 +193,9 @@ APPROVAL_DEFAULTS: Final = {
     "reason": "''",
     "surface": "''",
 }
+HEAD_RULE: Final = (
+    "ON CONFLICT (root_id) DO UPDATE SET digest = excluded.digest, updated_at = excluded.updated_at"
+)
 LIVE: Final = "('queued','running','waiting','paused','yielded')"
 
 

@@ -162,6 +162,7 @@ def _insert(table: str, columns: Mapping[str, str], conflict: str = "") -> str:
 
 _MESSAGES = _insert(sql.MESSAGE, sql.MESSAGE_COLUMNS)
 _CHECKPOINTS = _insert(sql.CHECKPOINT, sql.CHECKPOINT_COLUMNS)
+_HEADS = _insert(sql.HEAD, sql.HEAD_COLUMNS, sql.HEAD_RULE)
 _CALLS = _insert(sql.CALL, sql.CALL_COLUMNS)
 _APPROVALS = (
     f"INSERT INTO {sql.APPROVAL}"
@@ -275,6 +276,8 @@ def _append_rare(
             (blob.id.hex, blob.workspace_id.hex, blob.digest, blob.size_bytes, blob.media_type,
              blob.content, _time(blob.created_at)),
         )  # fmt: skip
+    if entry.head is not None:
+        connection.execute(_HEADS, _row(msgspec.structs.asdict(entry.head), sql.HEAD_COLUMNS))
     for child in entry.children:
         connection.execute(_RUNS, _row(msgspec.structs.asdict(child), sql.RUN_COLUMNS))
         payload = {"state": "queued", "agent": child.agent_name, "parent": child.parent_id}

@@ -6,6 +6,7 @@ from agents.models.provider import Model, ModelRoute, Provider
 from agents.models.run import Run, RunSnapshot
 from agents.models.session import Session
 from agents.models.worker import Worker
+from agents.models.workspace import WorkspaceHead
 
 __all__ = [
     "Agent",
@@ -19,4 +20,5 @@ __all__ = [
     "RunSnapshot",
     "Session",
     "Worker",
+    "WorkspaceHead",
 ]

@@ -36,6 +36,8 @@ class Checkpoint(models.Model):
     """A point a run can be resumed or forked from: engine state that messages do not tell.
 
     `sequence` is dense per run; `message_count` says how much of the history belongs to it.
+    `workspace_digest` names the snapshot of the files: empty where no call could have changed any,
+    and beginning with `unkept-` where they could not be kept.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -49,6 +51,7 @@ class Checkpoint(models.Model):
     sequence = models.IntegerField()
     message_count = models.IntegerField()
     state = models.JSONField()
+    workspace_digest = models.CharField(max_length=64, blank=True, default="")
     created_at = models.DateTimeField()
 
     class Meta:

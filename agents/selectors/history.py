@@ -6,8 +6,10 @@ The caller has checked that the run may be seen.
 from django.db.models import Q, QuerySet
 
 from agents.models import Checkpoint, Message, Run
+from core.errors import NotFoundError
 
 _MAX_PREFIXES = 200
+_MAX_SEQUENCE = 2**31 - 1
 
 
 def run_messages(run: Run) -> QuerySet[Message]:
@@ -27,6 +29,19 @@ def run_messages(run: Run) -> QuerySet[Message]:
 
 def run_checkpoints(run: Run) -> QuerySet[Checkpoint]:
     return Checkpoint.objects.filter(run=run).order_by("sequence")
+
+
+def run_checkpoint(run: Run, sequence: int) -> Checkpoint:
+    """Return one checkpoint of a run.
+
+    Raises:
+        NotFoundError: It has no such one.
+    """
+    if sequence <= _MAX_SEQUENCE:
+        found = Checkpoint.objects.filter(run=run, sequence=sequence).first()
+        if found is not None:
+            return found
+    raise NotFoundError(f"The run has no checkpoint {sequence}.", remedy="List its checkpoints.")
 
 
 def run_children(run: Run) -> QuerySet[Run]:

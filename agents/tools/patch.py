@@ -12,7 +12,7 @@ from agents.tools.confine import Parts, Workspace, parse_path, shown_path
 from agents.tools.diffs import FilePatch, HunkRejectedError, apply_hunks, parse_diff
 from agents.tools.text import text_of
 from agents.tools.writing import checked_size
-from plugins.contracts import EffectClass, ToolContext, ToolResult, ToolSpec
+from plugins.contracts import EffectClass, FileUse, ToolContext, ToolResult, ToolSpec
 from plugins.errors import ToolError
 
 MAX_PATCH_CHARACTERS = 2_000_000
@@ -36,6 +36,7 @@ class PatchArguments(Arguments, frozen=True, kw_only=True):
 class PatchTool:
     """Apply a unified diff."""
 
+    files = FileUse.CHANGES
     spec = ToolSpec(
         name="patch",
         description=(

@@ -26,7 +26,7 @@ from agents.tools.text import (
     refuse_binary,
 )
 from agents.tools.walking import Glob, Walk, files_below
-from plugins.contracts import EffectClass, ToolContext, ToolResult, ToolSpec
+from plugins.contracts import EffectClass, FileUse, ToolContext, ToolResult, ToolSpec
 from plugins.errors import ToolError
 
 MAX_VIEW_SCAN_BYTES = 256 * 1024 * 1024
@@ -54,6 +54,7 @@ class ListArguments(Arguments, frozen=True, kw_only=True):
 class ListTool:
     """`ls`: what a folder holds."""
 
+    files = FileUse.READS
     spec = ToolSpec(
         name="ls",
         description=(
@@ -102,6 +103,7 @@ class ViewArguments(Arguments, frozen=True, kw_only=True):
 class ViewTool:
     """`view`: the lines of a text file, numbered."""
 
+    files = FileUse.READS
     spec = ToolSpec(
         name="view",
         description=(
@@ -184,6 +186,7 @@ class GlobArguments(Arguments, frozen=True, kw_only=True):
 class GlobTool:
     """`glob`: files by name."""
 
+    files = FileUse.READS
     spec = ToolSpec(
         name="glob",
         description=(
@@ -242,6 +245,7 @@ class GrepArguments(Arguments, frozen=True, kw_only=True):
 class GrepTool:
     """`grep`: lines by content."""
 
+    files = FileUse.READS
     spec = ToolSpec(
         name="grep",
         description=(

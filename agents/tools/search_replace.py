@@ -22,7 +22,7 @@ from agents.tools.reading import Include
 from agents.tools.text import is_binary
 from agents.tools.walking import Walk, files_below
 from agents.tools.writing import Snippet, checked_size
-from plugins.contracts import EffectClass, ToolContext, ToolResult, ToolSpec
+from plugins.contracts import EffectClass, FileUse, ToolContext, ToolResult, ToolSpec
 from plugins.errors import ToolError
 
 MAX_FILES = 500
@@ -51,6 +51,7 @@ class SearchReplaceArguments(Arguments, frozen=True, kw_only=True):
 class SearchReplaceTool:
     """Replace in one file or in all text files below a folder."""
 
+    files = FileUse.CHANGES
     spec = ToolSpec(
         name="search_replace",
         description=(

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from agents.tools.arguments import Arguments, decode, schema_of
 from agents.tools.changes import FileChange, Prepared, change_files
 from agents.tools.confine import PRIVATE, Workspace, opened_workspace
-from plugins.contracts import EffectClass, ToolContext, ToolResult, ToolSpec
+from plugins.contracts import EffectClass, FileUse, ToolContext, ToolResult, ToolSpec
 from plugins.errors import ToolError
 
 MAX_ITEMS = 200
@@ -74,6 +74,7 @@ class TodoArguments(Arguments, frozen=True, kw_only=True):
 class TodoTool:
     """Keep a list of things to do."""
 
+    files = FileUse.CHANGES
     spec = ToolSpec(
         name="todo",
         description=(

@@ -21,7 +21,7 @@ from agents.tools.confine import (
     shown_path,
 )
 from agents.tools.text import cut_line, line_of, numbered, replaced, text_of
-from plugins.contracts import EffectClass, ToolContext, ToolResult, ToolSpec
+from plugins.contracts import EffectClass, FileUse, ToolContext, ToolResult, ToolSpec
 from plugins.errors import ToolError
 
 MAX_CONTENT_CHARACTERS = 4_000_000
@@ -41,6 +41,7 @@ class WriteArguments(Arguments, frozen=True, kw_only=True):
 class WriteTool:
     """`write`: a whole file."""
 
+    files = FileUse.CHANGES
     spec = ToolSpec(
         name="write",
         description=(
@@ -127,6 +128,7 @@ class EditArguments(Arguments, frozen=True, kw_only=True):
 class EditTool:
     """`edit`: replace an exact piece of text."""
 
+    files = FileUse.CHANGES
     spec = ToolSpec(
         name="edit",
         description=(
@@ -229,6 +231,7 @@ class InsertArguments(Arguments, frozen=True, kw_only=True):
 class InsertTool:
     """`insert`: lines between lines."""
 
+    files = FileUse.CHANGES
     spec = ToolSpec(
         name="insert",
         description=(

@@ -13,6 +13,7 @@ with the message that carries it, so that a result and its history commit as one
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, TypeAlias
 
 import msgspec
@@ -23,6 +24,7 @@ from core.redaction import redact_or_withhold, redact_text
 from plugins.contracts import (
     CallState,
     EffectClass,
+    FileUse,
     Park,
     ProbeAnswer,
     Tool,
@@ -55,6 +57,8 @@ from plugins.policy import Decision, Gate, decide
 from plugins.schemas import Checker
 
 KEYED_ATTEMPTS = 3
+# Held by a call from before its effect may begin until it has ended; None: nobody else minds.
+Turn: TypeAlias = AbstractAsyncContextManager[object] | None
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +71,7 @@ Guard: TypeAlias = Callable[[Work, ToolContext], Work]
 class BoundTool:
     """A tool of one run: what it promised when the run began, and what calls it."""
 
-    __slots__ = ("checker", "config", "digest", "guard", "output", "spec", "tool")
+    __slots__ = ("checker", "config", "digest", "files", "guard", "output", "spec", "tool")
 
     def __init__(
         self, tool: Tool, config: Mapping[str, Any] | None = None, *, guard: Guard | None = None
@@ -80,6 +84,9 @@ class BoundTool:
         self.checker = Checker(self.spec.input_schema)
         schema = self.spec.output_schema
         self.output = None if schema is None else Checker(schema, what="result")
+        self.files: FileUse = getattr(tool, "files", FileUse.NONE)
+        if self.spec.sandbox is not None:
+            self.files = FileUse.CHANGES
 
 
 class Door:
@@ -139,13 +146,19 @@ class Door:
         )
 
     async def perform(
-        self, call: PlannedCall, context: ToolContext, log: EffectLog, gate: Gate | None = None
+        self,
+        call: PlannedCall,
+        context: ToolContext,
+        log: EffectLog,
+        gate: Gate | None = None,
+        turn: Turn = None,
     ) -> Settlement:
         """Bring a planned or approved call to an outcome.
 
         A call that enters as `planned` or `claimed` is claimed and dispatched in commits of their
         own, so that a crash between the two is known not to have started the effect. A policy may
         deny it or have it wait for a person; an approved one is compared with what was approved.
+        `turn` is entered once the call is admitted: nobody waits for a turn with a person.
 
         Raises:
             LeaseLostError: The run was taken over; the caller stops quietly.
@@ -162,8 +175,11 @@ class Door:
             admitted = await self._admitted(bound, call, context, gate)
             if isinstance(admitted, Settlement):
                 return admitted
-            call = await self._claim(admitted, log)
-        return annotated(await self._brought(bound, call, context, log), call.decision)
+            call = admitted
+        async with turn or nullcontext():
+            if call.state is not CallState.DISPATCHED:
+                call = await self._claim(call, log)
+            return annotated(await self._brought(bound, call, context, log), call.decision)
 
     async def _admitted(
         self, bound: BoundTool, call: PlannedCall, context: ToolContext, gate: Gate | None
@@ -219,12 +235,20 @@ class Door:
             known = await self._probe(bound, context, settlement)
             return known or failure(f"{settlement.reason} The target says it did not happen.")
 
-    async def recover(self, call: PlannedCall, context: ToolContext, log: EffectLog) -> Settlement:
+    async def recover(
+        self, call: PlannedCall, context: ToolContext, log: EffectLog, turn: Turn = None
+    ) -> Settlement:
         """Decide about a call whose effect may have begun before its worker died.
 
         Repeats it where its class allows; otherwise the tool's probe is asked, and without an
         answer the call is in doubt, never failed.
         """
+        async with turn or nullcontext():
+            return await self._recovered(call, context, log)
+
+    async def _recovered(
+        self, call: PlannedCall, context: ToolContext, log: EffectLog
+    ) -> Settlement:
         bound = self._tools.get(call.request.tool)
         if call.effect in UNCLAIMED:
             return await self.perform(await _redispatch(call, log), context, log)

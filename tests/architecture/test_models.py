@@ -13,12 +13,14 @@ from tests.architecture.source import APPS
 
 # Written reasons. An entry whose model has the thing after all, or is gone, fails.
 WITHOUT_ADMIN: dict[str, str] = {
+    "agents.WorkspaceHead": "what the newest checkpoint of a tree of runs names, which is shown",
     "governance.AuditHead": "the lock at the end of a chain; what it says is in the last entry",
     "governance.IdempotencyRecord": "an answer kept for a day to be given again; nothing to decide",
     "governance.WorkspaceGroupPermission": "derived from roles; the membership is what is edited",
     "governance.WorkspaceUserPermission": "derived from roles; the membership is what is edited",
 }
 WITHOUT_REST: dict[str, str] = {
+    "agents.WorkspaceHead": "what the newest checkpoint of a tree of runs names, which is shown",
     "governance.AuditHead": "the lock at the end of a chain; what it says is in the last entry",
     "agents.RunSnapshot": "its content is part of the run's representation",
     "governance.ApprovalVote": "its content is part of the approval's representation",

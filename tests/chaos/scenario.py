@@ -53,6 +53,25 @@ branches:
           - {name: agent, arguments: {agent: slow, input: one}}
           - {name: agent, arguments: {agent: slow, input: two}}
       - text: both done
+  - when: {agent: scribe}
+    steps:
+      - tool_calls:
+          - {name: insert, arguments: {path: shared.txt, insert_line: 0, content: "${input} 1"}}
+          - {name: insert, arguments: {path: shared.txt, insert_line: 0, content: "${input} 2"}}
+      - tool_calls:
+          - {name: insert, arguments: {path: shared.txt, insert_line: 0, content: "${input} 3"}}
+      - text: written
+  - when: {agent: editor}
+    steps:
+      - tool_calls:
+          - {name: write, arguments: {path: shared.txt, content: end}}
+      - tool_calls:
+          - {name: agent, arguments: {agent: scribe, input: one}}
+          - {name: agent, arguments: {agent: scribe, input: two}}
+          - {name: insert, arguments: {path: shared.txt, insert_line: 0, content: own}}
+      - tool_calls:
+          - {name: insert, arguments: {path: shared.txt, insert_line: 0, content: last}}
+      - text: all written
   - when: {agent: poison}
     steps:
       - tool_calls:
@@ -104,6 +123,8 @@ def build(*, tools_url: str) -> str:
         ("slow", ["charge"], []),
         ("poison", ["poison"], []),
         ("boss", [], ["slow"]),
+        ("scribe", ["insert"], []),
+        ("editor", ["write", "insert"], ["scribe"]),
         ("crew", ["lookup", "put", "charge", "mail", "wait"], ["assistant"]),
     ):
         publish(workspace, name, {"model": "script", "tools": tools, "delegates": delegates})

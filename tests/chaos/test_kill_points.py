@@ -16,12 +16,27 @@ from tests.chaos.asked import ASKED_POINTS, DECIDER_POINTS
 from tests.chaos.cluster import Cluster, Worker
 
 # Forks are inserted where they are asked for; see `test_control`. No run of a wave here asks a
-# person; see `test_asked_kills`, and for revoking a grant tests/integration/agents/approvals.
+# person; see `test_asked_kills`, and for revoking a grant tests/integration/agents/approvals. None
+# has files, a sandbox, a shadow or a channel; see `test_files`, `test_programs`, tests/e2e/sandbox and
+# the tests of shadows and channels.
 ELSEWHERE = {
+    "shadow.before_answer",
+    "delivery.taken",
+    "sandbox.after_open",
+    "sandbox.before_close",
     "fork.before_insert",
     "grant.before_update",
     *ASKED_POINTS,
     *DECIDER_POINTS,
+    "snapshot.file_read",
+    "snapshot.before_flush",
+    "snapshot.before_tree",
+    "snapshot.after_tree",
+    "workspace.begun",
+    "workspace.kept",
+    "workspace.before_end",
+    "restore.entry",
+    "collect.before_delete",
 }
 WORKER_POINTS = sorted(POINTS - ELSEWHERE)
 # How deep into a wave a visit may lie, so that the wave still comes to it.

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from agentry.cli.commands import run_files
 from agentry.cli.commands.arguments import limits_of
 from agentry.cli.exits import ExitCode
 from agentry.cli.invocation import Invocation, command
@@ -98,6 +99,7 @@ def register(parent: typer.Typer) -> None:
     app = typer.Typer(no_args_is_help=True, help="Look at runs and steer them.")
     parent.add_typer(app, name="runs", rich_help_panel="Work")
     _register_reading(app)
+    run_files.register(app)
     _register_telling(app)
     _register_control(app)
     _register_copies(app)

@@ -7,13 +7,25 @@ from typing import Any
 
 from agentry.client.calls.shape import body, in_workspace, of_run, query, reads
 from agentry.client.flow import Call
-from agentry.client.records import Checkpoint, Event, Message, Page, Run, ToolCall, Why
+from agentry.client.records import (
+    Checkpoint,
+    Event,
+    FileDifference,
+    Message,
+    Page,
+    Run,
+    ToolCall,
+    Why,
+    WorkspaceFile,
+)
 
 _RUN = reads(Run)
 _RUNS = reads(Page[Run])
 _EVENTS = reads(Page[Event])
 _MESSAGES = reads(Page[Message])
 _CHECKPOINTS = reads(Page[Checkpoint])
+_FILES = reads(Page[WorkspaceFile])
+_DIFFERENCE = reads(FileDifference)
 _CALLS = reads(Page[ToolCall])
 _WHY = reads(Why)
 
@@ -108,6 +120,30 @@ def checkpoints(
         path=of_run(run_id, "checkpoints"),
         query=query(limit=limit, cursor=cursor),
         read=_CHECKPOINTS,
+    )
+
+
+def files(
+    run_id: str, checkpoint: int, *, limit: int | None = None, cursor: str | None = None
+) -> Call[Page[WorkspaceFile]]:
+    """The files of the run's workspace at a checkpoint."""
+    return Call(
+        method="GET",
+        path=of_run(run_id, "checkpoints", str(checkpoint), "files"),
+        query=query(limit=limit, cursor=cursor),
+        read=_FILES,
+    )
+
+
+def file_difference(
+    run_id: str, checkpoint: int, *, since: int | None = None
+) -> Call[FileDifference]:
+    """What changed in the workspace between two checkpoints."""
+    return Call(
+        method="GET",
+        path=of_run(run_id, "checkpoints", str(checkpoint), "files", "difference"),
+        query=query(since=since),
+        read=_DIFFERENCE,
     )
 
 

@@ -85,6 +85,11 @@ def parameters(entries: Sequence[Entry]) -> dict[str, str]:
             for row in entry.children
         ],
         "approvals": [row for entry in entries for row in entry.approvals],
+        "heads": [
+            msgspec.structs.asdict(entry.head) | {"run_id": entry.run_id, "o": place}
+            for place, entry in enumerate(entries)
+            if entry.head is not None
+        ],
     }
     return {name: encoded(rows) for name, rows in tables.items() if rows}
 
@@ -192,6 +197,14 @@ def _rare_parts(present: frozenset[str]) -> list[str]:
             f" SELECT {sql.prefixed(_BLOB_COLUMNS, 'x')}"
             f" FROM {sql.recordset('x', {**_BLOB_COLUMNS, 'run_id': 'uuid'}, 'blobs')}"
             " JOIN fenced f ON f.id = x.run_id ON CONFLICT (workspace_id, digest) DO NOTHING)"
+        )
+    if "heads" in present:
+        columns = {**sql.HEAD_COLUMNS, "run_id": "uuid", "o": "int"}
+        parts.append(
+            f"heads AS (INSERT INTO {sql.HEAD} ({sql.quoted(sql.HEAD_COLUMNS)})"
+            f" SELECT DISTINCT ON (x.root_id) {sql.prefixed(sql.HEAD_COLUMNS, 'x')}"
+            f" FROM {sql.recordset('x', columns, 'heads')}"
+            f" JOIN fenced f ON f.id = x.run_id ORDER BY x.root_id, x.o DESC {sql.HEAD_RULE})"
         )
     if "children" in present:
         parts.append(

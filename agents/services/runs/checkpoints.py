@@ -4,7 +4,7 @@ import msgspec
 
 from agents.contracts import Message
 from agents.engine.state import EngineState
-from agents.models import Checkpoint, Run
+from agents.models import Checkpoint, Run, WorkspaceHead
 from agents.models import Message as MessageRow
 from core import clock
 from core.errors import InvalidInputError
@@ -32,7 +32,11 @@ def state_of(row: Checkpoint) -> EngineState:
     return msgspec.json.decode(msgspec.json.encode(row.state), type=EngineState)
 
 
-def insert_history(run: Run, prefix: int, own: list[Message], state: EngineState) -> None:
+def insert_history(
+    run: Run, prefix: int, own: list[Message], state: EngineState, *, files: str = ""
+) -> None:
+    """Give a new run its first messages and checkpoint; `files` is the digest of what its workspace
+    is to hold, brought there before its first call that needs it."""
     now = clock.now()
     MessageRow.objects.bulk_create(
         MessageRow(
@@ -49,5 +53,10 @@ def insert_history(run: Run, prefix: int, own: list[Message], state: EngineState
         sequence=1,
         message_count=state.message_count,
         state=msgspec.to_builtins(state),
+        workspace_digest=files,
         created_at=now,
     )
+    if files:
+        WorkspaceHead.objects.create(
+            root_id=run.root_id, workspace_id=run.workspace_id, digest=files, updated_at=now
+        )

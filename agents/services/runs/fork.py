@@ -12,6 +12,7 @@ from agents.engine.state import EngineState, Phase
 from agents.execution.claiming import history_of
 from agents.execution.pinning import model_chain, store
 from agents.models import Run
+from agents.services.files import files_renew
 from agents.services.runs.checkpoints import checkpoint_of, insert_history, state_of
 from agents.services.runs.rows import insert, run_like, visible
 from agents.snapshot import snapshot_of
@@ -35,10 +36,12 @@ def run_fork(
     The history up to the checkpoint is referred to, not copied. `message` replaces the last user
     message when the history ends with one, and continues the conversation otherwise; calls that
     were open at the checkpoint are then answered as not done. Effects are never repeated by
-    forking: calls that had a result keep it.
+    forking: calls that had a result keep it. The workspace begins with the files the checkpoint
+    names.
 
     Raises:
         InvalidInputError: No such checkpoint or model, or the checkpoint is the run's end.
+        SnapshotGoneError: The files of the checkpoint are not kept (any more).
     """
     origin = visible(actor, run_id)
     access.require(actor, Perm.RUN_CONTROL, origin.workspace_id)
@@ -59,10 +62,11 @@ def run_fork(
     run.prefix_run, run.prefix_length = origin, prefix
     run.forked_from_sequence = row.sequence
     run.message_count = state.message_count
+    files_renew(origin.workspace_id, row)
     with transaction.atomic():
         reach("fork.before_insert")
         insert(run, {"forked_from": {"run": str(origin.pk), "sequence": row.sequence}})
-        insert_history(run, prefix, own, state)
+        insert_history(run, prefix, own, state, files=row.workspace_digest)
     transaction.on_commit(ring)
     return run
 

@@ -64,6 +64,8 @@ TABLE: tuple[tuple[str, str, Any, Perm], ...] = (
     ("get", "runs/{run}/why", None, Perm.RUN_VIEW),
     ("get", "runs/{run}/messages", None, Perm.RUN_VIEW),
     ("get", "runs/{run}/checkpoints", None, Perm.RUN_VIEW),
+    ("get", "runs/{run}/checkpoints/1/files", None, Perm.RUN_PAYLOAD),
+    ("get", "runs/{run}/checkpoints/1/files/difference", None, Perm.RUN_PAYLOAD),
     ("get", "runs/{run}/tool-calls", None, Perm.RUN_VIEW),
     ("get", "runs/{run}/children", None, Perm.RUN_VIEW),
     ("get", "runs/{run}/events", None, Perm.RUN_VIEW),

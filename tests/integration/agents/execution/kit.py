@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 from django.db import connection
+from django.test import override_settings
 
 from agents.contracts import Message, RunState
 from agents.engine_process import make_journal
@@ -99,7 +100,10 @@ class Engine:
 @contextmanager
 def an_engine(workspaces: Path) -> Iterator[Engine]:
     engine = Engine(workspaces)
-    with pausepoints.at("journal.after_commit", engine.moved):
+    with (
+        override_settings(WORKSPACES_DIR=workspaces),
+        pausepoints.at("journal.after_commit", engine.moved),
+    ):
         try:
             yield engine
         finally:
