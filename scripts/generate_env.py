@@ -1,9 +1,10 @@
-"""Write `.env.example` and docs/reference/env.md from the table in core/env.py."""
+"""Write `.env.example` and docs/reference/env.md from the table in core/variables.py."""
 
 from itertools import groupby
 from pathlib import Path
 
-from core.env import FOREIGN, VARIABLES, Variable
+from core.env import FOREIGN
+from core.variables import VARIABLES, Variable
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -37,7 +38,7 @@ def env_page() -> str:
     lines = [
         "# Environment variables",
         "",
-        "This page is generated from the table in `core/env.py` by `make env`.",
+        "This page is generated from the table in `core/variables.py` by `make env`.",
         "",
         "Each variable is declared once, with a type and a default. An `AGENTRY_` variable that is",
         "not listed stops the start, with a suggestion if the name is close to a known one. Any of",

@@ -148,8 +148,8 @@ class EngineHost:
         finally:
             self._ready.set()
 
-    async def _main(self) -> None:
-        self._loop = asyncio.get_running_loop()
+    def _furnish(self) -> None:
+        """Make what drivers share."""
         settings = self._settings
         self._journal = self._make_journal()
         self._database = DatabaseThread()
@@ -196,6 +196,11 @@ class EngineHost:
             on_released=self._released,
             on_asked=self._asked,
         )
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        settings = self._settings
+        self._furnish()
         if await self._database.run(workers_bury):
             await self._sweep()
         await self._register()

@@ -1,11 +1,14 @@
 import core.ids
-import governance.models.approval
 import django.contrib.auth.models
 import django.contrib.auth.validators
 import django.core.validators
 import django.db.models.deletion
 import django.utils.timezone
+import governance.models.approval
 import governance.models.audit
+import governance.models.channel
+import governance.models.grant
+import governance.models.policy
 import re
 from django.conf import settings
 from django.db import migrations, models
@@ -32,6 +35,55 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name='Approval',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('kind', models.CharField(choices=governance.models.approval.kind_choices, max_length=20)),
+                ('subject_id', models.UUIDField(help_text='What it is about, such as a tool call.')),
+                ('run_id', models.UUIDField(null=True)),
+                ('agent_name', models.CharField(blank=True, max_length=63)),
+                ('requester_id', models.UUIDField(null=True)),
+                ('requester_name', models.CharField(blank=True, max_length=150)),
+                ('title', models.CharField(max_length=300)),
+                ('question', models.TextField(blank=True, help_text='Why a person is asked.')),
+                ('state', models.CharField(choices=governance.models.approval.state_choices, default='pending', max_length=12)),
+                ('binding', models.JSONField(default=dict)),
+                ('binding_digest', models.CharField(max_length=64)),
+                ('arguments', models.JSONField(help_text='As they were asked for; redacted.', null=True)),
+                ('edited_arguments', models.JSONField(help_text='Put in their place by an approver.', null=True)),
+                ('approvers', models.JSONField(default=list, help_text='user:, group: or role: and a name; none: whoever may decide.')),
+                ('quorum', models.PositiveSmallIntegerField(default=1)),
+                ('allow_self', models.BooleanField(default=False)),
+                ('owner_id', models.UUIDField(help_text='Who wrote the version of the agent.', null=True)),
+                ('allow_owner', models.BooleanField(default=True)),
+                ('tool', models.CharField(blank=True, max_length=200)),
+                ('effect', models.CharField(blank=True, max_length=20)),
+                ('is_privileged', models.BooleanField(default=False)),
+                ('is_grantable', models.BooleanField(default=False, help_text='A yes may be given to calls alike too.')),
+                ('evidence', models.JSONField(default=dict, help_text='What the call would change, as its tool found out beforehand.')),
+                ('choices', models.JSONField(default=list, help_text='What can be answered, where that is not yes or no.')),
+                ('choice', models.CharField(blank=True, help_text='Which of them was taken.', max_length=40)),
+                ('rule', models.CharField(blank=True, help_text='Of the policy that asks.', max_length=200)),
+                ('policy_version', models.CharField(blank=True, max_length=100)),
+                ('expires_seconds', models.FloatField(null=True)),
+                ('expires_at', models.DateTimeField(null=True)),
+                ('on_expiry', models.CharField(blank=True, max_length=20)),
+                ('escalate_to', models.JSONField(default=list)),
+                ('escalations', models.PositiveSmallIntegerField(default=0, help_text='How often others were asked because nobody decided.')),
+                ('warned_at', models.DateTimeField(help_text='When somebody was told that its time is nearly over.', null=True)),
+                ('created_at', models.DateTimeField()),
+                ('decided_at', models.DateTimeField(null=True)),
+                ('decided_by_id', models.UUIDField(null=True)),
+                ('decided_by_name', models.CharField(blank=True, max_length=150)),
+                ('reason', models.TextField(blank=True, help_text='Of the decision; the model is told.')),
+                ('surface', models.CharField(blank=True, help_text='Where it was decided.', max_length=20)),
+                ('used_at', models.DateTimeField(help_text='When what was approved was begun.', null=True)),
+            ],
+            options={
+                'ordering': ('-id',),
+            },
+        ),
+        migrations.CreateModel(
             name='AuditHead',
             fields=[
                 ('chain', models.UUIDField(primary_key=True, serialize=False)),
@@ -52,7 +104,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ('name',),
-                'permissions': [('workspace_view', 'workspace.view'), ('workspace_manage', 'workspace.manage'), ('agent_view', 'agent.view'), ('agent_edit', 'agent.edit'), ('agent_publish', 'agent.publish'), ('session_view', 'session.view'), ('run_view', 'run.view'), ('run_payload', 'run.payload'), ('run_start', 'run.start'), ('run_control', 'run.control'), ('tool_call_resolve', 'tool_call.resolve'), ('tool_view', 'tool.view'), ('tool_edit', 'tool.edit'), ('provider_view', 'provider.view'), ('provider_edit', 'provider.edit'), ('policy_view', 'policy.view'), ('policy_edit', 'policy.edit'), ('policy_publish', 'policy.publish'), ('approval_view', 'approval.view'), ('approval_decide', 'approval.decide'), ('token_manage', 'token.manage'), ('activity_view', 'activity.view')],
+                'permissions': [('workspace_view', 'workspace.view'), ('workspace_manage', 'workspace.manage'), ('agent_view', 'agent.view'), ('agent_edit', 'agent.edit'), ('agent_publish', 'agent.publish'), ('session_view', 'session.view'), ('run_view', 'run.view'), ('run_payload', 'run.payload'), ('run_start', 'run.start'), ('run_control', 'run.control'), ('tool_call_resolve', 'tool_call.resolve'), ('tool_view', 'tool.view'), ('tool_edit', 'tool.edit'), ('provider_view', 'provider.view'), ('provider_edit', 'provider.edit'), ('secret_view', 'secret.view'), ('secret_edit', 'secret.edit'), ('policy_view', 'policy.view'), ('policy_edit', 'policy.edit'), ('policy_publish', 'policy.publish'), ('approval_view', 'approval.view'), ('approval_decide', 'approval.decide'), ('channel_view', 'channel.view'), ('channel_edit', 'channel.edit'), ('approval_grant', 'approval.grant'), ('token_manage', 'token.manage'), ('activity_view', 'activity.view')],
                 'default_permissions': (),
             },
         ),
@@ -84,6 +136,74 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name='Channel',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('name', models.CharField(max_length=63)),
+                ('kind', models.CharField(choices=governance.models.channel.kind_choices, max_length=10)),
+                ('url', models.CharField(blank=True, help_text='Where webhooks are sent to.', max_length=2000)),
+                ('addresses', models.JSONField(blank=True, default=list, help_text='E-mail; none: those who may decide.')),
+                ('events', models.JSONField(default=list, help_text='What it is told of.')),
+                ('sealed_secret', models.BinaryField(null=True)),
+                ('is_enabled', models.BooleanField(default=True)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('updated_at', models.DateTimeField(auto_now=True)),
+                ('acts_as', models.ForeignKey(blank=True, help_text='Whose decisions come in by webhook; none: none are taken.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='governance.workspace')),
+            ],
+            options={
+                'ordering': ('name',),
+            },
+        ),
+        migrations.CreateModel(
+            name='Grant',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('tool', models.CharField(max_length=200)),
+                ('agent_name', models.CharField(blank=True, max_length=63)),
+                ('requester_id', models.UUIDField(null=True)),
+                ('requester_name', models.CharField(blank=True, max_length=150)),
+                ('rule', models.CharField(help_text='Of the policy, whose questions it answers.', max_length=200)),
+                ('pattern', models.JSONField(default=dict)),
+                ('facts', models.JSONField(default=dict)),
+                ('allow_self', models.BooleanField(default=False)),
+                ('allow_owner', models.BooleanField(default=True)),
+                ('granted_by_id', models.UUIDField()),
+                ('granted_by_name', models.CharField(max_length=150)),
+                ('reason', models.TextField(blank=True)),
+                ('surface', models.CharField(blank=True, max_length=20)),
+                ('uses', models.PositiveIntegerField(default=0)),
+                ('uses_max', models.PositiveIntegerField(help_text='None: as often as it holds.', null=True)),
+                ('state', models.CharField(choices=governance.models.grant.grant_state_choices, default='active', max_length=12)),
+                ('created_at', models.DateTimeField()),
+                ('expires_at', models.DateTimeField()),
+                ('ended_at', models.DateTimeField(null=True)),
+                ('ended_by_name', models.CharField(blank=True, max_length=150)),
+                ('ended_reason', models.TextField(blank=True)),
+                ('approval', models.ForeignKey(help_text='The one it was given with.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='grants', to='governance.approval')),
+                ('workspace', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='governance.workspace')),
+            ],
+            options={
+                'ordering': ('-id',),
+            },
+        ),
+        migrations.CreateModel(
+            name='GrantUse',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('subject_id', models.UUIDField(help_text='The tool call.', unique=True)),
+                ('run_id', models.UUIDField()),
+                ('agent_name', models.CharField(blank=True, max_length=63)),
+                ('requester_name', models.CharField(blank=True, max_length=150)),
+                ('arguments_digest', models.CharField(max_length=64)),
+                ('at', models.DateTimeField()),
+                ('grant', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='used', to='governance.grant')),
+            ],
+            options={
+                'ordering': ('-id',),
+            },
+        ),
+        migrations.CreateModel(
             name='IdempotencyRecord',
             fields=[
                 ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
@@ -103,6 +223,30 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='PolicyVersion',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('number', models.PositiveIntegerField()),
+                ('source', models.TextField(help_text='A permission matrix as YAML, or a Rego module.')),
+                ('language', models.CharField(choices=governance.models.policy.language_choices, default='matrix', max_length=10)),
+                ('cases', models.TextField(blank=True, help_text='The test cases it was published with.')),
+                ('failing_cases', models.PositiveIntegerField(default=0, help_text='Cases that failed when it was published all the same.')),
+                ('digest', models.CharField(help_text='Of the source.', max_length=64)),
+                ('note', models.CharField(blank=True, max_length=500)),
+                ('is_active', models.BooleanField(default=True)),
+                ('is_shadow', models.BooleanField(default=False)),
+                ('shadow_asked', models.PositiveBigIntegerField(default=0, help_text='Calls it was asked about as a shadow.')),
+                ('shadow_differing', models.PositiveBigIntegerField(default=0, help_text='Of these, answered otherwise than what decided.')),
+                ('shadow_skipped', models.PositiveBigIntegerField(default=0, help_text='Calls it was not asked about, because it was too slow.')),
+                ('published_at', models.DateTimeField()),
+                ('published_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('workspace', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='governance.workspace')),
+            ],
+            options={
+                'ordering': ('-number',),
+            },
+        ),
+        migrations.CreateModel(
             name='Role',
             fields=[
                 ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
@@ -115,6 +259,43 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='PolicyDifference',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('call_id', models.UUIDField()),
+                ('run_id', models.UUIDField()),
+                ('tool', models.CharField(max_length=200)),
+                ('decided_by', models.CharField(help_text='The version of what decided.', max_length=200)),
+                ('effect', models.CharField(help_text='What was decided.', max_length=10)),
+                ('rule', models.CharField(max_length=200)),
+                ('reason', models.TextField(blank=True)),
+                ('shadow_effect', models.CharField(help_text='What the shadow says.', max_length=10)),
+                ('shadow_rule', models.CharField(max_length=200)),
+                ('shadow_reason', models.TextField(blank=True)),
+                ('is_abnormal', models.BooleanField(default=False, help_text='The shadow gave no usable answer, and would have denied.')),
+                ('at', models.DateTimeField()),
+                ('version', models.ForeignKey(help_text='The shadow.', on_delete=django.db.models.deletion.CASCADE, related_name='+', to='governance.policyversion')),
+                ('workspace', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='governance.workspace')),
+            ],
+            options={
+                'ordering': ('-id',),
+            },
+        ),
+        migrations.CreateModel(
+            name='Policy',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('draft', models.TextField(help_text='A permission matrix as YAML, or a Rego module.')),
+                ('language', models.CharField(choices=governance.models.policy.language_choices, default='matrix', max_length=10)),
+                ('cases', models.TextField(blank=True, help_text='Calls and what is expected of them, as YAML; run before publishing.')),
+                ('updated_at', models.DateTimeField(auto_now=True)),
+                ('workspace', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='governance.workspace')),
+            ],
+            options={
+                'verbose_name_plural': 'policies',
+            },
+        ),
+        migrations.CreateModel(
             name='Membership',
             fields=[
                 ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
@@ -123,6 +304,48 @@ class Migration(migrations.Migration):
                 ('roles', models.ManyToManyField(blank=True, related_name='+', to='governance.role')),
                 ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to='governance.workspace')),
             ],
+        ),
+        migrations.CreateModel(
+            name='Delivery',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('event', models.CharField(max_length=40)),
+                ('event_key', models.CharField(max_length=120)),
+                ('recipient', models.CharField(blank=True, max_length=320)),
+                ('payload', models.JSONField()),
+                ('state', models.CharField(choices=governance.models.channel.state_choices, default='pending', max_length=10)),
+                ('attempts', models.PositiveSmallIntegerField(default=0)),
+                ('due_at', models.DateTimeField()),
+                ('lease_until', models.DateTimeField(null=True)),
+                ('last_error', models.CharField(blank=True, max_length=500)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('settled_at', models.DateTimeField(null=True)),
+                ('channel', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='deliveries', to='governance.channel')),
+                ('workspace', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='governance.workspace')),
+            ],
+            options={
+                'verbose_name_plural': 'deliveries',
+                'ordering': ('-id',),
+            },
+        ),
+        migrations.CreateModel(
+            name='Delegation',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('from_at', models.DateTimeField()),
+                ('until_at', models.DateTimeField()),
+                ('reason', models.CharField(blank=True, max_length=500)),
+                ('created_at', models.DateTimeField()),
+                ('created_by_name', models.CharField(max_length=150)),
+                ('ended_at', models.DateTimeField(help_text='When it was ended before its time.', null=True)),
+                ('ended_by_name', models.CharField(blank=True, max_length=150)),
+                ('delegate', models.ForeignKey(db_index=False, help_text='Who decides for them.', on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('delegator', models.ForeignKey(help_text='Who is away.', on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('workspace', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='governance.workspace')),
+            ],
+            options={
+                'ordering': ('-id',),
+            },
         ),
         migrations.CreateModel(
             name='AuditEntry',
@@ -161,6 +384,11 @@ class Migration(migrations.Migration):
             options={
                 'ordering': ('-sequence',),
             },
+        ),
+        migrations.AddField(
+            model_name='approval',
+            name='workspace',
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='governance.workspace'),
         ),
         migrations.CreateModel(
             name='ApiToken',
@@ -205,17 +433,136 @@ class Migration(migrations.Migration):
                 'abstract': False,
             },
         ),
+        migrations.CreateModel(
+            name='ApprovalVote',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('verdict', models.CharField(choices=governance.models.approval.verdict_choices, max_length=10)),
+                ('digest', models.CharField(max_length=64)),
+                ('reason', models.TextField(blank=True)),
+                ('surface', models.CharField(blank=True, max_length=20)),
+                ('at', models.DateTimeField()),
+                ('approval', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='votes', to='governance.approval')),
+                ('for_user', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('user', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'ordering': ('at',),
+                'constraints': [models.UniqueConstraint(fields=('approval', 'user'), name='approval_vote_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='ChannelIdentity',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('external_id', models.CharField(help_text='Such as a Slack member id.', max_length=100)),
+                ('channel', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='identities', to='governance.channel')),
+                ('user', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'verbose_name_plural': 'channel identities',
+                'ordering': ('external_id',),
+                'constraints': [models.UniqueConstraint(fields=('channel', 'external_id'), name='channel_identity_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Secret',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('name', models.CharField(max_length=63)),
+                ('description', models.CharField(blank=True, max_length=500)),
+                ('version', models.PositiveIntegerField(default=1, editable=False)),
+                ('sealed_value', models.BinaryField()),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('updated_at', models.DateTimeField(auto_now=True)),
+                ('used_at', models.DateTimeField(editable=False, null=True)),
+                ('updated_by', models.ForeignKey(editable=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('workspace', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='governance.workspace')),
+            ],
+            options={
+                'ordering': ('name',),
+                'constraints': [models.UniqueConstraint(fields=('workspace', 'name'), name='secret_name_once')],
+            },
+        ),
         migrations.AddConstraint(
             model_name='role',
             constraint=models.UniqueConstraint(fields=('workspace', 'name'), name='role_name_once', nulls_distinct=False),
+        ),
+        migrations.AddConstraint(
+            model_name='policyversion',
+            constraint=models.UniqueConstraint(fields=('workspace', 'number'), name='policy_number_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='policyversion',
+            constraint=models.UniqueConstraint(condition=models.Q(('is_active', True)), fields=('workspace',), name='policy_one_active'),
+        ),
+        migrations.AddConstraint(
+            model_name='policyversion',
+            constraint=models.UniqueConstraint(condition=models.Q(('is_shadow', True)), fields=('workspace',), name='policy_one_shadow'),
+        ),
+        migrations.AddIndex(
+            model_name='policydifference',
+            index=models.Index(fields=['workspace', '-id'], name='policy_difference_list'),
+        ),
+        migrations.AddConstraint(
+            model_name='policydifference',
+            constraint=models.UniqueConstraint(fields=('version', 'call_id'), name='policy_difference_once'),
         ),
         migrations.AddConstraint(
             model_name='membership',
             constraint=models.UniqueConstraint(fields=('workspace', 'user'), name='membership_once'),
         ),
         migrations.AddIndex(
+            model_name='grant',
+            index=models.Index(fields=['workspace', '-id'], name='grant_newest'),
+        ),
+        migrations.AddIndex(
+            model_name='grant',
+            index=models.Index(condition=models.Q(('state', 'active')), fields=['workspace', 'tool'], name='grant_active'),
+        ),
+        migrations.AddConstraint(
+            model_name='grant',
+            constraint=models.CheckConstraint(condition=models.Q(('uses_max', None), ('uses__lte', models.F('uses_max')), _connector='OR'), name='grant_uses_within'),
+        ),
+        migrations.AddIndex(
+            model_name='delivery',
+            index=models.Index(condition=models.Q(('state', 'pending')), fields=['due_at'], name='delivery_due'),
+        ),
+        migrations.AddIndex(
+            model_name='delivery',
+            index=models.Index(fields=['workspace', '-id'], name='delivery_newest'),
+        ),
+        migrations.AddConstraint(
+            model_name='delivery',
+            constraint=models.UniqueConstraint(fields=('channel', 'event_key', 'recipient'), name='delivery_once'),
+        ),
+        migrations.AddIndex(
+            model_name='delegation',
+            index=models.Index(fields=['workspace', '-id'], name='delegation_newest'),
+        ),
+        migrations.AddIndex(
+            model_name='delegation',
+            index=models.Index(fields=['delegate', 'workspace'], name='delegation_to'),
+        ),
+        migrations.AddConstraint(
+            model_name='delegation',
+            constraint=models.CheckConstraint(condition=models.Q(('until_at__gt', models.F('from_at'))), name='delegation_has_time'),
+        ),
+        migrations.AddConstraint(
+            model_name='delegation',
+            constraint=models.CheckConstraint(condition=models.Q(('delegator', models.F('delegate')), _negated=True), name='delegation_to_another'),
+        ),
+        migrations.AddConstraint(
+            model_name='channel',
+            constraint=models.UniqueConstraint(fields=('workspace', 'name'), name='channel_name_once'),
+        ),
+        migrations.AddIndex(
             model_name='auditentry',
             index=models.Index(fields=['workspace', 'at'], name='audit_by_time'),
+        ),
+        migrations.AddIndex(
+            model_name='auditentry',
+            index=models.Index(fields=['workspace', 'subject_id'], name='audit_by_subject'),
         ),
         migrations.AddConstraint(
             model_name='auditentry',
@@ -234,108 +581,12 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(condition=models.Q(('workspace__isnull', True)), fields=('sequence',), name='audit_checkpoint_site_sequence_once'),
         ),
         migrations.AddIndex(
-            model_name='workspacegrouppermission',
-            index=models.Index(fields=['group', 'permission', 'content_object'], name='group_permission_lookup'),
-        ),
-        migrations.AlterUniqueTogether(
-            name='workspacegrouppermission',
-            unique_together={('group', 'permission', 'content_object')},
-        ),
-        migrations.AddIndex(
-            model_name='workspaceuserpermission',
-            index=models.Index(fields=['user', 'permission', 'content_object'], name='user_permission_lookup'),
-        ),
-        migrations.AlterUniqueTogether(
-            name='workspaceuserpermission',
-            unique_together={('user', 'permission', 'content_object')},
-        ),
-        migrations.CreateModel(
-            name='Approval',
-            fields=[
-                ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(choices=governance.models.approval.kind_choices, max_length=20)),
-                ('subject_id', models.UUIDField(help_text='What it is about, such as a tool call.')),
-                ('run_id', models.UUIDField(null=True)),
-                ('agent_name', models.CharField(blank=True, max_length=63)),
-                ('requester_id', models.UUIDField(null=True)),
-                ('requester_name', models.CharField(blank=True, max_length=150)),
-                ('title', models.CharField(max_length=300)),
-                ('question', models.TextField(blank=True, help_text='Why a person is asked.')),
-                ('state', models.CharField(choices=governance.models.approval.state_choices, default='pending', max_length=12)),
-                ('binding', models.JSONField(default=dict)),
-                ('binding_digest', models.CharField(max_length=64)),
-                ('arguments', models.JSONField(help_text='As they were asked for; redacted.', null=True)),
-                ('edited_arguments', models.JSONField(help_text='Put in their place by an approver.', null=True)),
-                ('approvers', models.JSONField(default=list, help_text='user:, group: or role: and a name; none: whoever may decide.')),
-                ('quorum', models.PositiveSmallIntegerField(default=1)),
-                ('allow_self', models.BooleanField(default=False)),
-                ('rule', models.CharField(blank=True, help_text='Of the policy that asks.', max_length=200)),
-                ('policy_version', models.CharField(blank=True, max_length=100)),
-                ('expires_seconds', models.FloatField(null=True)),
-                ('expires_at', models.DateTimeField(null=True)),
-                ('on_expiry', models.CharField(blank=True, max_length=20)),
-                ('escalate_to', models.JSONField(default=list)),
-                ('created_at', models.DateTimeField()),
-                ('decided_at', models.DateTimeField(null=True)),
-                ('decided_by_id', models.UUIDField(null=True)),
-                ('decided_by_name', models.CharField(blank=True, max_length=150)),
-                ('reason', models.TextField(blank=True, help_text='Of the decision; the model is told.')),
-                ('surface', models.CharField(blank=True, help_text='Where it was decided.', max_length=20)),
-                ('used_at', models.DateTimeField(help_text='When what was approved was begun.', null=True)),
-                ('workspace', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='governance.workspace')),
-            ],
-            options={
-                'ordering': ('-id',),
-            },
-        ),
-        migrations.CreateModel(
-            name='ApprovalVote',
-            fields=[
-                ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('verdict', models.CharField(choices=governance.models.approval.verdict_choices, max_length=10)),
-                ('digest', models.CharField(max_length=64)),
-                ('reason', models.TextField(blank=True)),
-                ('surface', models.CharField(blank=True, max_length=20)),
-                ('at', models.DateTimeField()),
-                ('approval', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='votes', to='governance.approval')),
-                ('user', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
-            ],
-            options={
-                'ordering': ('at',),
-            },
-        ),
-        migrations.CreateModel(
-            name='Policy',
-            fields=[
-                ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('draft', models.TextField(help_text='The permission matrix, as YAML.')),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('workspace', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='governance.workspace')),
-            ],
-            options={
-                'verbose_name_plural': 'policies',
-            },
-        ),
-        migrations.CreateModel(
-            name='PolicyVersion',
-            fields=[
-                ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('number', models.PositiveIntegerField()),
-                ('source', models.TextField(help_text='The permission matrix, as YAML.')),
-                ('digest', models.CharField(help_text='Of the source.', max_length=64)),
-                ('note', models.CharField(blank=True, max_length=500)),
-                ('is_active', models.BooleanField(default=True)),
-                ('published_at', models.DateTimeField()),
-                ('published_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('workspace', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='governance.workspace')),
-            ],
-            options={
-                'ordering': ('-number',),
-            },
+            model_name='approval',
+            index=models.Index(fields=['workspace', '-id'], name='approval_newest'),
         ),
         migrations.AddIndex(
             model_name='approval',
-            index=models.Index(fields=['workspace', '-id'], name='approval_newest'),
+            index=models.Index(fields=['workspace', 'tool', '-id'], name='approval_of_tool'),
         ),
         migrations.AddIndex(
             model_name='approval',
@@ -353,17 +604,21 @@ class Migration(migrations.Migration):
             model_name='approval',
             constraint=models.UniqueConstraint(condition=models.Q(('state', 'pending')), fields=('kind', 'subject_id'), name='approval_one_pending'),
         ),
-        migrations.AddConstraint(
-            model_name='approvalvote',
-            constraint=models.UniqueConstraint(fields=('approval', 'user'), name='approval_vote_once'),
+        migrations.AddIndex(
+            model_name='workspacegrouppermission',
+            index=models.Index(fields=['group', 'permission', 'content_object'], name='group_permission_lookup'),
         ),
-        migrations.AddConstraint(
-            model_name='policyversion',
-            constraint=models.UniqueConstraint(fields=('workspace', 'number'), name='policy_number_once'),
+        migrations.AlterUniqueTogether(
+            name='workspacegrouppermission',
+            unique_together={('group', 'permission', 'content_object')},
         ),
-        migrations.AddConstraint(
-            model_name='policyversion',
-            constraint=models.UniqueConstraint(condition=models.Q(('is_active', True)), fields=('workspace',), name='policy_one_active'),
+        migrations.AddIndex(
+            model_name='workspaceuserpermission',
+            index=models.Index(fields=['user', 'permission', 'content_object'], name='user_permission_lookup'),
+        ),
+        migrations.AlterUniqueTogether(
+            name='workspaceuserpermission',
+            unique_together={('user', 'permission', 'content_object')},
         ),
         migrations.RunPython(keep_audit, release_audit),
     ]

@@ -1,71 +1,48 @@
-from django.db import migrations, models
-
 import core.ids
 import observability.models.txid
+from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     initial = True
-    dependencies: list[tuple[str, str]] = []
+
+    dependencies = [
+    ]
 
     operations = [
         migrations.CreateModel(
-            name="Blob",
+            name='Blob',
             fields=[
-                (
-                    "id",
-                    models.UUIDField(
-                        default=core.ids.new_id, editable=False, primary_key=True, serialize=False
-                    ),
-                ),
-                ("workspace_id", models.UUIDField()),
-                ("digest", models.CharField(max_length=64)),
-                ("size_bytes", models.BigIntegerField()),
-                (
-                    "media_type",
-                    models.CharField(default="text/plain; charset=utf-8", max_length=100),
-                ),
-                ("content", models.BinaryField()),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('workspace_id', models.UUIDField()),
+                ('digest', models.CharField(max_length=64)),
+                ('size_bytes', models.BigIntegerField()),
+                ('media_type', models.CharField(default='text/plain; charset=utf-8', max_length=100)),
+                ('content', models.BinaryField()),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
             ],
             options={
-                "default_permissions": (),
-                "constraints": [
-                    models.UniqueConstraint(
-                        fields=("workspace_id", "digest"), name="blob_digest_once"
-                    )
-                ],
+                'default_permissions': (),
+                'constraints': [models.UniqueConstraint(fields=('workspace_id', 'digest'), name='blob_digest_once')],
             },
         ),
         migrations.CreateModel(
-            name="TraceEvent",
+            name='TraceEvent',
             fields=[
-                ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                ("workspace_id", models.UUIDField()),
-                ("run_id", models.UUIDField()),
-                ("sequence", models.BigIntegerField()),
-                (
-                    "txid",
-                    models.BigIntegerField(
-                        db_default=observability.models.txid.CurrentTransaction(), editable=False
-                    ),
-                ),
-                ("kind", models.CharField(max_length=40)),
-                ("at", models.DateTimeField()),
-                ("payload", models.JSONField(default=dict)),
+                ('id', models.BigAutoField(primary_key=True, serialize=False)),
+                ('workspace_id', models.UUIDField()),
+                ('run_id', models.UUIDField()),
+                ('sequence', models.BigIntegerField()),
+                ('txid', models.BigIntegerField(db_default=observability.models.txid.CurrentTransaction(), editable=False)),
+                ('kind', models.CharField(max_length=40)),
+                ('at', models.DateTimeField()),
+                ('payload', models.JSONField(default=dict)),
             ],
             options={
-                "default_permissions": (),
-                "indexes": [
-                    models.Index(
-                        fields=["workspace_id", "txid", "id"], name="trace_event_stream"
-                    )
-                ],
-                "constraints": [
-                    models.UniqueConstraint(
-                        fields=("run_id", "sequence"), name="trace_event_sequence_once"
-                    )
-                ],
+                'default_permissions': (),
+                'indexes': [models.Index(fields=['workspace_id', 'txid', 'id'], name='trace_event_stream')],
+                'constraints': [models.UniqueConstraint(fields=('run_id', 'sequence'), name='trace_event_sequence_once')],
             },
         ),
     ]

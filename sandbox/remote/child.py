@@ -12,8 +12,9 @@ import sys
 import threading
 from pathlib import Path
 
-from core.env import VARIABLES, environment_of_child
+from core.env import environment_of_child
 from core.ids import new_id
+from core.variables import VARIABLES
 from sandbox.errors import SandboxUnavailableError
 
 _ROOT = Path(__file__).parents[2]

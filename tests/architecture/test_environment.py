@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from core.env import FOREIGN, VARIABLES
+from core.env import FOREIGN
+from core.variables import VARIABLES
 from scripts.generate_env import FILES
 from tests.architecture.source import LIBRARY, ROOT, modules
 

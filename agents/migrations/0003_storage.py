@@ -13,6 +13,6 @@ def leave_room(_: StateApps, editor: BaseDatabaseSchemaEditor) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("agents", "0001_initial"), ("plugins", "0001_initial")]
+    dependencies = [("agents", "0002_relations"), ("plugins", "0001_initial")]
 
     operations = [migrations.RunPython(leave_room, migrations.RunPython.noop)]
