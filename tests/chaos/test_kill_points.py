@@ -17,8 +17,7 @@ from tests.chaos.cluster import Cluster, Worker
 
 # Forks are inserted where they are asked for; see `test_control`. No run of a wave here asks a
 # person; see `test_asked_kills`, and for revoking a grant tests/integration/agents/approvals. None
-# has files, a sandbox, a shadow or a channel: see `test_files`, `test_programs`, tests/e2e/sandbox and
-# the tests of shadows and channels.
+# has files, a sandbox, a shadow or a channel; those have tests of their own.
 ELSEWHERE = {
     "shadow.before_answer",
     "delivery.taken",
