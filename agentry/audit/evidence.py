@@ -21,7 +21,11 @@ from agentry.audit.verifying import BrokenError
 FILE_FORMAT = "agentry-evidence/1"
 _NOT_BEGUN = frozenset({"planned", "waiting", "approved", "denied", "expired", "cancelled"})
 _BY_TIME = "expiry"  # nobody decided, and the policy says what that means
-_KINDS = ("run", "snapshot", "policy", "message", "call", "approval", "event", "blob", "audit")
+_KINDS = (
+    "run", "snapshot", "policy", "message", "call", "approval", "grant_use", "event", "blob",
+    "audit",
+)  # fmt: skip
+_OF_CALLS = "tool_call"
 
 
 @dataclass(slots=True)
@@ -34,6 +38,7 @@ class EvidenceReport:
     runs: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     approved_effects: int = 0
+    granted_effects: int = 0
     redacted_calls: int = 0
     is_in_chain: bool = False
 
@@ -84,7 +89,7 @@ def verify_evidence(
         BrokenError: it does not hold.
     """
     header, records, report = _read(lines, keys)
-    for check in (_runs, _snapshots, _policies, _history, _calls, _approvals, _blobs, _entries):
+    for check in _CHECKS:
         try:
             check(header, records, report)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -199,7 +204,7 @@ def _approved(call: _Record, approval: _Record | None, report: EvidenceReport) -
     """Hold a call that a person decided about against what was decided."""
     if approval is None:
         raise BrokenError("the approval of the call is missing", line=call.line)
-    if call.data["state"] in _NOT_BEGUN:
+    if call.data["state"] in _NOT_BEGUN or approval.data["kind"] != _OF_CALLS:
         return
     facts, place = approval.data["binding"], call.data["place"]
     happened = {
@@ -214,6 +219,29 @@ def _approved(call: _Record, approval: _Record | None, report: EvidenceReport) -
         if facts.get(name) != value:
             raise BrokenError(f"the call ran with another {name} than was approved", line=call.line)
     report.approved_effects += 1
+
+
+def _granted(header: dict[str, Any], records: _Records, report: EvidenceReport) -> None:
+    """Hold calls that a standing approval answered for against what was counted and recorded."""
+    uses = {use.data["call"]: use for use in records.all("grant_use")}
+    told = {
+        (entry.data["subject"]["id"], entry.data["payload"].get("grant")): entry
+        for entry in records.all("audit")
+        if entry.data["action"] == "decision"
+    }
+    for call in records.all("call"):
+        grant = (call.data["decision"] or {}).get("grant")
+        if not grant:
+            continue
+        use, entry = uses.get(call.id), told.get((call.id, grant))
+        if use is None or use.data["grant"] != grant or use.data["tool"] != call.data["tool"]:
+            raise BrokenError("the standing approval of the call is missing", line=call.line)
+        if entry is None:
+            raise BrokenError("that it was granted is not in the audit chain", line=call.line)
+        counted = {use.data["arguments_digest"], entry.data["payload"].get("arguments")}
+        if counted != {call.data["arguments_digest"]}:
+            raise BrokenError("the call ran with other arguments than were granted", line=call.line)
+        report.granted_effects += 1
 
 
 def _approvals(header: dict[str, Any], records: _Records, report: EvidenceReport) -> None:
@@ -232,11 +260,12 @@ def _approvals(header: dict[str, Any], records: _Records, report: EvidenceReport
         if data["used_at"] is not None and digest not in told["effect", approval.id]:
             raise BrokenError("that it was used is not in the audit chain", line=approval.line)
         votes = {
-            vote["by"]
+            vote["for"] or vote["by"]
             for vote in data["votes"]
             if vote["verdict"] == "approve" and vote["digest"] == digest
         }
-        by_people = data["state"] == "approved" and data["surface"] != _BY_TIME
+        is_voted = data["kind"] == _OF_CALLS and data["surface"] != _BY_TIME
+        by_people = data["state"] == "approved" and is_voted
         if by_people and len(votes) < data["quorum"]:
             raise BrokenError(
                 f"{len(votes)} approved it, and it takes {data['quorum']}", line=approval.line
@@ -263,6 +292,11 @@ def _entries(header: dict[str, Any], records: _Records, report: EvidenceReport) 
         if entry["sequence"] <= before or entry["chain"] != header["workspace"]["id"]:
             raise BrokenError("the entry has no place in the audit chain", line=record.line)
         before = entry["sequence"]
+
+
+_CHECKS = (
+    _runs, _snapshots, _policies, _history, _calls, _granted, _approvals, _blobs, _entries,
+)  # fmt: skip
 
 
 def _in_chain(records: _Records, chain: Iterable[bytes]) -> None:

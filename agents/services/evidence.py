@@ -33,6 +33,7 @@ from governance.selectors.bundled import (
     approval_document,
     approvals_of_runs,
     entries_about,
+    grant_uses_of_runs,
     policies_between,
 )
 from governance.services.audit import audit_append
@@ -170,6 +171,9 @@ def _documents(runs: list[Run]) -> Iterator[dict[str, Any]]:
         subjects.add(str(approval.pk))
         document = approval_document(approval)
         yield _record("approval", approval.pk, approval.run_id, document)
+    for use, granted in grant_uses_of_runs(ids):
+        subjects.add(granted["grant"])
+        yield _record("grant_use", use.pk, use.run_id, granted)
     for run in runs:
         yield from _events(run, digests)
     for digest, media_type, content in blobs_of(root.workspace_id, digests):

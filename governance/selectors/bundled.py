@@ -10,14 +10,14 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from governance.models import Approval, AuditEntry, PolicyVersion
+from governance.models import Approval, AuditEntry, GrantUse, PolicyVersion
 from governance.selectors.audit import entry_document, moment
 
 
 def approvals_of_runs(run_ids: Collection[UUID]) -> Iterator[Approval]:
     """Yield what people were asked about these runs, oldest first, with their votes."""
     rows = Approval.objects.filter(run_id__in=run_ids).order_by("id")
-    yield from rows.prefetch_related("votes__user")
+    yield from rows.prefetch_related("votes__user", "votes__for_user")
 
 
 def approval_document(approval: Approval) -> dict[str, Any]:
@@ -35,6 +35,7 @@ def approval_document(approval: Approval) -> dict[str, Any]:
         "edited_arguments": approval.edited_arguments,
         "approvers": approval.approvers,
         "quorum": approval.quorum,
+        "choice": approval.choice,
         "rule": approval.rule,
         "policy_version": approval.policy_version,
         "created_at": moment(approval.created_at),
@@ -47,6 +48,7 @@ def approval_document(approval: Approval) -> dict[str, Any]:
         "votes": [
             {
                 "by": vote.user.username,
+                "for": vote.for_user.username if vote.for_user else "",
                 "verdict": vote.verdict,
                 "digest": vote.digest,
                 "reason": vote.reason,
@@ -56,6 +58,31 @@ def approval_document(approval: Approval) -> dict[str, Any]:
             for vote in approval.votes.all()
         ],
     }
+
+
+def grant_uses_of_runs(run_ids: Collection[UUID]) -> Iterator[tuple[GrantUse, dict[str, Any]]]:
+    """Yield each call that a standing approval answered for, with what that approval said."""
+    rows = GrantUse.objects.filter(run_id__in=run_ids).select_related("grant").order_by("id")
+    for use in rows:
+        grant = use.grant
+        yield (
+            use,
+            {
+                "grant": str(grant.pk),
+                "call": str(use.subject_id),
+                "arguments_digest": use.arguments_digest,
+                "at": moment(use.at),
+                "tool": grant.tool,
+                "agent": grant.agent_name,
+                "pattern": grant.pattern,
+                "facts": grant.facts,
+                "given_by": {"id": str(grant.granted_by_id), "name": grant.granted_by_name},
+                "reason": grant.reason,
+                "uses_max": grant.uses_max,
+                "created_at": moment(grant.created_at),
+                "expires_at": moment(grant.expires_at),
+            },
+        )
 
 
 def policies_between(

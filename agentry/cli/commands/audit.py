@@ -186,7 +186,8 @@ def _proof(proof: "EvidenceReport") -> str:
     )
     return (
         f"The evidence of run {proof.run} in {proof.workspace} holds: {counts}; "
-        f"{proof.approved_effects} approved effects ran as approved.{chain_told}{redacted}"
+        f"{proof.approved_effects} approved effects ran as approved, {proof.granted_effects} by "
+        f"standing approvals.{chain_told}{redacted}"
     )
 
 

@@ -25,12 +25,15 @@ from tests.integration.agents.approvals.kit import (
     ASK,
     PayTool,
     decide,
+    install,
     parked,
     paying,
     person,
     publish,
 )
-from tests.integration.agents.execution.kit import Engine
+from tests.integration.agents.approvals.test_doubts import UnsureTool, doubtful
+from tests.integration.agents.approvals.test_grants import asks, give
+from tests.integration.agents.execution.kit import Engine, begin
 
 TWICE = (
     "steps: [{tool_calls: [{name: pay, arguments: {amount: 7}}, {name: echo, arguments: "
@@ -219,11 +222,48 @@ def test_the_command_line_verifies_it_without_a_server(
     )
 
     assert told.exit_code == 0, told.output
-    assert "2 approved effects ran as approved. The chain has its entries." in " ".join(
-        told.output.split()
+    assert (
+        "2 approved effects ran as approved, 0 by standing approvals. The chain has its entries."
+        in " ".join(told.output.split())
     )
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
     broken = CliRunner().invoke(app, ["audit", "verify", str(file), "--key", str(key)])
     assert (broken.exit_code, "Broken at line" in broken.output) == (1, True)
+
+
+def test_a_call_that_a_standing_approval_answered_for_is_told_with_it(
+    engine: Engine, workspace: Workspace, pay: PayTool, auditor: Actor
+) -> None:
+    gus = person(workspace, "gus", "admin")
+    first, asked = asks(engine, workspace)
+    give(gus, asked)
+    engine.until(first, RunState.SUCCEEDED)
+    second = begin(workspace)
+    engine.until(second, RunState.SUCCEEDED)
+
+    content = _file(auditor, Run.objects.get(pk=second.pk))
+    assert _check(content).granted_effects == 1
+    call = ToolCall.objects.get(run_id=second.pk)
+    forged = {"amount": 70}
+    ToolCall.objects.filter(pk=call.pk).update(
+        arguments=forged, arguments_digest=arguments_digest(forged)
+    )
+    assert "other arguments than were granted" in _verdict(
+        _file(auditor, Run.objects.get(pk=second.pk))
+    )
+
+
+def test_a_call_in_doubt_that_somebody_settled_holds(
+    engine: Engine, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, auditor: Actor
+) -> None:
+    unsure = UnsureTool()
+    install(monkeypatch, unsure)
+    omar = person(workspace, "omar", "operator")
+    run, asked = doubtful(engine, workspace)
+    decide(omar, asked, choice="happened", reason="I looked.")
+    engine.until(run)
+
+    report = _check(_file(auditor, Run.objects.get(pk=run.pk)))
+    assert (report.counts["approval"], report.approved_effects) == (1, 0)
