@@ -182,7 +182,7 @@ class ApprovalRow(msgspec.Struct, frozen=True, kw_only=True):
     owner_id: UUID | None = None
     allow_owner: bool = True
     evidence: Json = {}
-    choices: Json = ()
+    choices: Json = []
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
