@@ -109,6 +109,8 @@ class RemoteSession:
         if isinstance(message, wire.Ran):
             _settle(self._waiting.get(message.number), message.outcome)
         elif isinstance(message, wire.Closed):
+            # Calls that had begun were answered before, so what still waits has not.
+            self._give_up("the sandbox worker has closed it", has_run=False)
             _settle(self._closed, None)
         elif isinstance(message, wire.Failed):
             waiting = self._waiting.get(message.number) if message.number else self._closed
@@ -117,12 +119,15 @@ class RemoteSession:
 
     def _hang_up(self, reason: str) -> None:
         """End the connection, and with it the sandbox; whoever still waits is told why."""
-        self._lost = self._lost or reason
         self._writer.close()
+        self._give_up(reason, has_run=True)
+        _settle(self._closed, None)
+
+    def _give_up(self, reason: str, *, has_run: bool) -> None:
+        self._lost = self._lost or reason
         for answer in self._waiting.values():
             if not answer.done():
-                answer.set_exception(_lost(self._lost, has_run=True))
-        _settle(self._closed, None)
+                answer.set_exception(_lost(self._lost, has_run=has_run))
 
     def _send(self, message: wire.Request) -> None:
         if not self._writer.is_closing():
