@@ -141,6 +141,7 @@ class ChannelViewSet(
 
     @extend_schema(request=ChannelInput, responses={201: ChannelSerializer})
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        self.workspace  # noqa: B018 - whether one may, before what one says
         return super().create(request, *args, **kwargs)
 
     @extend_schema(request=ChannelChange, responses={200: ChannelSerializer})
@@ -222,7 +223,6 @@ class WebhookDecisionViewSet(ApprovalViewSet):
         "the channel's secret; the message may be sent again, the second answer is 409.",
         request=HookDecision,
         responses={200: ApprovalSerializer},
-        auth=[],
     )
     def decide(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         given = HookDecision(data=_json(request._request.body))
@@ -257,7 +257,6 @@ class SlackDecisionViewSet(ApprovalViewSet):
         "the place of the one with the buttons, or one that only whoever pressed sees.",
         request={"application/x-www-form-urlencoded": OpenApiTypes.OBJECT},
         responses={200: OpenApiResponse(OpenApiTypes.OBJECT)},
-        auth=[],
     )
     def press(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         self.workspace  # noqa: B018 - asks whether one may decide here

@@ -6,10 +6,11 @@ the account joined to the member for Slack. The actor is narrowed to deciding in
 
 from typing import Any
 
+import structlog
 from rest_framework import authentication
 from rest_framework.request import Request
 
-from core.errors import NotAuthenticatedError, PermissionDeniedError
+from core.errors import NotAuthenticatedError, NotFoundError, PermissionDeniedError
 from governance import access
 from governance.channels.pressed import member_of
 from governance.channels.signatures import SignatureError, slack_check, webhook_check
@@ -18,6 +19,8 @@ from governance.guard.authentication import attach
 from governance.guard.throttle import token_refused
 from governance.models import Channel, User
 from governance.selectors.channels import channel_named, channel_secret
+
+logger = structlog.get_logger(__name__)
 
 _SCOPES = frozenset({Perm.APPROVAL_VIEW, Perm.APPROVAL_DECIDE, Perm.RUN_PAYLOAD})
 
@@ -30,13 +33,15 @@ class ChannelAuthentication(authentication.BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, Actor]:
         content = request._request.body
         kwargs = request.parser_context["kwargs"]
-        channel = self._channel(str(kwargs["workspace"]), str(kwargs["name"]))
         try:
+            channel = self._channel(str(kwargs["workspace"]), str(kwargs["name"]))
             self.check(channel_secret(channel), request, content)
-        except SignatureError as error:
+        except (SignatureError, NotFoundError) as error:
+            # The same in every case, also for a channel that is not there: asking tells nothing.
+            logger.info("message_refused", channel=kwargs["name"], reason=str(error))
             refusal = NotAuthenticatedError(
-                f"The message is not signed by this channel: {error}.",
-                remedy="Sign it with the channel's secret, within five minutes.",
+                "The message is not signed by a channel at this address.",
+                remedy="Check the address, and sign with the channel's secret within five minutes.",
             )
             raise token_refused(refusal, request.META.get("REMOTE_ADDR", "")) from None
         user = self.decider(channel, content)
@@ -49,9 +54,7 @@ class ChannelAuthentication(authentication.BaseAuthentication):
     def _channel(self, workspace: str, name: str) -> Channel:
         channel = channel_named(workspace, name)
         if channel.kind != self.kind.value or channel.sealed_secret is None:
-            raise NotAuthenticatedError(
-                "This channel takes no such messages.", remedy="Check the address."
-            )
+            raise NotFoundError("There is no such channel.", remedy="Check the address.")
         return channel
 
     def check(self, secret: str, request: Request, content: bytes) -> None:

@@ -29,3 +29,29 @@ class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
             "name": "sessionid",
             "description": "The console's session; changes also need X-CSRFToken.",
         }
+
+
+class WebhookScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # registers subclasses
+    target_class = "governance.guard.hooks.WebhookAuthentication"
+    name = "webhook"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        return {
+            "type": "apiKey",
+            "in": "header",
+            "name": "webhook-signature",
+            "description": "Standard Webhooks, with the channel's secret.",
+        }
+
+
+class SlackScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # registers subclasses
+    target_class = "governance.guard.hooks.SlackAuthentication"
+    name = "slack"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        return {
+            "type": "apiKey",
+            "in": "header",
+            "name": "X-Slack-Signature",
+            "description": "Slack's signature (v0), with the app's signing secret.",
+        }

@@ -102,6 +102,8 @@ def _complete(root: Path) -> None:
     for file in root.rglob("*"):
         if not file.is_symlink():
             file.chmod(file.stat().st_mode & 0o1777 | 0o444)  # nobody's rights are lent
+    # A file system in memory takes its mode from the folder it is mounted on.
+    (root / "run" / "secrets").chmod(0o700)
 
 
 def _compile(root: Path) -> None:

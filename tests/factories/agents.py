@@ -30,7 +30,9 @@ from core.ids import new_id
 from governance.contracts import SYSTEM, ApprovalKind
 from governance.models import (
     Approval,
+    Channel,
     Delegation,
+    Delivery,
     Grant,
     GrantUse,
     Policy,
@@ -38,6 +40,8 @@ from governance.models import (
     Secret,
     Workspace,
 )
+from governance.services.channels import channel_create
+from governance.services.deliveries import channel_test
 from governance.services.secrets import secret_set
 from plugins.contracts import CallState, EffectClass
 from plugins.models import ToolCall, ToolDefinition
@@ -198,6 +202,11 @@ def make_delegation(workspace: Workspace, mark: str, **fields: Any) -> Delegatio
     return Delegation.objects.create(workspace=workspace, **{**known, **fields})
 
 
+def make_channel(workspace: Workspace, name: str, **fields: Any) -> Channel:
+    known = {"kind": "webhook", "url": f"https://{name}.example/hook"}
+    return channel_create(SYSTEM, workspace=workspace, name=name, **{**known, **fields}).channel
+
+
 def make_policy(workspace: Workspace, source: str) -> PolicyVersion:
     """Make a policy that was in force once; calls are judged by the built-in rule."""
     Policy.objects.update_or_create(workspace=workspace, defaults={"draft": source})
@@ -258,6 +267,8 @@ class Tenancy:
     approval: Approval
     grant: Grant
     delegation: Delegation
+    channel: Channel
+    delivery: Delivery
     policy: PolicyVersion
     secret: Secret
 
@@ -275,6 +286,7 @@ class Tenancy:
 def make_tenancy(workspace: Workspace, mark: str) -> Tenancy:
     """Fill a workspace with a row of every kind."""
     provider = make_provider(workspace, f"{mark}-provider", script=SCRIPT)
+    channel = make_channel(workspace, f"{mark}-channel")
     model = model_create(
         actor=SYSTEM,
         workspace=workspace,
@@ -323,6 +335,8 @@ def make_tenancy(workspace: Workspace, mark: str) -> Tenancy:
         approval=make_approval(run, call, title=f"{mark} question"),
         grant=make_grant(run, call),
         delegation=make_delegation(workspace, mark),
+        channel=channel,
+        delivery=channel_test(SYSTEM, channel=channel),
     )
 
 

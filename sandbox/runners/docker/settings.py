@@ -113,7 +113,7 @@ def _temporary(user: int) -> dict[str, str]:
     return {
         "/tmp": f"{common},size={_TEMPORARY_BYTES},nr_inodes=8192,mode=1777",  # noqa: S108 - inside
         "/dev/shm": f"{common},size={_SHARED_BYTES},nr_inodes=4096,mode=1777",  # noqa: S108
-        "/run/secrets": f"{common},size={_SECRET_BYTES},nr_inodes=256,{owned}",
+        "/run/secrets": f"{common},size={_SECRET_BYTES},nr_inodes=4096,{owned}",
     }
 
 

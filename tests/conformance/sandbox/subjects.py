@@ -19,6 +19,7 @@ from tests.waiting import wait_for
 # What a subject cannot be asked for, by test file and test; "*" is the whole file.
 NOT_FOR: dict[tuple[str, str, str], str] = {
     ("landlock", "test_limits", "*"): "it holds few limits, which test_landlock asks for",
+    ("landlock", "test_secrets", "*"): "it has no /run/secrets; test_landlock sees them refused",
     ("landlock", "test_pool", "*"): "it mounts no disk, which the pool's tests are about",
     ("landlock", "test_calls", "test_only_what_the_command_carries_goes_in"): (
         "it has no /workspace and no /proc; test_landlock looks at both in its own way"

@@ -245,7 +245,6 @@ def test_an_old_configuration_is_translated_and_applied(
     monkeypatch.setenv("OPENAI_KEY", "sk-now")
     applied = invoke("import", str(file))
     assert applied.exit_code == 0, applied.output
-    assert f"! {file}:11:5: tool bash: runs commands and needs a sandbox" in applied.stderr
     assert f"! {file}:1:1: theme: " in applied.stderr
     sent = server.seen[0].body["documents"]
     assert [each["kind"] for each in sent] == ["Provider", "Model", "Route", "Agent"]

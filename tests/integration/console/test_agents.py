@@ -223,6 +223,7 @@ def test_a_tool_is_checked_before_anybody_can_call_it(cast: Cast, browse: Browse
     author = browse("author")
     tool = {
         "workspace": str(cast.acme.pk), "name": "orders", "description": "Lists orders.",
+        "kind": "http",
         "effect": "read", "method": "GET", "url": "https://shop.example/orders", "headers": "{}",
         "timeout_seconds": "30", "probe_url": "", "input_schema": '{"type": "object"}',
     }  # fmt: skip

@@ -17,7 +17,7 @@ from governance.registry import sealed_columns
 from governance.services.key_rotation import keys_rotate
 from governance.services.secrets import PURPOSE, secret_set
 from tests.architecture.source import APPS
-from tests.factories.agents import make_provider, make_secret
+from tests.factories.agents import make_channel, make_provider, make_secret
 from tests.factories.governance import Cast
 
 VALUE = "correct-horse-battery"
@@ -33,6 +33,7 @@ def old(cast: Cast, settings: Any) -> None:
     for number in range(5):
         make_secret(cast.acme, f"secret-{number}", f"{VALUE}-{number}")
     make_provider(cast.acme, "vendor", kind="openai", script="", api_key=KEY)
+    make_channel(cast.acme, "hook")
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "the new key", ["the old key"]
 
 
@@ -77,17 +78,19 @@ def test_everything_is_sealed_anew_and_the_old_key_can_go(
     old: None, settings: Any, capsys: Any
 ) -> None:
     times = list(Secret.objects.values_list("updated_at", "version"))
-    assert left() == 6
+    assert left() == 7
     call_command("secrets", "rotate-keys", "--dry-run")
-    assert left() == 6
+    assert left() == 7
     call_command("secrets", "rotate-keys")
     told = capsys.readouterr().out.splitlines()
     settings.SECRET_KEY_FALLBACKS = []
 
     assert told == [
         "agents.Provider.sealed_key: 1 to be sealed anew, 0 under the current key.",
+        "governance.Channel.sealed_secret: 1 to be sealed anew, 0 under the current key.",
         "governance.Secret.sealed_value: 5 to be sealed anew, 0 under the current key.",
         "agents.Provider.sealed_key: 1 sealed anew, 0 under the current key.",
+        "governance.Channel.sealed_secret: 1 sealed anew, 0 under the current key.",
         "governance.Secret.sealed_value: 5 sealed anew, 0 under the current key.",
     ]
     assert left() == 0
@@ -110,8 +113,8 @@ def test_a_rotation_that_died_goes_on_where_it_was(old: None) -> None:
 
     with pausepoints.at("rotation.before_write", die), pytest.raises(KeyboardInterrupt):
         keys_rotate()
-    assert left() == 3
-    assert sum(resealed for resealed, _, _ in counts().values()) == 3
+    assert left() == 4
+    assert sum(resealed for resealed, _, _ in counts().values()) == 4
     assert left() == 0
 
 

@@ -58,6 +58,7 @@ def configure() -> None:
         REDIS_URL=os.environ.get("REDIS_URL", ""),
         ALLOWED_HOSTS=["*"],
         SECRET_KEY="kit",
+        REDACTION_PATTERNS=(),
     )
     django.setup()
 

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from governance.contracts import BUILTIN_ROLES, Perm
 from tests.architecture.routes import http_routes
@@ -73,6 +74,7 @@ TABLE: tuple[tuple[str, str, Any, Perm], ...] = (
     ("post", "runs/{run}/pause", {}, Perm.RUN_CONTROL),
     ("post", "runs/{run}/cancel", {}, Perm.RUN_CONTROL),
     ("post", "runs/{run}/fork", {}, Perm.RUN_CONTROL),
+    ("post", "policy/simulate", {"source": "default: deny"}, Perm.POLICY_VIEW),
     ("get", "tool-calls", None, Perm.RUN_VIEW),
     ("get", "tool-calls/{call}", None, Perm.RUN_VIEW),
     ("post", "tool-calls/{call}/resolve", {"outcome": "failed"}, Perm.TOOL_CALL_RESOLVE),
@@ -96,19 +98,24 @@ def _filled(value: Any, tenancy: Tenancy) -> Any:
 
 
 @pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize(("method", "address", "body", "perm"), TABLE, ids=str)
-def test_only_the_permission_opens_it(
-    cast: Cast, call_as: CallAs, role: str, method: str, address: str, body: Any, perm: Perm
-) -> None:
+def test_only_the_permission_opens_it(cast: Cast, call_as: CallAs, role: str) -> None:
     tenancy = make_tenancy(cast.acme, "acme")
+    caller = call_as(role)
+    wrong = []
 
-    answer = call_as(role)(method, _filled(address, tenancy), _filled(body, tenancy))
+    for method, address, body, perm in TABLE:
+        with transaction.atomic():
+            answer = caller(method, _filled(address, tenancy), _filled(body, tenancy))
+            transaction.set_rollback(True)  # each begins with the same rows
+        if perm in BUILTIN_ROLES[role]:
+            is_right = answer.status_code in {200, 201, 202, 204}
+        else:
+            named = answer.json().get("context", {}).get("permission")
+            is_right = (answer.status_code, named) == (403, perm)
+        if not is_right:
+            wrong.append(f"{method} {address}: {answer.status_code} {answer.content!r:.200}")
 
-    if perm in BUILTIN_ROLES[role]:
-        assert answer.status_code in {200, 201, 202, 204}, answer.content
-    else:
-        assert answer.status_code == 403
-        assert answer.json()["context"]["permission"] == perm
+    assert wrong == []
 
 
 @pytest.mark.parametrize("name", ["outsider", "nobody"])
@@ -155,4 +162,4 @@ def test_the_table_holds_every_action(cast: Cast) -> None:
 def _plain(path: str) -> str:
     path = path.removeprefix("/api/v1/").strip("/")
     path = re.sub(r"<[^>]+>|\{\w+\}", "*", path)
-    return re.sub(r"versions/\d+", "versions/*", path)
+    return re.sub(r"(versions|checkpoints)/\d+", r"\1/*", path)

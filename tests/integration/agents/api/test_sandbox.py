@@ -15,7 +15,7 @@ def test_the_doctor_tells_of_every_engine_best_first(cast: Cast, call_as: CallAs
     answer = call_as("operator")("get", "sandbox/doctor")
 
     engines = {engine["name"]: engine for engine in answer.json()["items"]}
-    assert engines.keys() == set(Isolation) - {""}
+    assert engines.keys() == set(Isolation) - {Isolation.SITE, Isolation.DISABLED}
     assert engines["bubblewrap"]["is_available"]
     held = engines["bubblewrap"]["holds"]
     assert set(held) | engines["bubblewrap"]["missing"].keys() == set(Limit)

@@ -20,6 +20,7 @@ from agents.services.runs import run_start
 from agents.transitions import LIVE, TERMINAL
 from core import pausepoints
 from core.clock import monotonic
+from core.env import Environment
 from governance.access import actor_of_user
 from governance.contracts import Actor
 from governance.models import User, Workspace
@@ -32,6 +33,11 @@ from tests.waiting import wait_for
 
 PATIENCE_SECONDS = 60.0
 PARKED = frozenset({RunState.WAITING, RunState.PAUSED, RunState.YIELDED})
+
+
+def _sandboxes() -> Sandboxes:
+    """The engines of this process, whatever a test has put into its environment."""
+    return Sandboxes(environment=Environment({}))
 
 
 class Engine:
@@ -52,7 +58,7 @@ class Engine:
             "allow_hosts": (),
         }
         # In this process: the site's sandbox worker takes only the site's own workspaces.
-        host = EngineHost(HostSettings(**{**options, **changes}), make_journal, Sandboxes)
+        host = EngineHost(HostSettings(**{**options, **changes}), make_journal, _sandboxes)
         host.start()
         self._hosts.append(host)
         return host

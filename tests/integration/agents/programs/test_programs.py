@@ -104,7 +104,7 @@ def test_the_workspace_is_let_go_with_the_run_and_found_again(
     assert run.state == RunState.SUCCEEDED.value, run.reason
     assert "kept" in "\n".join(told(run))
     wait_for(lambda: not quota.is_mounted(folder), lambda: "the disk is still mounted")
-    assert list(folder.iterdir()) == []
+    assert [each.name for each in folder.iterdir() if each.name != ".agentry"] == []
 
 
 def test_nothing_runs_as_the_worker_or_beside_it(engine: Engine, workspace: Workspace) -> None:
@@ -163,7 +163,8 @@ def test_a_folder_outside_is_refused_and_nothing_runs(engine: Engine, workspace:
 
     assert ledger(run) == [("bash", "failed")]
     assert "is not inside the workspace" in ToolCall.objects.get(run_id=run.pk).result
-    assert list(folder_of(engine, workspace, run.pk).iterdir()) == []
+    left = [each.name for each in folder_of(engine, workspace, run.pk).iterdir()]
+    assert [name for name in left if name != ".agentry"] == []
 
 
 def test_programs_are_not_given_to_an_agent_that_names_no_tools(
