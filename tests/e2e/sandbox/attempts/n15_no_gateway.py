@@ -12,5 +12,5 @@ if attempt(link.connect, "/run/agentry-egress/gateway.sock") is None:
     attempt(os.makedirs, "/run/agentry-egress")
     if attempt(link.bind, "/run/agentry-egress/gateway.sock") is not None:
         reached("a place for a gateway")
-if attempt(os.listdir, "/run/agentry-egress") is None and os.listdir("/run/agentry-egress"):
+if attempt(os.listdir, "/run/agentry-egress"):
     reached("a gateway's folder")
