@@ -14,7 +14,6 @@ from tests.chaos.cluster import ChaosError, Cluster, Inside, Worker
 
 POINTS = (
     *ASKED_POINTS,
-    "claim.after_commit",
     "dispatch.before_commit",
     "dispatch.after_commit",
     "effect.after",

@@ -17,8 +17,9 @@ from tests.chaos.cluster import Cluster, Worker
 
 # Forks are inserted where they are asked for; see `test_control`. No run of a wave here asks a
 # person; see `test_asked_kills`, and for revoking a grant tests/integration/agents/approvals. None
-# has files, a sandbox, a shadow or a channel; those have tests of their own.
+# has files, a sandbox, a shadow, a channel or a new key; those have tests of their own.
 ELSEWHERE = {
+    "rotation.before_write",
     "shadow.before_answer",
     "delivery.taken",
     "sandbox.after_open",
