@@ -16,10 +16,15 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 class SiteProcess:
-    """One site on one folder; after `kill` and `start` it is the same site at the same address."""
+    """One site on one folder; after `kill` and `start` it is the same site at the same address.
 
-    def __init__(self, folder: Path) -> None:
+    `log` takes its standard error; `variables` are added to its environment.
+    """
+
+    def __init__(self, folder: Path, *, log: Path | None = None, **variables: str) -> None:
         self._folder = folder
+        self._log = log
+        self._variables = variables
         self._process: subprocess.Popen[str] | None = None
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self._port: int = listener.getsockname()[1]
@@ -31,6 +36,7 @@ class SiteProcess:
             for name, value in os.environ.items()
             if not name.startswith("AGENTRY_") and name not in {"DATABASE_URL", "REDIS_URL"}
         }
+        words = None if self._log is None else self._log.open("a")
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "tests.e2e.client.server"),
@@ -43,10 +49,14 @@ class SiteProcess:
                 "AGENTRY_ENGINE": "embedded",
                 "AGENTRY_LOG_LEVEL": "WARNING",
                 "DJANGO_SETTINGS_MODULE": "agentry_site.settings.base",
-            },
+            }
+            | self._variables,
             stdout=subprocess.PIPE,
+            stderr=words,
             text=True,
         )
+        if words is not None:
+            words.close()
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
