@@ -333,7 +333,12 @@ class ToolDefinitionAdmin(ServiceAdmin):
     def save_row(
         self, actor: Actor, row: ToolDefinition, form: "forms.ModelForm[Any]", *, is_new: bool
     ) -> ToolDefinition:
-        given = dict(form.cleaned_data)
+        # What was left blank is not said; `output_schema` alone may be nothing.
+        blank = {"net": [], "limits": {}, "secrets": [], "headers": {}}
+        given = {
+            field: blank[field] if value is None and field in blank else value
+            for field, value in form.cleaned_data.items()
+        }
         workspace, name = given.pop("workspace", None), given.pop("name", "")
         if is_new:
             return tool_create(actor=actor, workspace=workspace, name=name, **given)

@@ -10,9 +10,11 @@ import pytest
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
+from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
 
 from tests.architecture.source import ROOT
+from tests.emptying import empty
 from tests.environment import RUN_FOLDER
 from tests.privileges import WITHOUT_LANDLOCK, WITHOUT_ROOT
 from tests.services import DockerServer, PostgresServer, RedisServer, reachable_folder
@@ -176,6 +178,20 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _quick_emptying() -> Iterator[None]:
+    """Empty the database behind tests that commit without making it anew; see `tests.emptying`."""
+
+    def teardown(self: TransactionTestCase) -> None:
+        for alias in self._databases_names(include_mirrors=False):  # type: ignore[attr-defined]  # Django's own
+            empty(alias)
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(TransactionTestCase, "_fixture_teardown", teardown)
+    yield
+    patch.undo()
 
 
 @pytest.fixture(scope="session")
