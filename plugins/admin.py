@@ -334,8 +334,8 @@ class ToolDefinitionAdmin(ServiceAdmin):
         self, actor: Actor, row: ToolDefinition, form: "forms.ModelForm[Any]", *, is_new: bool
     ) -> ToolDefinition:
         # What was left blank is not said; `output_schema` alone may be nothing.
-        blank = {"net": [], "limits": {}, "secrets": [], "headers": {}}
-        given = {
+        blank: dict[str, Any] = {"net": [], "limits": {}, "secrets": [], "headers": {}}
+        given: dict[str, Any] = {
             field: blank[field] if value is None and field in blank else value
             for field, value in form.cleaned_data.items()
         }
