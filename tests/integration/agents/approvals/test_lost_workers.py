@@ -75,5 +75,5 @@ def test_an_effect_that_may_have_happened_is_in_doubt_and_never_asked_about_agai
 
     assert pay.ran == []
     assert ledger(run) == [("pay", "in_doubt")]
-    assert Approval.objects.filter(run_id=run.pk).count() == 1
+    assert Approval.objects.filter(run_id=run.pk, kind="tool_call").count() == 1
     check_invariants(run.pk)
