@@ -4,8 +4,16 @@ from typing import Any
 
 from agentry.client.calls.shape import body, in_workspace, nothing, query, reads
 from agentry.client.flow import Call
-from agentry.client.policy_records import CasesRun, PolicyDifference, Simulation
-from agentry.client.records import Approval, Page, Policy, PolicyVersion, Secret
+from agentry.client.records import (
+    Approval,
+    CasesRun,
+    Page,
+    Policy,
+    PolicyDifference,
+    PolicyVersion,
+    Secret,
+    Simulation,
+)
 
 _APPROVAL = reads(Approval)
 _APPROVALS = reads(Page[Approval])
