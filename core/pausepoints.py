@@ -44,6 +44,7 @@ POINTS = frozenset(
         "grant.before_count",
         "grant.before_update",
         "fork.before_insert",
+        "start.after_commit",
         "shadow.before_answer",
         "delivery.taken",
         "sandbox.after_open",

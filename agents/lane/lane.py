@@ -37,6 +37,7 @@ from core.api.problems import (
 )
 from core.errors import ConflictError, InvalidInputError
 from core.ids import new_id
+from core.pausepoints import reach
 from core.redaction import redact_text
 from governance.access import (
     denied,
@@ -223,6 +224,8 @@ class InvokeLane:
         self, actor: Actor, pin: Pin, request: InvokeRequest, key: str
     ) -> tuple[UUID, bytes]:
         payload = await self._may(actor, Perm.RUN_PAYLOAD, pin.workspace_id)
+        # The database thread repeats a job whose connection was lost, maybe after its commit.
+        once = key or str(new_id())
 
         def start() -> tuple[UUID, bytes]:
             run = run_start(
@@ -233,9 +236,10 @@ class InvokeLane:
                 variables=request.variables or None,
                 session=request.session,
                 limits=request.limits or None,
-                idempotency_key=key,
+                idempotency_key=once,
                 model=request.model,
             )
+            reach("start.after_commit")
             return run.pk, run_json(run, workspace=pin.workspace, payload=payload)
 
         return await self._database.run(start)
