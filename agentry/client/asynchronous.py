@@ -15,7 +15,7 @@ from agentry.client.errors import AgentryError
 from agentry.client.feed import PASSING_FAILURES, Feed
 from agentry.client.flow import Call, Flow, Reply, Request, Sleep
 from agentry.client.records import Delta, Event, Run
-from agentry.client.transport import connection_failed, origin_of, reply_of, timeout
+from agentry.client.transport import PROGRAM, connection_failed, origin_of, reply_of, timeout
 
 T = TypeVar("T")
 
@@ -209,10 +209,13 @@ class AsyncClient:
         context: str = "",
         timeout_seconds: float = 30.0,
         max_retries: int = 3,
+        program: str = PROGRAM,
         transport: httpx2.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.origin = origin_of(url, token, workspace, context, timeout_seconds, max_retries)
+        self.origin = origin_of(
+            url, token, workspace, context, timeout_seconds, max_retries, program
+        )
         self._http = httpx2.AsyncClient(transport=transport, follow_redirects=False)
         self._sleep = sleep
         self.runs = Runs(self)

@@ -15,7 +15,7 @@ from agentry.client.errors import AgentryError
 from agentry.client.feed import PASSING_FAILURES, Feed
 from agentry.client.flow import Call, Flow, Reply, Request, Sleep
 from agentry.client.records import Delta, Event, Run
-from agentry.client.transport import connection_failed, origin_of, reply_of, timeout
+from agentry.client.transport import PROGRAM, connection_failed, origin_of, reply_of, timeout
 
 T = TypeVar("T")
 
@@ -199,7 +199,8 @@ class Client:
     """Talks to one Agentry server as one token.
 
     Without arguments it reads AGENTRY_URL, AGENTRY_TOKEN and AGENTRY_WORKSPACE, then what
-    `agentry login` stored. Close it, or use it in a `with`.
+    `agentry login` stored. Close it, or use it in a `with`. `program` is the name in the
+    User-Agent of its requests.
     """
 
     def __init__(
@@ -211,10 +212,13 @@ class Client:
         context: str = "",
         timeout_seconds: float = 30.0,
         max_retries: int = 3,
+        program: str = PROGRAM,
         transport: httpx2.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.origin = origin_of(url, token, workspace, context, timeout_seconds, max_retries)
+        self.origin = origin_of(
+            url, token, workspace, context, timeout_seconds, max_retries, program
+        )
         self._http = httpx2.Client(transport=transport, follow_redirects=False)
         self._sleep = sleep
         self.runs = Runs(self)

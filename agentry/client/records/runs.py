@@ -56,6 +56,7 @@ class Run(Record, frozen=True, kw_only=True):
     forked_from: ForkedFrom | None = None
     replay_of: str | None = None
     surface: str = ""
+    client: str = ""
     requested_by: str | None = None
     requested_by_name: str | None = None
     created_at: datetime | None = None

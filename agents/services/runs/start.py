@@ -42,10 +42,12 @@ def run_start(
     limits: Mapping[str, Any] | None = None,
     idempotency_key: str = "",
     surface: str = "api",
+    client: str = "",
     model: str = "",
 ) -> Run:
     """Start a run of an agent's published version, pinned to what it is now.
 
+    `client` is what the request says it was sent with, and only shown.
     With `idempotency_key` the same request again returns the same run, whoever was first.
 
     Raises:
@@ -78,6 +80,7 @@ def run_start(
         input_text=redact_text(input),
         limits=chosen,
         surface=surface,
+        client=client,
         workspace_id=workspace.pk,
     )
     run.idempotency_key = idempotency_key

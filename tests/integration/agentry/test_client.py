@@ -53,6 +53,7 @@ def test_a_run_is_started_with_everything_asked_for(
         "limits": {"max_tokens": 9},
     }
     assert len(request.headers["idempotency-key"]) == 36
+    assert request.headers["user-agent"].startswith("agentry-python/")
 
 
 def test_a_start_that_fails_for_now_is_repeated_with_the_same_key(

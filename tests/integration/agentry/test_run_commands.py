@@ -95,6 +95,17 @@ def test_who_cancels_too_late_is_told_once_for_each_run(
     assert all((run in result.stderr) == (len(runs) > 1) for run in runs)
 
 
+def test_the_command_says_what_it_is_and_shows_what_a_run_was_sent_with(
+    server: ContractServer,
+) -> None:
+    server.runs[RUN] = run_object(surface="api", client="cli")
+
+    shown = invoke("runs", "show", RUN)
+
+    assert server.seen[0].headers["user-agent"].startswith("agentry-cli/")
+    assert "cli, through api (as the client says of itself)" in " ".join(shown.stdout.split())
+
+
 @pytest.mark.parametrize("verb", ["show", "why", "cancel", "replay", "events", "trace", "watch"])
 def test_what_cannot_be_the_id_of_a_run_is_told_as_such(server: ContractServer, verb: str) -> None:
     result = invoke("runs", verb, "123")

@@ -48,3 +48,19 @@ async def test_a_connection_lost_after_the_commit_starts_no_second_run(
     runs = {str(run.pk) async for run in Run.objects.all()}
     assert runs == {accepted.body["id"], another.body["id"]}
     assert len(runs) == 2
+
+
+async def test_a_run_keeps_what_it_was_sent_with_beside_its_surface(
+    lane: InvokeLane, cast: Cast
+) -> None:
+    secret = await sync_to_async(cast.token)("operator")
+    plain, limited = {"input": "x"}, {"input": "x", "limits": {"max_iterations": 3}}
+
+    kept = [
+        (run.body["surface"], run.body["client"])
+        for body in (plain, limited)
+        for sent in ("agentry-cli/1.0", "agentry-python/1.0", "curl/8")
+        for run in [await invoke(lane, secret, body, user_agent=sent)]
+    ]
+
+    assert kept == [("api", "cli"), ("api", "sdk"), ("api", "")] * 2
