@@ -10,7 +10,7 @@ import httpx2
 
 from agentry.client import flow as flows
 from agentry.client.binding import BlockingGroup, blocking, blocking_pages
-from agentry.client.calls import account, agents, catalogue, governing, granting, runs
+from agentry.client.calls import account, agents, catalogue, channels, governing, granting, runs
 from agentry.client.errors import AgentryError
 from agentry.client.feed import PASSING_FAILURES, Feed
 from agentry.client.flow import Call, Flow, Reply, Request, Sleep
@@ -171,6 +171,23 @@ class Policies(BlockingGroup):
     shadow_end = blocking(governing.policy_shadow_end)
 
 
+class Channels(BlockingGroup):
+    list = blocking(channels.channels)
+    iterate = blocking_pages(channels.channels)
+    get = blocking(channels.channel)
+    create = blocking(channels.channel_create)
+    update = blocking(channels.channel_update)
+    delete = blocking(channels.channel_delete)
+    test = blocking(channels.channel_test)
+
+
+class Deliveries(BlockingGroup):
+    list = blocking(channels.deliveries)
+    iterate = blocking_pages(channels.deliveries)
+    get = blocking(channels.delivery)
+    redeliver = blocking(channels.delivery_redeliver)
+
+
 class Secrets(BlockingGroup):
     list = blocking(governing.secrets)
     iterate = blocking_pages(governing.secrets)
@@ -233,6 +250,8 @@ class Client:
         self.grants = Grants(self)
         self.delegations = Delegations(self)
         self.policy = Policies(self)
+        self.channels = Channels(self)
+        self.deliveries = Deliveries(self)
         self.secrets = Secrets(self)
         self.tokens = Tokens(self)
         account_group = Account(self)

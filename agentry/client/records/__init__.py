@@ -29,6 +29,10 @@ from agentry.client.records.catalogue import (
     Session,
     Tool,
 )
+from agentry.client.records.channels import (
+    Channel,
+    Delivery,
+)
 from agentry.client.records.documents import (
     Applied,
     Change,
@@ -81,8 +85,10 @@ __all__ = [
     "CaseFailure",
     "CasesRun",
     "Change",
+    "Channel",
     "Checkpoint",
     "Delegation",
+    "Delivery",
     "Delta",
     "Difference",
     "Event",

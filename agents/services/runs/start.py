@@ -47,7 +47,6 @@ def run_start(
 ) -> Run:
     """Start a run of an agent's published version, pinned to what it is now.
 
-    `client` is what the request says it was sent with, and only shown.
     With `idempotency_key` the same request again returns the same run, whoever was first.
 
     Raises:
