@@ -17,12 +17,14 @@ LONG_CHARS = 120
 MAX_VALUES = 100
 MAX_PLACES = 3
 MAX_PARENTS = 20
+BY_THE_MODEL = "written by the model itself; no message or tool result of this run says it"
 
 
 def call_evidence(call_id: UUID) -> dict[str, Any]:
     """Return `sources` (of each value, the places of the run's history that hold it) and `waits`.
 
-    A value that stands nowhere but in the model's own words is a warning: `is_found` is false.
+    A value that stands nowhere but in the model's own words has `is_found` false. That is usual,
+    and an approver wants to know it; `sentence` says either to people, on every surface.
     """
     call = call_of(call_id)
     run = Run.objects.get(pk=call.run_id)
@@ -66,7 +68,15 @@ def _source(path: str, text: str, history: Sequence[Message]) -> dict[str, Any]:
             excerpt = _excerpt(content, text)
             if excerpt:
                 places.append({"position": position, "kind": kind, "excerpt": excerpt})
-    return {"path": path, "is_found": bool(places), "places": places[-MAX_PLACES:]}
+    shown = places[-MAX_PLACES:]
+    return {"path": path, "is_found": bool(places), "sentence": _told(shown), "places": shown}
+
+
+def _told(places: Sequence[dict[str, Any]]) -> str:
+    if not places:
+        return BY_THE_MODEL
+    found = (f"the {each['kind']} at position {each['position']}" for each in places)
+    return f"from {', '.join(found)}"
 
 
 def _contents(message: Message) -> Iterator[tuple[str, str]]:

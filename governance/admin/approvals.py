@@ -143,7 +143,9 @@ class ApprovalAdmin(GuardedAdmin):
     def evidence_shown(self, row: Approval) -> SafeString:
         handler = approval_handler(row.kind)
         found = {"plan": row.evidence.get("plan"), **handler.evidence(subject_id=row.subject_id)}
-        return json_block({**found, **past_decisions(row)})
+        told = ((each["path"], each["sentence"]) for each in found.get("sources", ()))
+        lines = format_html_join("\n", "<p><code>{}</code>: {}</p>", told)
+        return format_html("{}{}", lines, json_block({**found, **past_decisions(row)}))
 
     @admin.display(description="Reason")
     def reason_shown(self, row: Approval) -> str:

@@ -128,10 +128,11 @@ class EvidencePlaceSerializer(serializers.Serializer[Any]):
 
 
 class EvidenceSourceSerializer(serializers.Serializer[Any]):
-    """`is_found` false: the value stands nowhere but in the model's own words."""
+    """`is_found` false: the value stands nowhere but in the model's own words, which is usual."""
 
     path = serializers.CharField()
     is_found = serializers.BooleanField()
+    sentence = serializers.CharField(help_text="Where the value comes from, for people.")
     places = EvidencePlaceSerializer(many=True)
 
 

@@ -9,7 +9,7 @@ import typer
 from agentry.cli.commands.arguments import seconds_of
 from agentry.cli.exits import ExitCode
 from agentry.cli.invocation import Invocation, command, usage_error
-from agentry.cli.output import Column, Row, print_fields, seconds_ago
+from agentry.cli.output import Column, Row, print_fields, seconds_ago, shown
 from agentry.cli.terminal import plain
 from agentry.client.calls import governing, granting
 
@@ -115,8 +115,8 @@ def _register_grant(app: typer.Typer) -> None:
         """Say yes to this and to calls alike; shows the pattern before it is given."""
         proposal = inv.fetch(granting.grant_proposal(approval))
         chosen = proposal["pattern"] if pattern is None else _arguments(pattern)
-        shown = {"tool": proposal["tool"], "pattern": chosen, "arguments": proposal["arguments"]}
-        inv.say(json.dumps(shown, indent=2, ensure_ascii=False))
+        proposed = {"tool": proposal["tool"], "pattern": chosen, "arguments": proposal["arguments"]}
+        inv.say(json.dumps(proposed, indent=2, ensure_ascii=False))
         if proposal["refusal"]:
             raise usage_error(proposal["refusal"])
         if not agrees and not typer.confirm("Grant calls like this?", default=False, err=True):
@@ -161,12 +161,10 @@ def _print_state(approval: Row) -> None:
 
 def _print_approval(approval: Row) -> None:
     evidence = approval.get("evidence") or {}
-    shown = [(name, value) for name, value in approval.items() if value not in (None, "", [])]
-    print_fields([(name, value) for name, value in shown if name != "evidence"])
+    fields = [(name, value) for name, value in approval.items() if value not in (None, "", [])]
+    print_fields([(name, value) for name, value in fields if name != "evidence"])
     for source in evidence.get("sources", ()):
-        places = [f"{each['kind']} {each['position']}" for each in source["places"]]
-        where = ", ".join(places) or "NOT FOUND in the run's history"
-        print(plain(f"{source['path']}: {where}"))
+        print(plain(f"{source['path']}: {shown(source.get('sentence'))}"))
     counts = {name: count for name, count in evidence.get("counts", {}).items() if count}
     if counts:
         said = ", ".join(f"{count} {name}" for name, count in counts.items())

@@ -28,10 +28,11 @@ class EvidencePlace(Record, frozen=True, kw_only=True):
 
 
 class EvidenceSource(Record, frozen=True, kw_only=True):
-    """`is_found` false: the value stands nowhere but in the model's own words."""
+    """`is_found` false: the value stands nowhere but in the model's own words, which is usual."""
 
     path: str
     is_found: bool = False
+    sentence: str = ""
     places: tuple[EvidencePlace, ...] = ()
 
 

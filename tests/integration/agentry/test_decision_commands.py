@@ -35,6 +35,20 @@ def test_an_approval_is_decided(server: ContractServer) -> None:
     ]
 
 
+def test_an_approval_is_shown_with_where_its_arguments_come_from(server: ContractServer) -> None:
+    told = "written by the model itself; no message or tool result of this run says it"
+    sources = [
+        {"path": "to", "is_found": False, "sentence": told, "places": []},
+        {"path": "amount", "is_found": True, "sentence": "from the tool result at position 2"},
+    ]
+    row = {"id": CHILD, "title": "t", "state": "pending", "evidence": {"sources": sources}}
+    server.always(f"GET {BASE}/approvals/{CHILD}", row)
+
+    lines = invoke("approvals", "show", CHILD).stdout.splitlines()
+
+    assert lines[-2:] == [f"to: {told}", "amount: from the tool result at position 2"]
+
+
 def test_a_call_in_doubt_is_resolved(server: ContractServer) -> None:
     path = f"{BASE}/tool-calls/{CHILD}"
     server.always(f"POST {path}/resolve", {"id": CHILD, "tool": "pay", "state": "committed"})

@@ -1,7 +1,10 @@
 """What an approver is shown beside the arguments."""
 
+from django.test import Client
+from django.urls import reverse
+
 from governance.contracts import Actor
-from governance.models import Approval, Workspace
+from governance.models import Approval, User, Workspace
 from governance.selectors.evidence import approval_evidence
 from tests.integration.agents.approvals.kit import (
     ASK,
@@ -33,13 +36,40 @@ def test_it_says_where_each_argument_comes_from_and_what_else_the_turn_asked(
     found = approval_evidence(ann, known)
     (source,) = found["sources"]
     assert (source["path"], source["is_found"]) == ("amount", True)
+    assert source["sentence"] == "from the tool result at position 2"
     assert [place["kind"] for place in source["places"]] == ["tool result"]
     assert "the bill is 42 dollars" in source["places"][0]["excerpt"]
     assert found["waits"]["run"]["id"] == str(run.pk)
     assert [each["tool"] for each in found["waits"]["beside"]] == ["pay"]
     assert approval_evidence(ann, unknown)["sources"] == [
-        {"path": "amount", "is_found": False, "places": []}
+        {
+            "path": "amount",
+            "is_found": False,
+            "sentence": "written by the model itself; "
+            "no message or tool result of this run says it",
+            "places": [],
+        }
     ]
+
+
+def test_the_page_and_rest_say_in_the_same_words_where_an_argument_comes_from(
+    engine: Engine, workspace: Workspace, pay: PayTool, ann: Actor
+) -> None:
+    publish(workspace, pay={**ASK, "approvers": ["user:ann"]})
+    (approval,) = parked(engine, paying(workspace))
+    (source,) = approval_evidence(ann, approval)["sources"]
+    user = User.objects.get(username="ann")
+    user.is_staff = True
+    user.save()
+    browser = Client()
+    browser.force_login(user)
+
+    page = browser.get(reverse("admin:governance_approval_change", args=[approval.pk]))
+    shown = api("ann").get(f"{BASE}/approvals/{approval.pk}").json()
+
+    assert source["sentence"].startswith("written by the model itself")
+    assert f"<code>amount</code>: {source['sentence']}" in page.content.decode()
+    assert [each["sentence"] for each in shown["evidence"]["sources"]] == [source["sentence"]]
 
 
 def test_it_says_what_was_decided_of_calls_alike_the_likest_first(
