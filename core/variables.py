@@ -335,6 +335,16 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     _v(
         "Sandboxes",
+        "AGENTRY_SANDBOX_NET_RANGES",
+        "list",
+        "",
+        (
+            "Ranges and addresses of our own networks that exact names in a tool's `net` may lead "
+            "to, like `10.20.0.0/16`. Empty: names are public, or their address is listed too."
+        ),
+    ),
+    _v(
+        "Sandboxes",
         "AGENTRY_SANDBOX_WORKSPACE_BYTES",
         "int",
         "268435456",
