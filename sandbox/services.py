@@ -29,10 +29,11 @@ from sandbox.remote import ChildWorker, RemoteSandboxes, at
 from sandbox.runners.bubblewrap import BubblewrapRunner
 from sandbox.runners.disabled import DisabledRunner
 from sandbox.runners.docker import (
+    DOCKER,
+    GVISOR,
     ContainerGroup,
     DockerRunner,
     Engine,
-    GvisorRunner,
     reap_containers,
 )
 from sandbox.runners.landlock import LandlockRunner
@@ -64,13 +65,12 @@ class Sandboxes:
         self._engine = Engine(settings.text("AGENTRY_SANDBOX_DOCKER"))
         image = settings.text("AGENTRY_SANDBOX_IMAGE")
         outside = Outside(ranges=Ranges.of(settings.items(_RANGES), setting=_RANGES))
+        container = partial(
+            DockerRunner, self._folder, engine=self._engine, image=image, outside=outside
+        )
         self._runners: dict[Isolation, Runner] = {
-            Isolation.GVISOR: GvisorRunner(
-                self._folder, engine=self._engine, image=image, outside=outside
-            ),
-            Isolation.DOCKER: DockerRunner(
-                self._folder, engine=self._engine, image=image, outside=outside
-            ),
+            Isolation.GVISOR: container(kind=GVISOR),
+            Isolation.DOCKER: container(kind=DOCKER),
             Isolation.BUBBLEWRAP: BubblewrapRunner(self._folder, outside=outside),
             Isolation.LANDLOCK: LandlockRunner(self._folder),
             Isolation.MICROVM: MicrovmRunner(self._folder, _host_of(settings)),
