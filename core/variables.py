@@ -478,7 +478,10 @@ VARIABLES: tuple[Variable, ...] = (
         "AGENTRY_SANDBOX_GROUP",
         "str",
         "",
-        "Group whose members may use the socket, beside the worker's own user and root.",
+        (
+            "Group whose members may ask the worker what its host can hold, as a web server of "
+            "another user does. Sandboxes are opened by its own user alone, and by root."
+        ),
     ),
     _v(
         "Sandboxes",
