@@ -335,6 +335,16 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     _v(
         "Sandboxes",
+        "AGENTRY_SANDBOX_NET_RANGES",
+        "list",
+        "",
+        (
+            "Ranges and addresses of our own networks that exact names in a tool's `net` may lead "
+            "to, like `10.20.0.0/16`. Empty: names are public, or their address is listed too."
+        ),
+    ),
+    _v(
+        "Sandboxes",
         "AGENTRY_SANDBOX_WORKSPACE_BYTES",
         "int",
         "268435456",
@@ -468,7 +478,10 @@ VARIABLES: tuple[Variable, ...] = (
         "AGENTRY_SANDBOX_GROUP",
         "str",
         "",
-        "Group whose members may use the socket, beside the worker's own user and root.",
+        (
+            "Group whose members may ask the worker what its host can hold, as a web server of "
+            "another user does. Sandboxes are opened by its own user alone, and by root."
+        ),
     ),
     _v(
         "Sandboxes",

@@ -30,8 +30,8 @@ from sandbox.contracts import (
 )
 from sandbox.errors import SandboxLostError, SandboxRefusedError
 from sandbox.leases import Leases, WorkspaceLock
-from sandbox.runners.bubblewrap.arguments import limited
 from sandbox.runners.ending import to_the_end, undivided
+from sandbox.runners.rights import limited
 
 _CHUNK = 65536
 _HOLDS = frozenset({Limit.WALL, Limit.OUTPUT, Limit.OPEN_FILES, Limit.FILE})
