@@ -32,7 +32,8 @@ from agents.engine.loop import (
     pending,
 )
 from agents.engine.state import EngineState
-from agents.execution.calls import CallRunner, Finished
+from agents.execution.batch import Batch, Finished
+from agents.execution.calls import CallRunner
 from agents.execution.completion import Asked, Asker
 from agents.execution.context import RunContext
 from agents.execution.entries import Draft, outcome
@@ -340,7 +341,7 @@ class RunDriver:
         """Bring open calls forward. None: the run was released."""
         if unplanned := self._means.calls.unplanned(self._context, self._state, self._history):
             await self._plan_again(unplanned)
-        batch = self._means.calls.start(self._context, self._state, self)
+        batch = Batch(self._context, self._means.calls, self, self._state)
         try:
             while batch.is_running and not self._stop.interrupts():
                 finished = await self._interruptible(batch.next())
