@@ -129,6 +129,8 @@ class EngineHost:
         await self._register()
         beats = [
             asyncio.create_task(self._every(settings.lease_seconds / 3, self._renew)),
+            # By itself: it stands in line with drivers' work, and renewing must not.
+            asyncio.create_task(self._every(settings.lease_seconds / 3, self._register)),
             asyncio.create_task(
                 self._every(min(settings.poll_seconds, 1.0), self._look_at_controls)
             ),
@@ -260,7 +262,6 @@ class EngineHost:
             else:
                 unknown.append((lease.run_id, lease.fence))
         await self._let_strays_go(unknown)
-        await self._register()
 
     async def _let_strays_go(self, unknown: Sequence[tuple[UUID, int]]) -> None:
         """End the leases of runs that are this worker's and that it does not drive.
