@@ -21,6 +21,7 @@ from tests.integration.agents.approvals.kit import (
     PayTool,
     at_once,
     decide,
+    in_thread,
     parked,
     paying,
     person,
@@ -154,11 +155,6 @@ def test_a_decision_while_the_run_is_on_its_way_to_park_is_not_lost(
     assert pay.ran == [{"amount": 7}]
     assert ledger(run) == [("pay", "committed")]
     check_invariants(run.pk)
-
-
-def in_thread(work: Any) -> Any:
-    """Do database work beside an event loop, and wait for it."""
-    return lambda: at_once([work])
 
 
 @pytest.mark.parametrize("verdict", ["approve", "deny"])
