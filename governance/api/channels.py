@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import django_filters
 import msgspec
 from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
@@ -110,6 +111,13 @@ class DeliverySerializer(serializers.ModelSerializer[Delivery]):
         read_only_fields = fields
 
 
+class DeliveryFilter(django_filters.FilterSet):  # type: ignore[misc]  # publishes no types
+    channel = django_filters.CharFilter(field_name="channel__name", max_length=63)
+    state = django_filters.MultipleChoiceFilter(
+        choices=[(value, value) for value in DELIVERY_STATES]
+    )
+
+
 class ChannelViewSet(
     WorkspaceViewSet, ListMixin, RetrieveMixin, CreateMixin, UpdateMixin, DestroyMixin
 ):
@@ -183,6 +191,7 @@ class DeliveryViewSet(WorkspaceViewSet, ListMixin, RetrieveMixin):
     }
     queryset = Delivery.objects.all()
     serializer_class = DeliverySerializer
+    filterset_class = DeliveryFilter
     input_serializers = {"redeliver": NothingInput}
 
     def rows(self) -> QuerySet[Any]:

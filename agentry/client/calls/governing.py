@@ -2,10 +2,18 @@
 
 from typing import Any
 
-from agentry.client.calls.shape import body, in_workspace, nothing, query, reads
+from agentry.client.calls.shape import body, in_workspace, new_key, nothing, query, reads
 from agentry.client.flow import Call
-from agentry.client.policy_records import CasesRun, PolicyDifference, Simulation
-from agentry.client.records import Approval, Page, Policy, PolicyVersion, Secret
+from agentry.client.records import (
+    Approval,
+    CasesRun,
+    Page,
+    Policy,
+    PolicyDifference,
+    PolicyVersion,
+    Secret,
+    Simulation,
+)
 
 _APPROVAL = reads(Approval)
 _APPROVALS = reads(Page[Approval])
@@ -58,6 +66,7 @@ def choose(approval_id: str, choice: str, *, reason: str | None = None) -> Call[
         path=in_workspace("approvals", approval_id, "decide"),
         body=body(verdict="approve", choice=choice, reason=reason),
         read=_APPROVAL,
+        idempotency_key=new_key(),
     )
 
 
@@ -74,6 +83,7 @@ def _decision(
         path=in_workspace("approvals", approval_id, "decide"),
         body=body(verdict=verdict, reason=reason, arguments=arguments),
         read=_APPROVAL,
+        idempotency_key=new_key(),
     )
 
 
@@ -109,6 +119,7 @@ def policy_publish(
         path=in_workspace("policy", "publish"),
         body=body(note=note, mode=mode, despite_failures=despite_failures),
         read=_VERSION,
+        idempotency_key=new_key(),
     )
 
 
@@ -211,6 +222,7 @@ def secret_set(
         path=in_workspace("secrets"),
         body=body(name=name, value=value, description=description, version=version),
         read=_SECRET,
+        idempotency_key=new_key(),
     )
 
 
@@ -221,6 +233,7 @@ def secret_rotate(name: str, value: str, *, version: int | None = None) -> Call[
         path=in_workspace("secrets", name, "rotate"),
         body=body(value=value, version=version),
         read=_SECRET,
+        idempotency_key=new_key(),
     )
 
 

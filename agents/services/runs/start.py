@@ -42,6 +42,7 @@ def run_start(
     limits: Mapping[str, Any] | None = None,
     idempotency_key: str = "",
     surface: str = "api",
+    client: str = "",
     model: str = "",
 ) -> Run:
     """Start a run of an agent's published version, pinned to what it is now.
@@ -78,6 +79,7 @@ def run_start(
         input_text=redact_text(input),
         limits=chosen,
         surface=surface,
+        client=client,
         workspace_id=workspace.pk,
     )
     run.idempotency_key = idempotency_key
