@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 
-from core.admin import moment_column, pill
+from core.admin import NOTHING, moment_column, pill
 from governance.contracts import Perm
 from governance.guard.admin import GuardedAdmin
 from governance.models import Channel, ChannelIdentity, Delivery
+from governance.selectors.channels import address_shown
 
 if TYPE_CHECKING:
     from django.utils.safestring import SafeString
@@ -41,13 +42,17 @@ class ChannelAdmin(GuardedAdmin):
     list_filter = ("kind", "workspace")
     list_select_related = ("workspace",)
     search_fields = ("name__istartswith",)
-    fields = ("name", "workspace", "kind", "state_shown", "url", "addresses", "events", "acts_as",
-              "changed")  # fmt: skip
+    fields = ("name", "workspace", "kind", "state_shown", "goes_to", "addresses", "events",
+              "acts_as", "changed")  # fmt: skip
     readonly_fields = fields
     inlines = (IdentityInline,)
     actions = ()
 
     changed = moment_column("updated_at", "Changed")
+
+    @admin.display(description="Goes to")
+    def goes_to(self, row: Channel) -> str:
+        return address_shown(row.url) or NOTHING
 
     @admin.display(description="State", ordering="is_enabled")
     def state_shown(self, row: Channel) -> "SafeString":
