@@ -15,12 +15,14 @@ from core.env import Environment
 from sandbox import remains
 from sandbox.contracts import (
     Abilities,
+    HostCredential,
     Isolation,
     Profile,
     Runner,
     SandboxAccess,
     Strength,
 )
+from sandbox.egress.credentials import Credentials
 from sandbox.egress.rules import Rules
 from sandbox.errors import SandboxUnavailableError
 from sandbox.leases import Leases
@@ -130,13 +132,14 @@ def sandboxes() -> SandboxAccess:
     return _access
 
 
-def check_hosts(net: Sequence[str]) -> None:
-    """See that a list of hosts (`Profile.net`) can be held, before anything is stored or started.
+def check_hosts(net: Sequence[str], credentials: Sequence[HostCredential] = ()) -> None:
+    """See that a list of hosts (`Profile.net`) can be held, and credentials for some of them,
+    before anything is stored or started. It is the gateway's own reading.
 
     Raises:
-        SandboxRefusedError: It names the first entry that cannot be read, and how to write it.
+        SandboxRefusedError: It names the first that cannot be used, and how to write it.
     """
-    Rules(net)
+    Credentials(credentials, Rules(net))
 
 
 def default_folder() -> Path:
