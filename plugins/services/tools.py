@@ -16,6 +16,7 @@ from governance.contracts import Actor, Perm
 from governance.errors import NameTakenError
 from governance.secrets.names import references, unreferenced
 from governance.services.activity import recorded_as
+from governance.services.known_secrets import secrets_learn
 from governance.services.secrets import secrets_referable
 from plugins.commands.definition import HostSecret
 from plugins.contracts import EffectClass, ToolKind
@@ -107,6 +108,7 @@ def tool_create(
         raise InvalidInputError(
             f"{name[:60]!r} cannot be the name of a tool.", remedy=_FORM, fields={"name": [_FORM]}
         )
+    secrets_learn([workspace.pk])
     wanted = _read(fields)
     with recorded_as(actor), transaction.atomic():
         taken = ToolDefinition.objects.filter(workspace=workspace, name=name).exists()
@@ -128,6 +130,7 @@ def tool_update(
     with recorded_as(actor), transaction.atomic():
         row = ToolDefinition.objects.select_for_update().get(pk=tool.pk)
         before = tool_fields(row)
+        secrets_learn([row.workspace_id])
         wanted = _read({**before, **fields})
         if any(_stored(wanted, name) != before[name] for name in _SENDING_FIELDS):
             _refer(actor, row, wanted)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from agents.contracts import RunState
-from core import redaction
 from core.errors import InvalidInputError, PermissionDeniedError
+from core.known_values import KnownSecrets
 from governance.contracts import SYSTEM
 from governance.models import AuditEntry, Role, Workspace
 from governance.services.secrets import secret_set
@@ -119,7 +119,7 @@ def test_the_value_goes_to_its_host_and_is_nowhere_else(
     where: Callable[[Engine], Callable[[], RunnerSource]],
 ) -> None:
     # Nothing strikes it out afterwards: what is not found was never there.
-    monkeypatch.setattr(redaction.KnownSecrets, "replace", lambda self, text: text)
+    monkeypatch.setattr(KnownSecrets, "replace", lambda self, text: text)
     make_secret(workspace, "github", VENDOR)
     declare(workspace, EVERYTHING, net=[api.place], secrets=[bound(api)])
     engine.make_sandboxes = where(engine)
