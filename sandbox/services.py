@@ -15,6 +15,7 @@ from core.env import Environment
 from sandbox import remains
 from sandbox.contracts import (
     Abilities,
+    HostCredential,
     Isolation,
     Profile,
     Runner,
@@ -22,6 +23,7 @@ from sandbox.contracts import (
     Strength,
 )
 from sandbox.egress import Outside, Ranges
+from sandbox.egress.credentials import Credentials
 from sandbox.egress.rules import Rules
 from sandbox.errors import SandboxUnavailableError
 from sandbox.leases import Leases
@@ -138,13 +140,14 @@ def sandboxes() -> SandboxAccess:
     return _access
 
 
-def check_hosts(net: Sequence[str]) -> None:
-    """See that a list of hosts (`Profile.net`) can be held, before anything is stored or started.
+def check_hosts(net: Sequence[str], credentials: Sequence[HostCredential] = ()) -> None:
+    """See that a list of hosts (`Profile.net`) can be held, and credentials for some of them,
+    before anything is stored or started. It is the gateway's own reading.
 
     Raises:
-        SandboxRefusedError: It names the first entry that cannot be read, and how to write it.
+        SandboxRefusedError: It names the first that cannot be used, and how to write it.
     """
-    Rules(net)
+    Credentials(credentials, Rules(net))
 
 
 def default_folder() -> Path:

@@ -11,6 +11,7 @@ from django.core.validators import validate_email
 from django.db import transaction
 
 from core.errors import InvalidInputError
+from core.redaction import known_secrets
 from core.sealing import seal
 from governance import access
 from governance.channels.signatures import is_secret, new_secret
@@ -28,6 +29,7 @@ from governance.models.workspace import NAME_PATTERN
 from governance.selectors.channels import SECRET_PURPOSE
 from governance.services.activity import recorded_as
 from governance.services.audit import audit_append
+from governance.services.known_secrets import secrets_changed
 
 MAX_ADDRESSES = 50
 MAX_IDENTITIES = 1_000
@@ -130,6 +132,8 @@ def _sealed(row: Channel, given: str | None) -> str:
         secret = given
     else:
         secret = made = new_secret()
+    known_secrets.remember(secret)
+    secrets_changed(row.workspace_id)
     row.sealed_secret = seal(
         secret, workspace_id=row.workspace_id, name=str(row.pk), purpose=SECRET_PURPOSE
     )

@@ -27,6 +27,7 @@ from governance.services.approvals.eligibility import refuse_ineligible
 from governance.services.approvals.news import ApprovalDecided, tell
 from governance.services.approvals.recording import decision_recorded
 from governance.services.approvals.terms import is_within
+from governance.services.known_secrets import secrets_learn
 from governance.transitions import approvals_move
 
 MAX_REASON_CHARS = 2_000
@@ -63,6 +64,7 @@ def approval_decide(
     refuse_ineligible(actor, found)
     said = _verdict(verdict, arguments)
     _check_choice(found, said, choice)
+    secrets_learn([found.workspace_id])
     given = redact_text(reason.strip())[:MAX_REASON_CHARS]
     handler = approval_handler(found.kind)
     with transaction.atomic():

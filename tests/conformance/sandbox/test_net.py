@@ -1,6 +1,7 @@
 """Runners that hold `net`: what is listed can be reached, and each connection is told."""
 
 import asyncio
+import contextlib
 import http.server
 import threading
 from collections.abc import Iterator
@@ -35,12 +36,15 @@ class Site:
 
     def __init__(self) -> None:
         self.heads: list[str] = []
+        self.moved_to = ""
         site = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 site.heads.append(f"{self.requestline}\n{self.headers}")
-                self.send_response(200)
+                self.send_response(302 if site.moved_to else 200)
+                if site.moved_to:
+                    self.send_header("location", site.moved_to)
                 self.end_headers()
                 self.wfile.write(b"hello " + self.headers.get("x-key", "nobody").encode())
 
@@ -52,12 +56,24 @@ class Site:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
 
-@pytest.fixture
-def site() -> Iterator[Site]:
+@contextlib.contextmanager
+def a_site() -> Iterator[Site]:
     found = Site()
     yield found
     found.server.shutdown()
     found.server.server_close()
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with a_site() as found:
+        yield found
+
+
+@pytest.fixture
+def other() -> Iterator[Site]:
+    with a_site() as found:
+        yield found
 
 
 @pytest.fixture(params=HOLDERS_OF_NET)
@@ -162,6 +178,21 @@ async def test_a_credential_is_added_outside_and_never_inside(
     assert "X-Key: canary-5f1c77" in site.heads[0]
     assert outcome.stdout.startswith(b"hello *************")
     assert b"canary-5f1c77" not in outcome.stdout + outcome.stderr
+
+
+async def test_a_redirect_does_not_carry_a_credential_to_another_host(
+    holder: Runner, workspace: Path, site: Site, other: Site
+) -> None:
+    site.moved_to = f"http://{other.place}/elsewhere"
+    credential = HostCredential(host=site.place, header="X-Key", value="canary-5f1c77")
+    profile = Profile(net=(site.place, other.place))
+    async with await holder.open(workspace, profile, credentials=[credential]) as session:
+        outcome = await session.run(shell(f"python3 -c '{FETCH}' http://{site.place}/"))
+
+    assert "X-Key: canary-5f1c77" in site.heads[0]
+    assert [head.split()[1] for head in other.heads] == ["/elsewhere"]
+    assert "canary-5f1c77" not in other.heads[0]
+    assert outcome.stdout == b"hello nobody"
 
 
 async def test_an_entry_that_cannot_be_read_is_refused(holder: Runner, workspace: Path) -> None:
