@@ -10,10 +10,11 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import URLPattern, URLResolver, reverse
 
 from agentry_site.console.navigation import groups_for, place_of
 from agentry_site.console.overview import overview_of
+from agentry_site.console.time_machine import TimeMachine
 from core.api.problems import problem_headers
 from governance.guard.admin import GuardedAdmin
 from governance.guard.authentication import actor_of
@@ -42,6 +43,10 @@ class ConsoleSite(admin.AdminSite):
         """
         if admin_class is not None and issubclass(admin_class, GuardedAdmin):
             super().register(model_or_iterable, admin_class, **options)
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        """Pages that put together what several apps know come before those of one app."""
+        return [*TimeMachine(site=self).urls(), *super().get_urls()]
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Let in people with the staff mark; what each of them sees is decided page by page."""
