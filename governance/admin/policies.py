@@ -64,9 +64,7 @@ class PolicyForm(_PolicyForm):
         fields: ClassVar = ("workspace", "language", "draft", "cases")
         widgets: ClassVar = {
             "draft": forms.Textarea(attrs={"rows": 24, "class": "code", "spellcheck": "false"}),
-            "cases": forms.Textarea(
-                attrs={"rows": 12, "class": "code short", "spellcheck": "false"}
-            ),
+            "cases": forms.Textarea(attrs={"rows": 12, "class": "code", "spellcheck": "false"}),
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

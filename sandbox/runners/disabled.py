@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from core import clock
+from core.finishing import to_the_end, undivided
 from sandbox.contracts import (
     WORKSPACE,
     Abilities,
@@ -30,7 +31,6 @@ from sandbox.contracts import (
 )
 from sandbox.errors import SandboxLostError, SandboxRefusedError
 from sandbox.leases import Leases, WorkspaceLock
-from sandbox.runners.ending import to_the_end, undivided
 from sandbox.runners.rights import limited
 
 _CHUNK = 65536

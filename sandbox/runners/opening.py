@@ -11,12 +11,12 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from core.finishing import to_the_end
 from sandbox.cgroups import Group
 from sandbox.egress import Gateway
 from sandbox.errors import SandboxUnavailableError
 from sandbox.leases import Held, Lease, Leases
 from sandbox.remains import Remains, take_away
-from sandbox.runners.ending import to_the_end
 from sandbox.workspaces import quota
 
 _REMEDY = "See `manage.py sandbox doctor`."

@@ -9,6 +9,7 @@ from typing import Protocol, Self
 
 import msgspec
 
+from core.finishing import to_the_end
 from sandbox.cgroups import Group
 from sandbox.contracts import Command, Ended, Limits, Outcome, Usage
 from sandbox.egress import Gateway
@@ -16,7 +17,6 @@ from sandbox.egress.recording import recorded
 from sandbox.errors import SandboxLostError, SandboxUnavailableError
 from sandbox.leases import Lease
 from sandbox.remains import Remains, take_away
-from sandbox.runners.ending import to_the_end
 from sandbox.runners.link import AgentLink, LinkLostError, lost
 
 FAREWELL_SECONDS = 2.0

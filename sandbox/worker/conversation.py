@@ -9,11 +9,11 @@ import logging
 from pathlib import Path
 
 from core.errors import DomainError
+from core.finishing import to_the_end
 from core.pausepoints import reach
 from sandbox.contracts import Abilities, Isolation, Profile, Session, Strength
 from sandbox.errors import SandboxLostError, SandboxRefusedError, SandboxUnavailableError
 from sandbox.remote import wire
-from sandbox.runners.ending import to_the_end
 from sandbox.services import Sandboxes
 from sandbox.worker.folders import accepted, refuse_what_cannot_be_shared
 from sandbox.worker.places import Places

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from core.finishing import undivided
 from sandbox import cgroups
 from sandbox.contracts import (
     Abilities,
@@ -32,7 +33,6 @@ from sandbox.errors import SandboxUnavailableError
 from sandbox.leases import Leases
 from sandbox.runners.asking import refuse_unless_held
 from sandbox.runners.bubblewrap import arguments
-from sandbox.runners.ending import undivided
 from sandbox.runners.finding import FoundOnce, available, trial, unavailable
 from sandbox.runners.opening import Opening, opening
 from sandbox.runners.process import in_memory, missing_program, python, started

@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 
+from core.finishing import to_the_end, undivided
 from sandbox import cgroups
 from sandbox.errors import SandboxUnavailableError
 from sandbox.runners.docker.engine import Engine, EngineError, NoSuchThingError
 from sandbox.runners.docker.frames import FrameReader
 from sandbox.runners.docker.group import ContainerGroup
-from sandbox.runners.ending import to_the_end, undivided
 from sandbox.runners.link import LINE_BYTES, AgentLink, LinkLostError, lost
 
 _START_SECONDS = 60.0

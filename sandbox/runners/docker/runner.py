@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 
+from core.finishing import undivided
 from sandbox.contracts import Abilities, HostCredential, Profile
 from sandbox.egress import Gateway, Outside
 from sandbox.leases import Leases
@@ -22,7 +23,6 @@ from sandbox.runners.docker.group import ContainerGroup
 from sandbox.runners.docker.kinds import Kind
 from sandbox.runners.docker.plan import Plan, name_of
 from sandbox.runners.docker.settings import container_of, host_of
-from sandbox.runners.ending import undivided
 from sandbox.runners.finding import FoundOnce
 from sandbox.runners.opening import Opening, opening
 from sandbox.runners.session import AgentSession

@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
+from core.finishing import undivided
 from sandbox.cgroups import Group
 from sandbox.cgroups.nothing import NoGroup
 from sandbox.contracts import Abilities, HostCredential, Isolation, Limit, Profile, Strength
 from sandbox.errors import SandboxRefusedError, SandboxUnavailableError
 from sandbox.leases import Lease, Leases
 from sandbox.runners.asking import refuse_unless_held
-from sandbox.runners.ending import undivided
 from sandbox.runners.finding import FoundOnce, available, trial, unavailable
 from sandbox.runners.landlock.launch import command_line
 from sandbox.runners.landlock.session import LandlockSession

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from core.finishing import undivided
 from sandbox import cgroups
 from sandbox.contracts import (
     MIB,
@@ -31,7 +32,6 @@ from sandbox.errors import SandboxUnavailableError
 from sandbox.leases import Leases
 from sandbox.runners.asking import refuse_unless_held
 from sandbox.runners.bubblewrap.arguments import INSIDE_ID
-from sandbox.runners.ending import undivided
 from sandbox.runners.finding import available, unavailable
 from sandbox.runners.link import AgentLink, LinkLostError
 from sandbox.runners.microvm.host import Host

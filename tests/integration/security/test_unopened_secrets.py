@@ -90,7 +90,7 @@ def test_what_another_process_stored_is_in_nothing_that_is_written_here(
     told = "I happen to know [redacted] and [redacted], done."
     assert (run.state, run.output, run.input) == ("succeeded", told, "Is it [redacted]?")
     assert "".join(seen.deltas["text"]) == told
-    assert Approval.objects.get().votes
+    assert Approval.objects.get().votes.exists()
     assert ToolCall.objects.get().state == "committed"
     connection.close()
 
