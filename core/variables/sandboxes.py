@@ -32,6 +32,15 @@ SANDBOXES = section(
         ),
     ),
     (
+        "AGENTRY_SANDBOX_NET_RANGES",
+        "list",
+        "",
+        (
+            "Ranges and addresses of our own networks that exact names in a tool's `net` may lead "
+            "to, like `10.20.0.0/16`. Empty: names are public, or their address is listed too."
+        ),
+    ),
+    (
         "AGENTRY_SANDBOX_WORKSPACE_BYTES",
         "int",
         "268435456",
@@ -74,7 +83,10 @@ SANDBOXES = section(
         "AGENTRY_SANDBOX_GROUP",
         "str",
         "",
-        "Group whose members may use the socket, beside the worker's own user and root.",
+        (
+            "Group whose members may ask the worker what its host can hold, as a web server of "
+            "another user does. Sandboxes are opened by its own user alone, and by root."
+        ),
     ),
     (
         "AGENTRY_SANDBOX_MICROVM_KERNEL",

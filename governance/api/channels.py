@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from core.api.serializers import NothingInput, StrictSerializer
 from core.errors import DomainError, InvalidInputError
+from governance import access
 from governance.api.approvals import ApprovalSerializer, ApprovalViewSet, NewArgumentsField
 from governance.channels.messages import slack_answer
 from governance.channels.pressed import pressed
@@ -27,7 +28,7 @@ from governance.guard.viewsets import (
     UpdateMixin,
 )
 from governance.models import Channel, Delivery
-from governance.selectors.channels import channel_list, delivery_list
+from governance.selectors.channels import address_shown, channel_list, delivery_list
 from governance.services.approvals import approval_decide
 from governance.services.approvals.deciding import MAX_REASON_CHARS
 from governance.services.channels import channel_create, channel_delete, channel_update
@@ -45,6 +46,9 @@ class NamesField(serializers.DictField):
 class ChannelSerializer(serializers.ModelSerializer[Channel]):
     """A channel. `secret` is there once, in the answer to what made it."""
 
+    url = serializers.SerializerMethodField(
+        help_text="Without its path for whoever may not change channels."
+    )
     addresses = serializers.ListField(child=serializers.CharField(), read_only=True)
     events = serializers.ListField(child=serializers.CharField(), read_only=True)
     acts_as = serializers.CharField(source="acts_as.username", read_only=True, default=None,
@@ -60,6 +64,10 @@ class ChannelSerializer(serializers.ModelSerializer[Channel]):
             "is_enabled", "has_secret", "secret", "created_at", "updated_at",
         )  # fmt: skip
         read_only_fields = fields
+
+    def get_url(self, row: Channel) -> str:
+        is_whole = self.context["view"].is_editor
+        return row.url if is_whole else address_shown(row.url)
 
     @extend_schema_field({"type": "object", "additionalProperties": {"type": "string"}})
     def get_identities(self, row: Channel) -> dict[str, str]:
@@ -141,6 +149,13 @@ class ChannelViewSet(
     }
     unkeyed_actions = frozenset({"create", "partial_update"})
     made_secret = ""
+    _is_editor: bool | None = None
+
+    @property
+    def is_editor(self) -> bool:
+        if self._is_editor is None:
+            self._is_editor = access.can(self.actor, Perm.CHANNEL_EDIT, self.workspace)
+        return self._is_editor
 
     def rows(self) -> QuerySet[Any]:
         if self.is_described:

@@ -9,10 +9,11 @@ import typer
 from agentry.cli.commands.arguments import seconds_of
 from agentry.cli.exits import ExitCode
 from agentry.cli.invocation import Invocation, command, usage_error
-from agentry.cli.output import Column, Row, print_fields, seconds_ago, shown
+from agentry.cli.output import Column, Row, print_fields, seconds_ago
 from agentry.cli.terminal import plain
 from agentry.client.calls import governing, granting
 
+SEEN = "Its binding_digest as `show` printed it; needed where somebody changed the arguments."
 ApprovalId = Annotated[str, typer.Argument(metavar="APPROVAL", help="The approval's id.")]
 COLUMNS = (
     Column("ID", "id"),
@@ -52,9 +53,11 @@ def register(parent: typer.Typer) -> None:
         inv: Invocation,
         approval: ApprovalId,
         reason: Annotated[str | None, typer.Option(help="Kept in the record.")] = None,
+        seen: Annotated[str | None, typer.Option(help=SEEN)] = None,
     ) -> None:
         """Say yes to exactly what was asked; its run goes on."""
-        inv.show(inv.fetch(governing.approve(approval, reason=reason)), _print_state)
+        call = governing.approve(approval, reason=reason, binding_digest=seen)
+        inv.show(inv.fetch(call), _print_state)
 
     @command(app, "deny")
     def deny(
@@ -115,8 +118,8 @@ def _register_grant(app: typer.Typer) -> None:
         """Say yes to this and to calls alike; shows the pattern before it is given."""
         proposal = inv.fetch(granting.grant_proposal(approval))
         chosen = proposal["pattern"] if pattern is None else _arguments(pattern)
-        proposed = {"tool": proposal["tool"], "pattern": chosen, "arguments": proposal["arguments"]}
-        inv.say(json.dumps(proposed, indent=2, ensure_ascii=False))
+        shown = {"tool": proposal["tool"], "pattern": chosen, "arguments": proposal["arguments"]}
+        inv.say(json.dumps(shown, indent=2, ensure_ascii=False))
         if proposal["refusal"]:
             raise usage_error(proposal["refusal"])
         if not agrees and not typer.confirm("Grant calls like this?", default=False, err=True):
@@ -161,10 +164,10 @@ def _print_state(approval: Row) -> None:
 
 def _print_approval(approval: Row) -> None:
     evidence = approval.get("evidence") or {}
-    fields = [(name, value) for name, value in approval.items() if value not in (None, "", [])]
-    print_fields([(name, value) for name, value in fields if name != "evidence"])
+    shown = [(name, value) for name, value in approval.items() if value not in (None, "", [])]
+    print_fields([(name, value) for name, value in shown if name != "evidence"])
     for source in evidence.get("sources", ()):
-        print(plain(f"{source['path']}: {shown(source.get('sentence'))}"))
+        print(plain(f"{source['path']}: {source.get('sentence') or '-'}"))
     counts = {name: count for name, count in evidence.get("counts", {}).items() if count}
     if counts:
         said = ", ".join(f"{count} {name}" for name, count in counts.items())

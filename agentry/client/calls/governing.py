@@ -50,13 +50,18 @@ def approval(approval_id: str) -> Call[Approval]:
 
 
 def approve(
-    approval_id: str, *, reason: str | None = None, arguments: dict[str, Any] | None = None
+    approval_id: str,
+    *,
+    reason: str | None = None,
+    arguments: dict[str, Any] | None = None,
+    binding_digest: str | None = None,
 ) -> Call[Approval]:
     """Say yes; with `arguments`, to these instead of the asked ones.
 
+    `binding_digest` is the approval's as it was read; agreeing to what somebody changed takes it.
     Raises `Conflict` naming who was first. Still pending in the answer: others must agree.
     """
-    return _decision(approval_id, "approve", reason, arguments)
+    return _decision(approval_id, "approve", reason, arguments, binding_digest)
 
 
 def choose(approval_id: str, choice: str, *, reason: str | None = None) -> Call[Approval]:
@@ -72,16 +77,22 @@ def choose(approval_id: str, choice: str, *, reason: str | None = None) -> Call[
 
 def deny(approval_id: str, *, reason: str | None = None) -> Call[Approval]:
     """Say no; the model is told the reason. Raises `Conflict` naming who was first."""
-    return _decision(approval_id, "deny", reason, None)
+    return _decision(approval_id, "deny", reason)
 
 
 def _decision(
-    approval_id: str, verdict: str, reason: str | None, arguments: dict[str, Any] | None
+    approval_id: str,
+    verdict: str,
+    reason: str | None,
+    arguments: dict[str, Any] | None = None,
+    binding_digest: str | None = None,
 ) -> Call[Approval]:
     return Call(
         method="POST",
         path=in_workspace("approvals", approval_id, "decide"),
-        body=body(verdict=verdict, reason=reason, arguments=arguments),
+        body=body(
+            verdict=verdict, reason=reason, arguments=arguments, binding_digest=binding_digest
+        ),
         read=_APPROVAL,
         idempotency_key=new_key(),
     )
