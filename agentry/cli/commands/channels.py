@@ -2,6 +2,7 @@
 
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -118,7 +119,10 @@ def _register_adding(app: typer.Typer) -> None:
         channel: ChannelName,
         kind: Annotated[str, typer.Option(help="webhook, slack or email.")],
         to_url: Annotated[
-            str | None, typer.Option("--to-url", help="Where a webhook or Slack is posted to.")
+            str | None,
+            typer.Option(
+                "--to-url", help="Where a webhook or Slack is posted to, or @ and a file's name."
+            ),
         ] = None,
         address: Annotated[
             list[str] | None,
@@ -142,14 +146,15 @@ def _register_adding(app: typer.Typer) -> None:
         """Make a channel. The signing secret of a webhook is printed once, alone, to stdout.
 
         A secret never stands in the command itself: that of a Slack app is asked for, or read with
-        `--secret-stdin < secret.txt`.
+        `--secret-stdin < secret.txt`. Where the address is one, as Slack's is, `--to-url @FILE`
+        reads it from a file.
         """
         if kind not in KINDS:
             raise usage_error(f"There is no kind {kind!r} of channel.", f"One of {_words(KINDS)}.")
         call = channels.channel_create(
             channel,
             kind=kind,
-            url=to_url,
+            url=_address(to_url),
             addresses=address,
             events=event,
             acts_as=acts_as,
@@ -217,6 +222,15 @@ def _secret(kind: str, *, from_stdin: bool) -> str | None:
         )
     asked: str = typer.prompt("Signing secret of the app (not shown)", hide_input=True, err=True)
     return asked
+
+
+def _address(text: str | None) -> str | None:
+    if text is None or not text.startswith("@"):
+        return text
+    try:
+        return Path(text[1:]).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise usage_error(f"The address cannot be read: {error}") from error
 
 
 def _print_secret(row: Row) -> None:

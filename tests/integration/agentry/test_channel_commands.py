@@ -1,6 +1,7 @@
 """Commands about channels: what they send, what they print, and what they print only once."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,15 +64,20 @@ def test_the_secret_that_was_made_goes_to_stdout_alone(server: ContractServer) -
     assert "idempotency-key" not in request.headers
 
 
-def test_the_secret_of_slack_comes_from_stdin_and_is_not_printed(server: ContractServer) -> None:
+def test_what_is_secret_of_slack_stands_in_no_command_and_is_not_printed(
+    server: ContractServer, tmp_path: Path
+) -> None:
     server.always(f"POST {BASE}/channels", {**CHANNEL, "kind": "slack"}, 201)
-    words = ("channels", "add", "ops", "--kind", "slack", "--to-url", "https://slack.example/x")
+    address = tmp_path / "address.txt"
+    address.write_text("https://slack.example/x\n")
+    words = ("channels", "add", "ops", "--kind", "slack", "--to-url", f"@{address}")
 
     made = invoke(*words, "--identity", "U024=ann", "--secret-stdin", stdin="of the app\n")
     without = invoke(*words)
 
     assert (made.exit_code, made.stdout) == (0, "")
     (request,) = server.seen
+    assert request.body["url"] == "https://slack.example/x"
     assert (request.body["secret"], request.body["identities"]) == ("of the app", {"U024": "ann"})
     assert without.exit_code == 2
     assert "Slack needs the signing secret of its app." in without.stderr
@@ -83,6 +89,7 @@ def test_the_secret_of_slack_comes_from_stdin_and_is_not_printed(server: Contrac
         (("--kind", "pigeon"), "There is no kind 'pigeon' of channel."),
         (("--kind", "email", "--secret-stdin"), "A channel for e-mail has no secret."),
         (("--kind", "webhook", "--secret-stdin"), "There is no secret on stdin."),
+        (("--kind", "webhook", "--to-url", "@/none"), "The address cannot be read: "),
         (("--kind", "slack", "--identity", "ann"), "--identity 'ann' is not NAME=VALUE."),
     ],
 )
