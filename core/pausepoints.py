@@ -47,6 +47,7 @@ POINTS = frozenset(
         "grant.after_claim",
         "grant.before_update",
         "fork.before_insert",
+        "start.after_commit",
         "shadow.before_answer",
         "delivery.taken",
         "sandbox.after_open",

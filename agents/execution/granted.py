@@ -16,6 +16,7 @@ from agents.models import Run
 from agents.transitions import run_note
 from core.errors import LeaseLostError
 from core.pausepoints import reach
+from governance.contracts import Terms
 from governance.selectors.grants import grants_for
 from governance.selectors.policies import policy_in_force
 from governance.services.approvals import CoveredCall, grant_use
@@ -58,8 +59,9 @@ def take_granted(
         }
         policy = policy_in_force(asked.workspace_id)
         asked_by = (decision.ask or {}).get("binding", {}).get("policy")
+        is_grantable = bool((decision.ask or {}).get("is_grantable"))
         # Another policy asks other questions; arguments that are not stored could not be compared.
-        if policy is None or str(policy.id) != asked_by or len(digests) != 1:
+        if policy is None or str(policy.id) != asked_by or len(digests) != 1 or not is_grantable:
             return None
         grant = grant_use(_covered(run, asked, decision, call.pk, policy.id))
         if grant is None:
@@ -98,7 +100,18 @@ def _covered(
         question=question,
         facts=shared_facts(asked, policy_id=policy_id),
         arguments_digest=asked.arguments_digest,
+        terms=_terms(decision.ask or {}),
         begun_at=run.created_at,
+    )
+
+
+def _terms(ask: dict[str, Any]) -> Terms:
+    return Terms(
+        approvers=tuple(ask["approvers"]),
+        escalate_to=tuple(ask["escalate_to"]),
+        quorum=ask["quorum"],
+        allow_self=ask["allow_self"],
+        allow_owner=ask["allow_owner"],
     )
 
 

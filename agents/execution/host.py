@@ -34,6 +34,7 @@ from core.errors import UnavailableError
 from core.ids import new_id
 from governance.selectors.policies import workspaces_governed
 from governance.services.approvals import approvals_announce
+from governance.services.known_secrets import secrets_learn
 from sandbox.contracts import RunnerSource
 from sandbox.services import sandboxes
 
@@ -285,7 +286,13 @@ class EngineHost:
         for run_id, control in asked:
             if (driver := self._drivers.get(run_id)) is not None:
                 driver.brake.obey(control)
+        await self._look_at_secrets()
         await self._look_at_policies()
+
+    async def _look_at_secrets(self) -> None:
+        """Learn what was set or rotated since runs were claimed."""
+        driven = {driver.context.workspace_id for driver in self._drivers.values()}
+        await self._shared.sweeps.run(partial(secrets_learn, driven))
 
     async def _look_at_policies(self) -> None:
         """Notice policies that were published since runs were claimed."""
