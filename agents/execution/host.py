@@ -68,6 +68,7 @@ class EngineHost:
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._news: set[asyncio.Task[None]] = set()
+        self._letting_go: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._run_loop, name="engine", daemon=True)
 
     @property
@@ -149,7 +150,8 @@ class EngineHost:
             await self._close()
 
     async def _close(self) -> None:
-        await asyncio.gather(*self._news, return_exceptions=True)
+        aside = [*self._news, *([self._letting_go] if self._letting_go else [])]
+        await asyncio.gather(*aside, return_exceptions=True)
         await self._shared.close(partial(worker_gone, self.worker_id))
 
     async def _every(
@@ -262,10 +264,10 @@ class EngineHost:
                 driver.brake.obey(lease.control)
             else:
                 unknown.append((lease.run_id, lease.fence))
-        await self._let_strays_go(unknown)
+        self._look_for_strays(unknown)
 
-    async def _let_strays_go(self, unknown: Sequence[tuple[UUID, int]]) -> None:
-        """End the leases of runs that are this worker's and that it does not drive.
+    def _look_for_strays(self, unknown: Sequence[tuple[UUID, int]]) -> None:
+        """Find runs that are this worker's and that it does not drive, and end their leases.
 
         The connection broke when the answer to a claim was on its way, or the driver gave up while
         the database was away: renewed with the others, such a run would belong to nobody for ever.
@@ -273,10 +275,18 @@ class EngineHost:
         """
         self._unknown = {lease: self._unknown.get(lease, self._claims_begun) for lease in unknown}
         strays = [lease for lease, begun in self._unknown.items() if begun <= self._claims_ended]
-        if strays:
-            logger.warning("stray_runs_let_go", extra={"count": len(strays)})
+        if strays and (self._letting_go is None or self._letting_go.done()):
+            # Beside the renewals, which wait for nobody's lock.
+            self._letting_go = asyncio.create_task(self._let_go(strays))
+
+    async def _let_go(self, strays: Sequence[tuple[UUID, int]]) -> None:
+        logger.warning("stray_runs_let_go", extra={"count": len(strays)})
+        try:
             await self._shared.sweeps.run(partial(leases_end, self.worker_id, leases=strays))
             await self._sweep()
+        except Exception:
+            # The next renewal finds them again.
+            logger.exception("stray_runs_held_on_to")
 
     async def _look_at_controls(self) -> None:
         """Notice what people asked of runs that are in a long call and commit nothing."""

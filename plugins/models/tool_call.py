@@ -51,6 +51,9 @@ class ToolCall(models.Model):
             )
         ]
         indexes = [
+            # A workspace's ledger, newest first, and what policies are tried on: without it a
+            # workspace with few calls is found by reading everybody's.
+            models.Index(fields=["workspace_id", "id"], name="tool_call_of_workspace"),
             # The queue of calls that a person must settle.
             models.Index(
                 fields=["workspace_id", "planned_at"],

@@ -20,6 +20,7 @@ from tests.integration.agents.approvals.kit import (
     publish,
     told_engine,
 )
+from tests.integration.agents.approvals.posting import Receiver
 from tests.integration.agents.execution.kit import Engine, an_engine, script_agent
 
 
@@ -75,3 +76,16 @@ def orders(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Counter:
     publish(workspace, orders=ASK)
     script_agent(workspace, ORDER, tools=["orders"])
     return counter
+
+
+@pytest.fixture
+def receiver(settings: Any) -> Iterator[Receiver]:
+    receiver = Receiver()
+    settings.FETCH_ALLOW = (receiver.place,)
+    yield receiver
+    receiver.close()
+
+
+@pytest.fixture
+def admin(workspace: Workspace) -> Actor:
+    return person(workspace, "ada", "admin")

@@ -35,6 +35,13 @@ from tests.waiting import wait_for
 
 PATIENCE_SECONDS = 60.0
 PARKED = frozenset({RunState.WAITING, RunState.PAUSED, RunState.YIELDED})
+WORDS = 'steps: [{text: "Hello."}]'
+LOOP = """
+steps:
+  - tool_calls: [{name: echo, arguments: {text: again}}]
+    usage: {input_tokens: 10, output_tokens: 5}
+    repeat: forever
+"""
 
 
 def _sandboxes() -> Sandboxes:

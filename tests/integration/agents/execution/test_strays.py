@@ -3,12 +3,15 @@
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import OperationalError
 
 from agents.contracts import RunState
 from agents.execution import claiming
+from agents.models import Run
+from agents.transitions import leases_end
 from core import pausepoints
 from core.errors import UnavailableError
 from governance.models import Workspace
@@ -54,6 +57,17 @@ def test_runs_of_a_claim_whose_answer_was_lost_are_claimed_again(
     check_invariants(run.pk)
 
 
+def until_renewed_for_a_whole_lease(run: Run) -> None:
+    assert run.lease_until is not None
+    wanted = run.lease_until + LEASE_LENGTH
+
+    def is_renewed() -> bool:
+        run.refresh_from_db()
+        return run.lease_until is not None and run.lease_until >= wanted
+
+    wait_for(is_renewed, lambda: f"{run.state} until {run.lease_until}, not {wanted}")
+
+
 def test_leases_are_renewed_while_the_database_keeps_somebody_waiting(
     engine: Engine, workspace: Workspace
 ) -> None:
@@ -64,22 +78,43 @@ def test_leases_are_renewed_while_the_database_keeps_somebody_waiting(
     def hold() -> None:
         may_go_on.wait(120)
 
-    def is_renewed_for_a_whole_lease() -> bool:
-        run.refresh_from_db()
-        return run.lease_until is not None and run.lease_until >= first + LEASE_LENGTH
-
     with pausepoints.at("run.after_claim", hold):
         engine.start(**LEASE)
         engine.until(run, RunState.RUNNING)
-        assert run.lease_until is not None
-        first = run.lease_until
         try:
-            wait_for(is_renewed_for_a_whole_lease, lambda: f"{run.state} until {run.lease_until}")
+            until_renewed_for_a_whole_lease(run)
         finally:
             may_go_on.set()
         engine.until(run)
 
     assert (run.state, run.fence) == ("succeeded", 1)
+    check_invariants(run.pk)
+
+
+def test_leases_are_renewed_while_a_stray_waits_to_be_let_go(
+    engine: Engine, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script_agent(workspace, TWO_STEPS)
+    run = begin(workspace)
+    is_held, may_go_on = threading.Event(), threading.Event()
+
+    def leases_end_late(*args: Any, **options: Any) -> None:
+        is_held.set()
+        may_go_on.wait(120)
+        leases_end(*args, **options)
+
+    monkeypatch.setattr("agents.execution.host.leases_end", leases_end_late)
+    with pausepoints.at("run.after_claim", once(OperationalError("the connection broke"))):
+        engine.start(**LEASE)
+        wait_for(is_held.is_set, lambda: "no stray was found")
+        run.refresh_from_db()
+        try:
+            until_renewed_for_a_whole_lease(run)
+        finally:
+            may_go_on.set()
+        engine.until(run)
+
+    assert (run.state, run.output, run.fence) == ("succeeded", "two", 2)
     check_invariants(run.pk)
 
 
