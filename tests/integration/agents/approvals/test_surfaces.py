@@ -102,6 +102,25 @@ def test_who_may_not_see_arguments_may_not_decide(
     assert approval.state == "pending"
 
 
+def test_why_a_run_waits_names_the_question_and_whom_it_is_for(
+    engine: Engine, workspace: Workspace, pay: PayTool, ann: Actor
+) -> None:
+    publish(workspace, pay={**ASK, "approvers": ["user:ann"], "quorum": 2})
+    run = paying(workspace)
+    (approval,) = parked(engine, run)
+    User.objects.filter(username="ann").update(is_staff=True)
+    browser = Client()
+    browser.force_login(User.objects.get(username="ann"))
+
+    (reason,) = api("ann").get(f"{BASE}/runs/{run.pk}/why").json()["reasons"]
+    page = browser.get(reverse("admin:agents_run_change", args=[run.pk])).text
+
+    assert reason["sentence"] == "helper wants to call pay; that is asked of 2 of user:ann."
+    assert f"agentry approvals show {approval.pk}" in reason["remedy"]
+    assert (reason["code"], reason["subject"]) == ("waiting_approval", str(approval.pk))
+    assert reverse("admin:governance_approval_change", args=[approval.pk]) in page
+
+
 def test_the_console_asks_twice_and_decides_once(
     engine: Engine, workspace: Workspace, pay: PayTool, ann: Actor
 ) -> None:
