@@ -142,7 +142,7 @@ class ApprovalAdmin(GuardedAdmin):
     @admin.display(description="Evidence")
     def evidence_shown(self, row: Approval) -> SafeString:
         handler = approval_handler(row.kind)
-        found = {"plan": row.evidence.get("plan"), **handler.evidence(subject_id=row.subject_id)}
+        found = {**row.evidence, **handler.evidence(subject_id=row.subject_id)}
         return json_block({**found, **past_decisions(row)})
 
     @admin.display(description="Reason")
@@ -259,6 +259,7 @@ class ApprovalAdmin(GuardedAdmin):
         if request.method == "POST" and form.is_valid():
             self._decide(request, row, form)
             return HttpResponseRedirect(back)
+        is_readable = access.may_see_payload(self.actor(request), row.workspace_id)
         context = {
             **self.admin_site.each_context(request),
             "title": f"{row.title}: yes or no?",
@@ -267,8 +268,9 @@ class ApprovalAdmin(GuardedAdmin):
             "form": form,
             "verdicts": _VERDICTS,
             "chosen": form["verdict"].value(),
-            "is_readable": access.may_see_payload(self.actor(request), row.workspace_id),
+            "is_readable": is_readable,
             "arguments": json_block(row.arguments),
+            "evidence": self.evidence_shown(row) if is_readable else "",
             "back": back,
         }
         return TemplateResponse(request, "admin/governance/approval/decide.html", context)
