@@ -54,6 +54,13 @@ class StateFilter(admin.SimpleListFilter):
         return queryset.filter(state=self.value()) if self.value() else queryset
 
 
+class OtherArguments(forms.JSONField):
+    """Arguments in place of those asked for; nothing given is shown as nothing."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return "" if value is None else super().prepare_value(value)
+
+
 class DecisionForm(forms.Form):
     verdict = forms.ChoiceField(choices=[(value, title) for value, title, _ in _VERDICTS])
     reason = forms.CharField(
@@ -63,7 +70,7 @@ class DecisionForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text="Kept in the record. The model is told why you denied or changed it.",
     )
-    arguments = forms.JSONField(
+    arguments = OtherArguments(
         required=False,
         label="Other arguments",
         widget=forms.Textarea(attrs={"rows": 6, "class": "code", "spellcheck": "false"}),

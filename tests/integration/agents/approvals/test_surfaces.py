@@ -1,5 +1,6 @@
 """Deciding by REST, by the command line's client and by the console: each wakes the run."""
 
+import re
 from typing import Any
 
 import pytest
@@ -138,6 +139,7 @@ def test_the_console_asks_twice_and_decides_once(
     assert decide in client.get(page).content.decode()
     shown = client.get(decide).content.decode()
     assert "&quot;amount&quot;: 7" in shown
+    assert not re.search(r"<textarea[^>]*>\s*null", shown), "no other arguments are none at all"
     assert Approval.objects.get(pk=approval.pk).state == "pending"
     answer = client.post(decide, {"verdict": "deny", "reason": "Not today."}, follow=True)
     assert "It is decided." in answer.content.decode()
