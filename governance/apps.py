@@ -33,7 +33,7 @@ class GovernanceConfig(AppConfig):
         subscribe(AccessChanged, permission_cache.forget)
         subscribers.join()
 
-        activity_register(Workspace, workspace="pk", exclude=["created_at"])
+        activity_register(Workspace, workspace="pk", exclude=["created_at", "secrets_stamp"])
         activity_register(Membership, workspace="workspace_id", many_to_many=["roles"])
         activity_register(Role, workspace="workspace_id")
         activity_register(ApiToken, workspace="workspace_id", exclude=["digest", "last_used_at"])

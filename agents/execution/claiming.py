@@ -21,6 +21,7 @@ from agents.models import Checkpoint, Message, Run, RunSnapshot, WorkspaceHead
 from agents.snapshot import Snapshot, snapshot_of
 from agents.transitions import TERMINAL
 from core.pausepoints import reach
+from governance.services.known_secrets import secrets_learn
 from plugins.selectors import calls_of_runs
 
 
@@ -37,6 +38,8 @@ def claim(*, worker_id: UUID, count: int, lease_seconds: float) -> list[RunConte
         max_crashes=settings.MAX_CRASHES,
     )
     reach("run.after_claim")
+    # What these runs write is redacted of all their workspaces' secrets, opened here or not.
+    secrets_learn({run.workspace_id for run in runs})
     return _loaded(runs)
 
 

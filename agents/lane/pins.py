@@ -13,6 +13,7 @@ from agents.spec import spec_parse
 from core import clock
 from governance.access import workspace_missing
 from governance.selectors.workspaces import workspace_by_name
+from governance.services.known_secrets import secrets_learn
 
 FRESH_SECONDS = 1.0  # then it is read again
 USABLE_SECONDS = 5.0  # while that is under way
@@ -64,6 +65,7 @@ class Pins:
         row = workspace_by_name(workspace)
         if row is None:
             raise workspace_missing()
+        secrets_learn([row.pk])  # what callers of the agent say is redacted without a query
         found, version = agent_pinnable(row.pk, agent)
         spec = spec_parse(version.spec)
         snapshot, digest = pin(found, version, input_text="") if spec.model else (None, "")

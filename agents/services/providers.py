@@ -26,6 +26,7 @@ from governance import access
 from governance.contracts import Actor, Perm
 from governance.secrets.names import references, whole_reference
 from governance.services.activity import recorded_as
+from governance.services.known_secrets import secrets_changed
 from governance.services.secrets import secrets_referable
 
 if TYPE_CHECKING:
@@ -203,6 +204,7 @@ def _take(row: Provider, spec: ProviderSpec) -> None:
         setattr(row, name, getattr(spec, name))
     row.kind = spec.kind.value
     if spec.api_key and (row.sealed_key is None or not provider_has_key(row, spec.api_key)):
+        secrets_changed(row.workspace_id)
         row.sealed_key = seal(spec.api_key, workspace_id=row.workspace_id, name=_place(row))
     elif spec.api_key == "" or spec.key_env:
         row.sealed_key = None

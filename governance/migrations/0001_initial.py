@@ -101,6 +101,7 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(max_length=63, unique=True, validators=[django.core.validators.RegexValidator(re.compile('^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\Z'), 'Use 1 to 63 lower-case letters, digits and inner hyphens.')])),
                 ('title', models.CharField(blank=True, max_length=200)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('secrets_stamp', models.UUIDField(default=core.ids.new_id, editable=False)),
             ],
             options={
                 'ordering': ('name',),

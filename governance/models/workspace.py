@@ -20,6 +20,8 @@ class Workspace(models.Model):
     name = models.CharField(max_length=63, unique=True, validators=[NAME_PATTERN])
     title = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    # Another one whenever a sealed value of the workspace is written.
+    secrets_stamp = models.UUIDField(default=new_id, editable=False)
 
     class Meta:
         ordering = ("name",)

@@ -11,6 +11,7 @@ from django.core.validators import validate_email
 from django.db import transaction
 
 from core.errors import InvalidInputError
+from core.redaction import known_secrets
 from core.sealing import seal
 from governance import access
 from governance.channels.signatures import is_secret, new_secret
@@ -28,6 +29,7 @@ from governance.models.workspace import NAME_PATTERN
 from governance.selectors.channels import SECRET_PURPOSE
 from governance.services.activity import recorded_as
 from governance.services.audit import audit_append
+from governance.services.known_secrets import secrets_changed
 
 MAX_ADDRESSES = 50
 MAX_IDENTITIES = 1_000
@@ -107,6 +109,7 @@ def _written(actor: Actor, row: Channel, fields: ChannelFields) -> MadeChannel:
     row.save()
     if "identities" in fields:
         _identities(row, fields["identities"])
+    _refuse_lending(actor, row, fields)
     _record(actor, row, "written")
     return MadeChannel(channel=row, secret=made)
 
@@ -129,6 +132,8 @@ def _sealed(row: Channel, given: str | None) -> str:
         secret = given
     else:
         secret = made = new_secret()
+    known_secrets.remember(secret)
+    secrets_changed(row.workspace_id)
     row.sealed_secret = seal(
         secret, workspace_id=row.workspace_id, name=str(row.pk), purpose=SECRET_PURPOSE
     )
@@ -147,9 +152,28 @@ def _refuse_unfit(row: Channel) -> None:
         raise _wrong("acts_as", "Only a webhook decides as one account.")
 
 
+def _refuse_lending(actor: Actor, row: Channel, fields: ChannelFields) -> None:
+    """Refuse to give voices away: with a channel's secret one speaks as whomever it speaks for.
+
+    For oneself that takes being allowed to decide, for others managing the workspace.
+    """
+    if fields.keys().isdisjoint({"acts_as", "identities", "secret"}):
+        return
+    spoken_for = set(row.identities.values_list("user_id", flat=True)) | {row.acts_as_id}
+    spoken_for.discard(None)
+    if spoken_for - {actor.user_id}:
+        access.require(actor, Perm.WORKSPACE_MANAGE, row.workspace_id)
+    elif spoken_for:
+        access.require(actor, Perm.APPROVAL_DECIDE, row.workspace_id)
+
+
 def _url(text: str) -> str:
-    parts = urlsplit(text.strip())
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
+    try:
+        parts = urlsplit(text.strip())
+        port = parts.port
+    except ValueError as error:
+        raise _wrong("url", f"The address cannot be read: {error}.") from None
+    if port == 0 or parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
         raise _wrong("url", "Give an http or https address without a user name.")
     return text.strip()
 

@@ -12,6 +12,7 @@ from governance import access
 from governance.contracts import Actor, AuditAction, AuditSubject, Perm
 from governance.models import Delegation, User, Workspace
 from governance.services.audit import audit_append
+from governance.services.known_secrets import secrets_learn
 
 MAX_DAYS = 366
 MAX_REASON_CHARS = 500
@@ -34,6 +35,7 @@ def delegation_create(
         InvalidInputError: No such member, one who may not see what is asked, or no such time.
     """
     access.require(actor, Perm.APPROVAL_VIEW, workspace)
+    secrets_learn([workspace.pk])
     now = clock.now()
     begins = from_at or now
     _check_time(begins, until_at, now)

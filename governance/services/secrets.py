@@ -23,6 +23,7 @@ from governance.selectors.secrets import secret_names
 from governance.selectors.workspaces import workspace_by_id
 from governance.services.activity import recorded_as
 from governance.services.audit import audit_append
+from governance.services.known_secrets import secrets_changed
 
 PURPOSE = "workspace-secret"
 MIN_VALUE_CHARS = 8
@@ -87,6 +88,7 @@ def secret_rotate(
     access.require(actor, Perm.SECRET_EDIT, secret.workspace_id)
     _check_value(value)
     with recorded_as(actor), transaction.atomic():
+        _lock(secret.workspace_id)
         row = Secret.objects.select_for_update().filter(pk=secret.pk).first()
         _expect(secret.name, row, secret.version if row is None else expected_version)
         assert row is not None, "a secret that is gone has no version"
@@ -160,12 +162,18 @@ def secret_missing(name: str) -> SecretMissingError:
 
 def _locked(workspace: Workspace, name: str) -> Secret | None:
     """Return the row, locked; with the workspace locked too, so that two do not create it."""
-    Workspace.objects.select_for_update(no_key=True).get(pk=workspace.pk)
+    _lock(workspace.pk)
     return Secret.objects.select_for_update().filter(workspace=workspace, name=name).first()
+
+
+def _lock(workspace_id: UUID) -> None:
+    """Lock the workspace, always before its secrets: a value that is written changes its stamp."""
+    Workspace.objects.select_for_update(no_key=True).get(pk=workspace_id)
 
 
 def _take(row: Secret, actor: Actor, value: str) -> None:
     known_secrets.remember(value)
+    secrets_changed(row.workspace_id)
     row.sealed_value = seal(value, workspace_id=row.workspace_id, name=row.name, purpose=PURPOSE)
     row.updated_by_id = actor.user_id
 

@@ -37,6 +37,25 @@ class NullableObjectField(serializers.JSONField):
     """A JSON object of any content, or nothing."""
 
 
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "string", "maxLength": 128},
+            {
+                "type": "object",
+                "required": ["name", "host", "header"],
+                "additionalProperties": False,
+                "properties": {
+                    name: {"type": "string"} for name in ("name", "host", "header", "format")
+                },
+            },
+        ]
+    }
+)
+class SecretField(serializers.JSONField):
+    """The name of a secret, or one that is added for a host; the service checks what it is."""
+
+
 class ToolSerializer(serializers.Serializer[Any]):
     """A tool. Of what an HTTP endpoint and a command have, the others leave it empty."""
 
@@ -61,7 +80,10 @@ class ToolSerializer(serializers.Serializer[Any]):
     engine = serializers.ChoiceField(choices=ENGINES, allow_blank=True)
     net = serializers.ListField(child=serializers.CharField())
     limits = ObjectField()
-    secrets = serializers.ListField(child=serializers.CharField())
+    secrets = serializers.ListField(
+        child=SecretField(),
+        help_text="Names of files in /run/secrets, and secrets added outside for one host.",
+    )
     output_schema = NullableObjectField()
     probe_command = serializers.CharField(allow_blank=True)
     plan_command = serializers.CharField(allow_blank=True)
@@ -87,9 +109,7 @@ class ToolChange(StrictSerializer):
         child=serializers.CharField(max_length=300), max_length=64, required=False
     )
     limits = ObjectField(required=False)
-    secrets = serializers.ListField(
-        child=serializers.CharField(max_length=128), max_length=32, required=False
-    )
+    secrets = serializers.ListField(child=SecretField(), max_length=32, required=False)
     output_schema = NullableObjectField(required=False, allow_null=True)
     probe_command = _script()
     plan_command = _script()

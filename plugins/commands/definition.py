@@ -6,7 +6,7 @@ import msgspec
 
 from core.errors import InvalidInputError
 from plugins.contracts import EffectClass
-from sandbox.contracts import Isolation, Limits, Profile
+from sandbox.contracts import HostCredential, Isolation, Limits, Profile
 
 
 class ManifestLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -22,9 +22,41 @@ class ManifestLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     file_bytes: int = 128 * 1024 * 1024
 
 
+VALUE = "{value}"  # stands in a format for the secret
+_TLS_PORT = 443
+
+
+class HostSecret(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """A secret that the gateway adds to requests for one host; the program never has it.
+
+    `host` is a `host:port` of the tool's `net`, without a port that of HTTPS. The header is sent as
+    `format` says, with the secret in place of `{value}`.
+    """
+
+    name: str
+    host: str
+    header: str
+    format: str = VALUE
+
+    @property
+    def place(self) -> str:
+        """Return the host with its port, as `net` has it."""
+        ends_with_port = self.host.rpartition("]")[2].count(":") == 1
+        return self.host if ends_with_port else f"{self.host}:{_TLS_PORT}"
+
+    def credential(self, value: str) -> HostCredential:
+        """Return what the gateway is given."""
+        return HostCredential(
+            host=self.place, header=self.header, value=self.format.replace(VALUE, value)
+        )
+
+
 class CommandDefinition(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that makes a command tool. `command`, `probe_command` and `plan_command` are shell
-    text for `sh -c`; arguments reach them by environment and standard input alone.
+    text for `sh -c`; arguments reach them by environment and standard input alone. Of `secrets` a
+    plain name is a file in /run/secrets; the others are added outside, by the gateway.
 
     `probe_command` is run after a crash and prints `{"happened": true | false, "result": …}`;
     `plan_command` runs in a workspace it cannot change, without network and secrets, and prints
@@ -41,12 +73,26 @@ class CommandDefinition(msgspec.Struct, frozen=True, kw_only=True):
     net: tuple[str, ...] = ()
     limits: ManifestLimits = ManifestLimits()
     timeout_seconds: float = 60.0
-    secrets: tuple[str, ...] = ()
+    secrets: tuple[str | HostSecret, ...] = ()
     output_schema: dict[str, Any] | None = None
     probe_command: str = ""
     plan_command: str = ""
     max_result_bytes: int = 8 * 1024 * 1024
     version: str = "1"
+
+    @property
+    def secret_files(self) -> tuple[str, ...]:
+        return tuple(each for each in self.secrets if isinstance(each, str))
+
+    @property
+    def host_secrets(self) -> tuple[HostSecret, ...]:
+        return tuple(each for each in self.secrets if isinstance(each, HostSecret))
+
+    @property
+    def secret_names(self) -> tuple[str, ...]:
+        """Return the names of all its secrets, each once: an approval is bound to their values."""
+        bound = (each.name for each in self.host_secrets)
+        return tuple(dict.fromkeys((*self.secret_files, *bound)))
 
     def profile(self) -> Profile:
         """Return the sandbox it runs in.

@@ -20,7 +20,7 @@ from plugins.contracts import (
     ToolSpec,
 )
 from plugins.errors import InvalidArgumentsError, OutcomeUnknownError, ToolError
-from sandbox.contracts import Command, Ended, Outcome
+from sandbox.contracts import Command, Ended, HostCredential, Outcome
 from sandbox.site import planning
 
 MAX_COMMAND_BYTES = 100_000
@@ -29,6 +29,7 @@ MAX_VARIABLE_BYTES = 64 * 1024
 MAX_ENVIRONMENT_BYTES = 512 * 1024
 _MAX_DIFFERENCE_CHARACTERS = 100_000
 _MAX_SUMMARY_CHARACTERS = 1_000
+_HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 _OUTSIDE_NAMES = re.compile(r"[^A-Za-z0-9]+")
 
 
@@ -65,16 +66,17 @@ class CommandTool:
             version=definition.version,
             output_schema=definition.output_schema,
             sandbox=self._profile,
-            secrets=definition.secrets,
+            secrets=definition.secret_names,
             can_plan=bool(definition.plan_command),
         )
 
     async def call(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         """Run it. Where an output schema is declared, standard output is the result."""
         sandbox = sandbox_of(context, self.spec.name)
-        secrets = await self._secrets(context)
-        command = _command(self._definition.command, arguments, context, secrets=secrets)
-        outcome = await sandbox.run(self._profile, command)
+        values = await self._secrets(context)
+        files = self._files(values)
+        command = _command(self._definition.command, arguments, context, secrets=files)
+        outcome = await sandbox.run(self._profile, command, credentials=self._credentials(values))
         if self.spec.output_schema is None or not _is_well(outcome):
             return result_of(outcome)
         return ToolResult(text=outcome.stdout.decode("utf-8", "replace").strip())
@@ -85,10 +87,12 @@ class CommandTool:
         if not self._definition.probe_command:
             return unknown
         sandbox = sandbox_of(context, self.spec.name)
-        secrets = await self._secrets(context)
-        command = _command(self._definition.probe_command, {}, context, secrets=secrets)
+        values = await self._secrets(context)
+        files = self._files(values)
+        command = _command(self._definition.probe_command, {}, context, secrets=files)
+        credentials = self._credentials(values)
         try:
-            outcome = await sandbox.run(self._profile, command)
+            outcome = await sandbox.run(self._profile, command, credentials=credentials)
         except (ToolError, OutcomeUnknownError):
             return unknown  # not to be asked now is one of the doubts
         if not _is_well(outcome):
@@ -111,7 +115,7 @@ class CommandTool:
             raise ToolError(f"The plan of {self.spec.name} failed: {result_of(outcome).text}")
         return _planned(outcome)
 
-    async def _secrets(self, context: ToolContext) -> dict[str, bytes]:
+    async def _secrets(self, context: ToolContext) -> dict[str, str]:
         names = self.spec.secrets
         if not names:
             return {}
@@ -119,7 +123,19 @@ class CommandTool:
             raise ToolError(
                 f"{self.spec.name} needs the secrets {', '.join(names)}, and this process has none."
             )
-        return {name: (await context.secrets.read(name)).encode() for name in names}
+        return {name: await context.secrets.read(name) for name in names}
+
+    def _files(self, values: Mapping[str, str]) -> dict[str, bytes]:
+        return {name: values[name].encode() for name in self._definition.secret_files}
+
+    def _credentials(self, values: Mapping[str, str]) -> tuple[HostCredential, ...]:
+        for each in self._definition.host_secrets:
+            if not _HEADER_VALUE.fullmatch(values[each.name]):
+                raise ToolError(
+                    f"The secret {each.name!r} cannot be sent in a header to {each.host}.",
+                    remedy="An administrator must set it to one line of visible ASCII characters.",
+                )
+        return tuple(each.credential(values[each.name]) for each in self._definition.host_secrets)
 
 
 def variables_of(arguments: Mapping[str, Any]) -> dict[str, str]:

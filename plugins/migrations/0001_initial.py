@@ -65,7 +65,7 @@ class Migration(migrations.Migration):
                 ('engine', models.CharField(blank=True, help_text="Of its sandbox; empty: the site's own.", max_length=20)),
                 ('net', models.JSONField(blank=True, default=list, help_text='`host:port` pairs it may reach; empty: no network.')),
                 ('limits', models.JSONField(blank=True, default=dict, help_text='Of its sandbox, by name; others have their defaults.')),
-                ('secrets', models.JSONField(blank=True, default=list, help_text='Names of the secrets it finds in `/run/secrets`.')),
+                ('secrets', models.JSONField(blank=True, default=list, help_text='Names of secrets it finds in `/run/secrets`, and objects with `name`, `host`, `header` and `format` for those that are added outside.')),
                 ('output_schema', models.JSONField(blank=True, help_text='JSON Schema of what it prints; empty: any text.', null=True)),
                 ('probe_command', models.TextField(blank=True, help_text='Asked after a crash; prints whether the call happened.')),
                 ('plan_command', models.TextField(blank=True, help_text='Prints what a call would change, without changing it.')),

@@ -54,7 +54,10 @@ class ToolDefinition(models.Model):
         help_text="Of its sandbox, by name; others have their defaults.",
     )
     secrets = models.JSONField(
-        default=list, blank=True, help_text="Names of the secrets it finds in `/run/secrets`."
+        default=list,
+        blank=True,
+        help_text="Names of secrets it finds in `/run/secrets`, and objects with `name`, `host`, "
+        "`header` and `format` for those that are added outside.",
     )
     output_schema = models.JSONField(
         null=True, blank=True, help_text="JSON Schema of what it prints; empty: any text."

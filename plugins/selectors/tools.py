@@ -50,7 +50,7 @@ class ToolView:
     engine: str = ""
     net: list[str] = field(default_factory=list)
     limits: dict[str, Any] = field(default_factory=dict)
-    secrets: list[str] = field(default_factory=list)
+    secrets: list[Any] = field(default_factory=list)  # names, and objects that bind one to a host
     output_schema: dict[str, Any] | None = None
     probe_command: str = ""
     plan_command: str = ""

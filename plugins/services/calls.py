@@ -17,6 +17,7 @@ from governance import access
 from governance.contracts import Actor, ApprovalKind, AuditAction, AuditSubject, Perm
 from governance.services.approvals import approval_answered, approvals_withdraw
 from governance.services.audit import audit_append
+from governance.services.known_secrets import secrets_learn
 from plugins.contracts import CallState
 from plugins.ledger import UNCLAIMED
 from plugins.models import ToolCall
@@ -76,6 +77,7 @@ def call_resolve(
         raise NotFoundError(f"There is no tool call {call_id}.")
     access.require(actor, Perm.TOOL_CALL_RESOLVE, call.workspace_id)
     resolution = _resolution(outcome)
+    secrets_learn([call.workspace_id])
     fields = _fields(resolution, actor.username, redact_text(result), redact_text(note))
     with transaction.atomic():
         reach("control.before_update")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from plugins.commands.definition import ManifestLimits
+from plugins.commands.definition import VALUE, ManifestLimits
 from plugins.contracts import EffectClass, ToolKind
 from plugins.services.manifests import COMMAND_FIELDS, HTTP_FIELDS
 from plugins.services.tools import MAX_TIMEOUT_SECONDS, tool_defaults
@@ -10,6 +10,18 @@ from sandbox.contracts import Isolation
 
 _TEXT = {"type": "string"}
 _OBJECT = {"type": "object"}
+_HOST_SECRET = {
+    "type": "object",
+    "description": "Added by the gateway to requests for one host; the program never has it.",
+    "required": ["name", "host", "header"],
+    "additionalProperties": False,
+    "properties": {
+        "name": {**_TEXT, "description": "Of a secret of the workspace."},
+        "host": {**_TEXT, "description": "A `host:port` of `net`; without a port: 443."},
+        "header": {**_TEXT, "description": "Sent in it; the program's own is dropped."},
+        "format": {**_TEXT, "default": VALUE, "description": f"With {VALUE} for the secret."},
+    },
+}
 _ABOUT: dict[str, tuple[dict[str, Any], str]] = {
     "description": (_TEXT, "What it does; models choose by it."),
     "input_schema": (_OBJECT, "JSON Schema (2020-12) of its arguments."),
@@ -40,7 +52,10 @@ _ABOUT: dict[str, tuple[dict[str, Any], str]] = {
         {"type": "array", "items": {"type": "string", "pattern": "^.+:[0-9]{1,5}$"}},
         "`host:port` pairs it may reach; empty: no network.",
     ),
-    "secrets": ({"type": "array", "items": _TEXT}, "Names of secrets it finds in /run/secrets."),
+    "secrets": (
+        {"type": "array", "items": {"anyOf": [_TEXT, _HOST_SECRET]}},
+        "Names of secrets it finds in /run/secrets, and those added outside for one host.",
+    ),
     "output_schema": (
         {"type": ["object", "null"]},
         "JSON Schema of what it prints; without one it prints text.",

@@ -9,10 +9,12 @@ from django.conf import settings
 
 from core.errors import InvalidInputError
 from core.redaction import redact
-from plugins.commands.definition import CommandDefinition, ManifestLimits
+from plugins.commands.definition import VALUE, CommandDefinition, HostSecret, ManifestLimits
 from plugins.commands.tool import variable_of
 from plugins.contracts import EffectClass
 from sandbox.contracts import Isolation, Profile
+from sandbox.errors import SandboxRefusedError
+from sandbox.services import check_hosts
 from sandbox.site import SiteRules
 
 HTTP_FIELDS = ("url", "method", "headers", "probe_url")
@@ -22,6 +24,7 @@ COMMAND_FIELDS = (
 )  # fmt: skip
 MAX_HOSTS = 64
 MAX_SECRETS = 32
+MAX_AROUND_SECRET = 32
 _NET = re.compile(
     r"(?:(?:\*\.)?[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]+\]):([0-9]{1,5})"
 )
@@ -40,7 +43,7 @@ class Declared(Protocol):
     engine: Isolation
     net: list[str]
     limits: dict[str, int | float | None]
-    secrets: list[str]
+    secrets: list[str | HostSecret]
     output_schema: dict[str, Any] | None
     probe_command: str
     plan_command: str
@@ -53,7 +56,7 @@ def command_complaints(wanted: Declared) -> dict[str, str]:
         "engine": _engine_complaint(wanted),
         "net": _net_complaint(wanted.net),
         "limits": _limits_complaint(wanted.limits, is_privileged=wanted.is_privileged),
-        "secrets": _secrets_complaint(wanted.secrets),
+        "secrets": _secrets_complaint(wanted),
         "input_schema": _names_complaint(wanted.input_schema.get("properties", {})),
     }
     return {place: sentence for place, sentence in found.items() if sentence}
@@ -84,7 +87,7 @@ def _command_complaint(command: str) -> str:
     if redact({"command": command}) != {"command": command}:
         return (
             "Holds what looks like a secret; a command is shown to everybody who may see the tool. "
-            "Name it in `secrets` and read it from /run/secrets."
+            "Name it in `secrets`, to read it from /run/secrets or to have it sent to one host."
         )
     return ""
 
@@ -115,11 +118,48 @@ def _limits_complaint(limits: dict[str, int | float | None], *, is_privileged: b
     return ""
 
 
-def _secrets_complaint(secrets: Sequence[str]) -> str:
-    if len(secrets) > MAX_SECRETS:
+def _secrets_complaint(wanted: Declared) -> str:
+    if len(wanted.secrets) > MAX_SECRETS:
         return f"Names more than {MAX_SECRETS} secrets."
-    wrong = [name for name in secrets if not _SECRET.fullmatch(name)]
-    return f"{wrong[0][:100]!r} cannot be the name of a secret." if wrong else ""
+    files = {each for each in wanted.secrets if isinstance(each, str)}
+    bound = [each for each in wanted.secrets if isinstance(each, HostSecret)]
+    for name in (*sorted(files), *(each.name for each in bound)):
+        if not _SECRET.fullmatch(name):
+            return f"{name[:100]!r} cannot be the name of a secret."
+    for each in bound:
+        if each.name in files:
+            return (
+                f"{each.name!r} is a file of the program and is added outside for {each.host}; "
+                "keep one of the two: what is a file is known inside."
+            )
+        if complaint := _format_complaint(each):
+            return complaint
+    return _bound_complaint(wanted, bound)
+
+
+def _format_complaint(secret: HostSecret) -> str:
+    around = secret.format.replace(VALUE, "", 1)
+    if VALUE not in secret.format or VALUE in around:
+        return f"The format of {secret.name!r} has to hold {VALUE} once, as in `Bearer {VALUE}`."
+    if len(around) > MAX_AROUND_SECRET or redact({"format": around}) != {"format": around}:
+        return (
+            f"The format of {secret.name!r} holds what looks like a secret itself; a declaration "
+            "is shown to everybody who may see the tool."
+        )
+    return ""
+
+
+def _bound_complaint(wanted: Declared, bound: Sequence[HostSecret]) -> str:
+    """Ask the gateway itself whether it could add these, with a value in their place."""
+    if bound and wanted.engine is Isolation.DISABLED:
+        return "Without a sandbox there is no gateway that adds a secret to requests."
+    if _net_complaint(wanted.net):
+        return ""  # which says it under its own name
+    try:
+        check_hosts(wanted.net, [each.credential("value") for each in bound])
+    except SandboxRefusedError as error:
+        return f"{error.message} {error.remedy}"
+    return ""
 
 
 def _names_complaint(properties: Any) -> str:

@@ -16,7 +16,9 @@ from governance.contracts import Actor, Perm
 from governance.errors import NameTakenError
 from governance.secrets.names import references, unreferenced
 from governance.services.activity import recorded_as
+from governance.services.known_secrets import secrets_learn
 from governance.services.secrets import secrets_referable
+from plugins.commands.definition import HostSecret
 from plugins.contracts import EffectClass, ToolKind
 from plugins.declared import declared_tool, definition_of
 from plugins.http.tool import METHODS, secrets_of
@@ -55,7 +57,7 @@ class ToolFields(TypedDict, total=False):
     engine: str
     net: list[str]
     limits: dict[str, Any]
-    secrets: list[str]
+    secrets: list[Any]
     output_schema: dict[str, Any] | None
     probe_command: str
     plan_command: str
@@ -79,13 +81,17 @@ class _Fields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     engine: Isolation = Isolation.SITE
     net: list[str] = []
     limits: dict[str, int | float | None] = {}
-    secrets: list[str] = []
+    secrets: list[str | HostSecret] = []
     output_schema: dict[str, Any] | None = None
     probe_command: str = ""
     plan_command: str = ""
 
 
 TOOL_FIELDS = _Fields.__struct_fields__
+# Who changes one of these decides where the tool's secrets go.
+_SENDING_FIELDS = (
+    "kind", "url", "probe_url", "headers", "command", "probe_command", "engine", "net", "secrets",
+)  # fmt: skip
 
 
 def tool_create(
@@ -102,6 +108,7 @@ def tool_create(
         raise InvalidInputError(
             f"{name[:60]!r} cannot be the name of a tool.", remedy=_FORM, fields={"name": [_FORM]}
         )
+    secrets_learn([workspace.pk])
     wanted = _read(fields)
     with recorded_as(actor), transaction.atomic():
         taken = ToolDefinition.objects.filter(workspace=workspace, name=name).exists()
@@ -123,8 +130,9 @@ def tool_update(
     with recorded_as(actor), transaction.atomic():
         row = ToolDefinition.objects.select_for_update().get(pk=tool.pk)
         before = tool_fields(row)
+        secrets_learn([row.workspace_id])
         wanted = _read({**before, **fields})
-        if (wanted.headers, wanted.url, wanted.probe_url) != (row.headers, row.url, row.probe_url):
+        if any(_stored(wanted, name) != before[name] for name in _SENDING_FIELDS):
             _refer(actor, row, wanted)
         _take(row, wanted)
         if tool_fields(row) != before:
@@ -282,15 +290,19 @@ def _is_secret(text: str) -> bool:
 
 def _refer(actor: Actor, row: ToolDefinition, wanted: _Fields) -> None:
     """Refuse secrets that are not there, and to whoever may not have them sent somewhere."""
-    secrets_referable(
-        actor, workspace_id=row.workspace_id, names=secrets_of(wanted.headers), field="headers"
-    )
+    named = {each if isinstance(each, str) else each.name for each in wanted.secrets}
+    for field, names in (("headers", secrets_of(wanted.headers)), ("secrets", sorted(named))):
+        secrets_referable(actor, workspace_id=row.workspace_id, names=names, field=field)
+
+
+def _stored(wanted: _Fields, name: str) -> Any:
+    """Return a field as a row holds it."""
+    return msgspec.to_builtins(getattr(wanted, name))
 
 
 def _take(row: ToolDefinition, wanted: _Fields) -> None:
     for name in TOOL_FIELDS:
-        setattr(row, name, getattr(wanted, name))
-    row.effect, row.kind, row.engine = wanted.effect.value, wanted.kind.value, wanted.engine.value
+        setattr(row, name, _stored(wanted, name))
     try:
         declared_tool(definition_of(row))
     except (InvalidInputError, msgspec.ValidationError) as error:

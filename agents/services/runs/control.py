@@ -19,6 +19,7 @@ from agents.transitions import GOES_ON, run_ask, run_cancel_one, run_move
 from core.errors import InvalidInputError, StaleStateError
 from core.redaction import redact_text
 from governance.contracts import Actor
+from governance.services.known_secrets import secrets_learn
 from plugins.contracts import WaitKind
 
 # States in which a request to pause may stand; where the run has no owner, until the sweep sees it.
@@ -115,6 +116,8 @@ def run_cancel(*, actor: Actor, run_id: UUID, reason: str = "") -> Run:
         StaleStateError: It has ended, or somebody cancelled it first (the error names who).
     """
     run = controlled(actor, run_id)
+    if reason.strip():
+        secrets_learn([run.workspace_id])
     given = redact_text(reason.strip())
     sentence = (
         f"Cancelled by {actor.username}: {given}" if given else f"Cancelled by {actor.username}."

@@ -21,6 +21,7 @@ from core.pausepoints import reach
 from core.redaction import redact_text
 from governance import access
 from governance.contracts import Actor, Perm
+from governance.services.known_secrets import secrets_learn
 
 
 def run_fork(
@@ -30,6 +31,7 @@ def run_fork(
     checkpoint: int | None = None,
     model: str = "",
     message: str | None = None,
+    client: str = "",
 ) -> Run:
     """Start a new run from a checkpoint of another one; the origin is untouched.
 
@@ -55,8 +57,9 @@ def run_fork(
         snapshot = msgspec.structs.replace(snapshot, models=chain)
         snapshot_digest = store(origin.workspace_id, snapshot)
     prefix, own, state = _forked(origin, state, message)
-    run = run_like(origin, actor=actor, surface="fork")
+    run = run_like(origin, actor=actor, surface="fork", client=client)
     run.snapshot_id = snapshot_digest
+    secrets_learn([origin.workspace_id])
     if message is not None:
         run.input = redact_text(message)
     run.prefix_run, run.prefix_length = origin, prefix

@@ -22,6 +22,7 @@ from core.ids import new_id
 from core.redaction import redact_text
 from governance import access
 from governance.contracts import Actor, Perm
+from governance.services.known_secrets import secrets_learn
 from observability.contracts import EventKind
 from plugins.contracts import WaitKind
 
@@ -42,6 +43,7 @@ def run_start(
     limits: Mapping[str, Any] | None = None,
     idempotency_key: str = "",
     surface: str = "api",
+    client: str = "",
     model: str = "",
 ) -> Run:
     """Start a run of an agent's published version, pinned to what it is now.
@@ -61,6 +63,7 @@ def run_start(
         existing = _existing(actor, workspace.pk, idempotency_key, digest)
         if existing is not None:
             return existing
+    secrets_learn([workspace.pk])
     found, version = agent_pinnable(workspace.pk, agent)
     conversation = _session(workspace, found, session)
     snapshot, snapshot_digest = pin(
@@ -78,6 +81,7 @@ def run_start(
         input_text=redact_text(input),
         limits=chosen,
         surface=surface,
+        client=client,
         workspace_id=workspace.pk,
     )
     run.idempotency_key = idempotency_key

@@ -41,6 +41,7 @@ from governance.selectors.policies import policy_in_force
 from governance.services.approvals.deciding import MAX_REASON_CHARS, approval_decide, stale
 from governance.services.approvals.eligibility import refuse_ineligible
 from governance.services.audit import audit_append
+from governance.services.known_secrets import secrets_learn
 from governance.transitions import grants_move
 
 DEFAULT_SECONDS = 7 * 86_400.0
@@ -100,6 +101,7 @@ def grant_give(
         InvalidInputError: The pattern does not cover the call, or a bound is out of range.
         ConflictError: It is denied or withdrawn, or something it was given for has changed.
     """
+    secrets_learn([_visible(actor, approval_id).workspace_id])
     _check(pattern, uses, seconds)
     said = redact_text(reason.strip())[:MAX_REASON_CHARS]
     with transaction.atomic():
@@ -263,6 +265,7 @@ def grant_revoke(*, actor: Actor, grant_id: UUID, reason: str = "") -> Grant:
     if found is None:
         raise NotFoundError(f"There is no grant {grant_id}.", remedy="List the grants.")
     access.require(actor, Perm.APPROVAL_DECIDE, found.workspace_id)
+    secrets_learn([found.workspace_id])
     said = redact_text(reason.strip())[:MAX_REASON_CHARS]
     with transaction.atomic():
         reach("grant.before_update")

@@ -1,6 +1,7 @@
 """Runners that hold `net`: what is listed can be reached, and each connection is told."""
 
 import asyncio
+import contextlib
 import http.server
 import threading
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ FETCH = (
 
 
 _DIRECT = {"http_proxy": "", "HTTP_PROXY": ""}
+_BY_PROXY = {"no_proxy": "", "NO_PROXY": ""}
 
 
 class Site:
@@ -34,12 +36,15 @@ class Site:
 
     def __init__(self) -> None:
         self.heads: list[str] = []
+        self.moved_to = ""
         site = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 site.heads.append(f"{self.requestline}\n{self.headers}")
-                self.send_response(200)
+                self.send_response(302 if site.moved_to else 200)
+                if site.moved_to:
+                    self.send_header("location", site.moved_to)
                 self.end_headers()
                 self.wfile.write(b"hello " + self.headers.get("x-key", "nobody").encode())
 
@@ -51,12 +56,24 @@ class Site:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
 
-@pytest.fixture
-def site() -> Iterator[Site]:
+@contextlib.contextmanager
+def a_site() -> Iterator[Site]:
     found = Site()
     yield found
     found.server.shutdown()
     found.server.server_close()
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with a_site() as found:
+        yield found
+
+
+@pytest.fixture
+def other() -> Iterator[Site]:
+    with a_site() as found:
+        yield found
 
 
 @pytest.fixture(params=HOLDERS_OF_NET)
@@ -88,7 +105,9 @@ async def test_what_is_not_listed_is_refused_and_told(
     holder: Runner, workspace: Path, site: Site
 ) -> None:
     async with await holder.open(workspace, Profile(net=("other.test:443",))) as session:
-        outcome = await session.run(shell(f"python3 -c '{FETCH}' http://{site.place}/"))
+        outcome = await session.run(
+            shell(f"python3 -c '{FETCH}' http://{site.place}/", **_BY_PROXY)
+        )
         direct = await session.run(shell(f"python3 -c '{FETCH}' http://{site.place}/", **_DIRECT))
 
     assert b"403" in outcome.stderr
@@ -103,6 +122,26 @@ async def test_what_is_not_listed_is_refused_and_told(
             reason="the host and port are not on the list",
         ),
     )
+
+
+async def test_a_program_reaches_a_server_of_its_own_past_the_proxy(
+    holder: Runner, workspace: Path
+) -> None:
+    serve_and_fetch = """
+import http.server, threading, urllib.request
+open("page", "w").write("mine")
+server = http.server.ThreadingHTTPServer(
+    ("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler
+)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+url = f"http://127.0.0.1:{server.server_port}/page"
+print(urllib.request.urlopen(url, timeout=9).read().decode())
+"""
+    async with await holder.open(workspace, Profile(net=("other.test:443",))) as session:
+        outcome = await session.run(Command(argv=("python3", "-c", serve_and_fetch)))
+
+    assert outcome.stdout == b"mine\n", outcome.stderr
+    assert outcome.connections == ()
 
 
 async def test_the_way_out_outlives_calls_that_are_ended(
@@ -139,6 +178,21 @@ async def test_a_credential_is_added_outside_and_never_inside(
     assert "X-Key: canary-5f1c77" in site.heads[0]
     assert outcome.stdout.startswith(b"hello *************")
     assert b"canary-5f1c77" not in outcome.stdout + outcome.stderr
+
+
+async def test_a_redirect_does_not_carry_a_credential_to_another_host(
+    holder: Runner, workspace: Path, site: Site, other: Site
+) -> None:
+    site.moved_to = f"http://{other.place}/elsewhere"
+    credential = HostCredential(host=site.place, header="X-Key", value="canary-5f1c77")
+    profile = Profile(net=(site.place, other.place))
+    async with await holder.open(workspace, profile, credentials=[credential]) as session:
+        outcome = await session.run(shell(f"python3 -c '{FETCH}' http://{site.place}/"))
+
+    assert "X-Key: canary-5f1c77" in site.heads[0]
+    assert [head.split()[1] for head in other.heads] == ["/elsewhere"]
+    assert "canary-5f1c77" not in other.heads[0]
+    assert outcome.stdout == b"hello nobody"
 
 
 async def test_an_entry_that_cannot_be_read_is_refused(holder: Runner, workspace: Path) -> None:

@@ -15,11 +15,10 @@ from rest_framework.test import APIClient
 
 from agents.models import Run
 from core import redaction
-from core.redaction import known_secrets
+from core.known_values import KnownSecrets
 from governance.models import Workspace
 from governance.secrets.places import places_parse
 from governance.services.policies import policy_publish, policy_put
-from governance.services.secret_values import forget_sources
 from plugins.models import ToolCall
 from tests.e2e.real_input.vendors import vendor_process
 from tests.factories.agents import make_agent, make_model, make_provider, make_secret, make_tool
@@ -27,6 +26,7 @@ from tests.factories.governance import make_workspace
 from tests.integration.agents.execution.kit import Engine, an_engine, begin, boss
 from tests.integration.security import canaries
 from tests.integration.security.canaries import BANK, KNOWN, OUTSIDE, SHAPED, STORED, VENDOR
+from tests.processes import a_new_process
 
 # Every address and page is opened twice over; a busy machine takes its time.
 pytestmark = pytest.mark.timeout(600)
@@ -61,13 +61,8 @@ def _outside(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (tmp_path / "secrets" / "filed").write_text(KNOWN["filed"])
     monkeypatch.setenv("AGENTRY_SECRET_CANARY", OUTSIDE)
     monkeypatch.setattr("agents.engine.loop.RETRY_WAITS_SECONDS", (0.01,))
-    forget_sources()
-    before = dict(known_secrets._remembered)
-    yield
-    forget_sources()
-    known_secrets._remembered.clear()
-    known_secrets._remembered.update(before)
-    known_secrets._rebuild()
+    with a_new_process():
+        yield
 
 
 class Played:
@@ -230,7 +225,7 @@ def test_without_redaction_they_are_everywhere(
     engine: Engine, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The search bites: with the writers' redaction off it finds them in every kind of place."""
-    monkeypatch.setattr(redaction.KnownSecrets, "replace", lambda self, text: text)
+    monkeypatch.setattr(KnownSecrets, "replace", lambda self, text: text)
     monkeypatch.setattr(redaction, "_one_pass", lambda text: text)
     monkeypatch.setattr(redaction, "_SECRET_NAMES", frozenset())
 

@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import redaction
+from core.known_values import REDACTED, KnownSecrets
 from core.redaction import (
-    REDACTED,
     WITHHELD,
-    KnownSecrets,
     known_secrets,
     redact,
     redact_or_withhold,
@@ -217,7 +216,7 @@ def test_a_known_value_is_found_in_the_middle_of_a_longer_base64(before: str, af
 
 
 def test_what_is_remembered_stays_and_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.redaction.MAX_REMEMBERED", 3)
+    monkeypatch.setattr("core.known_values.MAX_REMEMBERED", 3)
     known = KnownSecrets()
     for number in range(3):
         known.remember(f"value-number-{number}")

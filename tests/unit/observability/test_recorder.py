@@ -8,7 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from core.redaction import REDACTED, WITHHELD
+from core.known_values import REDACTED
+from core.redaction import WITHHELD
 from observability.contracts import EventKind, Payload, StepModelPayload
 from observability.recorder import MAX_PAYLOAD_BYTES, EventRow, event_row
 

@@ -1,7 +1,7 @@
 """A real engine on the test database, and words to tell what it shall do and what it did."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from django.test import override_settings
 from agents.contracts import Message, RunState
 from agents.engine_process import make_journal
 from agents.execution.claiming import history_of
-from agents.execution.host import EngineHost, HostSettings
+from agents.execution.furnishing import HostSettings
+from agents.execution.host import EngineHost
 from agents.models import Checkpoint, Model, Provider, Run
 from agents.services.runs import run_start
 from agents.transitions import LIVE, TERMINAL
@@ -26,6 +27,7 @@ from governance.contracts import Actor
 from governance.models import User, Workspace
 from observability.models import TraceEvent
 from plugins.models import ToolCall
+from sandbox.contracts import RunnerSource
 from sandbox.services import Sandboxes
 from tests.factories.agents import make_agent, make_model, make_provider
 from tests.factories.governance import make_user
@@ -45,6 +47,7 @@ class Engine:
 
     def __init__(self, workspaces: Path) -> None:
         self.workspaces = workspaces
+        self.make_sandboxes: Callable[[], RunnerSource] = _sandboxes
         self._hosts: list[EngineHost] = []
         self._moved = threading.Condition()
 
@@ -58,7 +61,7 @@ class Engine:
             "allow_hosts": (),
         }
         # In this process: the site's sandbox worker takes only the site's own workspaces.
-        host = EngineHost(HostSettings(**{**options, **changes}), make_journal, _sandboxes)
+        host = EngineHost(HostSettings(**{**options, **changes}), make_journal, self.make_sandboxes)
         host.start()
         self._hosts.append(host)
         return host

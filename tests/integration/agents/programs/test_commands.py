@@ -9,12 +9,14 @@ from agents.contracts import RunState
 from agents.execution.calls import CallRunner, Performed
 from agents.models import Run
 from core.errors import InvalidInputError
-from governance.models import Workspace
+from governance.contracts import SYSTEM
+from governance.models import Secret, Workspace
+from governance.services.secrets import secret_delete
 from plugins.dispatch import PlannedCall, Settlement
 from plugins.models import ToolCall, ToolDefinition
 from sandbox.contracts import Limit
 from sandbox.site import SiteRules
-from tests.factories.agents import make_tool
+from tests.factories.agents import make_secret, make_tool
 from tests.integration.agents.approvals.kit import (
     ASK,
     decide,
@@ -33,6 +35,7 @@ from tests.integration.agents.execution.kit import (
 from tests.integration.agents.programs.test_programs import a_script
 
 ANYTHING = {"type": "object", "properties": {"text": {"type": "string"}}}
+TOKEN_OUTSIDE = {"name": "TOKEN", "host": "api.example.com", "header": "Authorization"}
 
 
 def declare(workspace: Workspace, command: str, **fields: Any) -> ToolDefinition:
@@ -101,13 +104,19 @@ def test_a_result_that_does_not_fit_is_said_and_kept(
     ("fields", "sentence"),
     [
         ({"limits": {"disk_bytes": 4096}}, "every workspace of this site has one of"),
-        ({"secrets": ["TOKEN"]}, "TOKEN"),
+        ({"secrets": ["TOKEN"]}, "There is no secret 'TOKEN' in this workspace."),
+        (
+            {"secrets": [TOKEN_OUTSIDE], "net": ["api.example.com:443"]},
+            "There is no secret 'TOKEN' in this workspace.",
+        ),
     ],
 )
 def test_what_cannot_be_held_is_refused_and_nothing_runs(
     engine: Engine, workspace: Workspace, fields: dict[str, Any], sentence: str
 ) -> None:
+    make_secret(workspace, "TOKEN", "it-was-there-once")
     declare(workspace, "touch /workspace/ran", **fields)
+    secret_delete(SYSTEM, secret=Secret.objects.get())
 
     call = called(engine, workspace)
 
@@ -233,6 +242,7 @@ def test_a_privileged_command_is_denied_where_nobody_can_agree(
         ({"limits": {"pids": "many"}}, "limits"),
         ({"limits": {"memory_bytes": None}}, "limits"),
         ({"secrets": ["../x"]}, "secrets"),
+        ({"secrets": ["missing"]}, "secrets"),
         ({"engine": "chroot"}, "engine"),
         ({"output_schema": {"type": "no"}}, "output_schema"),
         (
