@@ -128,7 +128,7 @@ def _register_grant(app: typer.Typer) -> None:
         shown = {"tool": proposal["tool"], "pattern": chosen, "arguments": proposal["arguments"]}
         inv.say(json.dumps(shown, indent=2, ensure_ascii=False))
         if proposal["refusal"]:
-            raise usage_error(proposal["refusal"])
+            raise usage_error(proposal["refusal"], code=ExitCode.FORBIDDEN)
         if not agrees and not typer.confirm("Grant calls like this?", default=False, err=True):
             raise typer.Exit(ExitCode.USAGE)
         call = granting.grant(

@@ -1,4 +1,4 @@
-"""What the command line says of programs without a sandbox, and of plans that failed."""
+"""What the command line says to who decides, and to who may not."""
 
 from typing import Any
 
@@ -60,3 +60,24 @@ def test_on_a_narrow_terminal_the_word_is_whole_and_red(
     result = invoke("tools", "ls")
 
     assert "\x1b[1;31mUNPROTECTED\x1b[0m" in result.stdout
+
+
+def test_a_grant_that_may_not_be_given_is_not_a_mistake_of_use(server: ContractServer) -> None:
+    refusal = "This needs the permission approval.grant in workspace demo."
+    proposal = {"tool": "pay", "pattern": {}, "arguments": {}, "refusal": refusal}
+    server.always(f"GET {BASE}/approvals/{RUN}/grant", proposal)
+
+    result = invoke("approvals", "grant", RUN, "--yes")
+
+    assert (result.exit_code, server.requests("POST", f"{BASE}/approvals/{RUN}/grant")) == (3, [])
+    assert f"Error: {refusal}" in result.stderr
+
+
+def test_who_is_a_member_of_nothing_is_told_so(server: ContractServer) -> None:
+    user = {"id": "u", "username": "noa", "is_superuser": False}
+    server.always("GET /api/v1/me", {"user": user, "token": None, "workspaces": []})
+
+    lines = invoke("me").stdout.splitlines()
+
+    assert lines[0] == "noa"
+    assert lines[1].startswith("You are a member of no workspace.")
