@@ -1,4 +1,4 @@
-"""Console pages of tools: the effect ledger, calls in doubt, and declared HTTP tools."""
+"""Console pages of tools: the effect ledger, calls in doubt, and declared tools."""
 
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
@@ -240,7 +240,12 @@ def _code(rows: int) -> forms.Textarea:
 
 
 _ENGINES = [("", "the site's own")] + [
-    (member.value, member.value) for member in Isolation if member is not Isolation.SITE
+    (
+        member.value,
+        "disabled: no sandbox at all" if member is Isolation.DISABLED else member.value,
+    )
+    for member in Isolation
+    if member is not Isolation.SITE
 ]
 
 

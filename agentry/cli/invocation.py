@@ -102,12 +102,12 @@ def complain(error: Exception) -> ExitCode:
     return exit_code_of(error)
 
 
-def usage_error(sentence: str, remedy: str = "") -> typer.Exit:
+def usage_error(sentence: str, remedy: str = "", *, code: ExitCode = ExitCode.USAGE) -> typer.Exit:
     """Say what is wrong with how a command was used; raise what this returns."""
     print(plain(f"Error: {sentence}"), file=sys.stderr)
     if remedy:
         print(plain(remedy), file=sys.stderr)
-    return typer.Exit(ExitCode.USAGE)
+    return typer.Exit(code)
 
 
 def _form(word: str) -> OutputFormat:

@@ -20,6 +20,11 @@ class OutputFormat(StrEnum):
 
 Row: TypeAlias = Mapping[str, Any]
 
+UNPROTECTED = (
+    "WITHOUT A SANDBOX: it runs beside the worker, as the worker's own user, with its files and "
+    "its network."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -58,7 +63,8 @@ def print_table(rows: Sequence[Row], columns: Sequence[Column]) -> None:
 
         table = Table(box=None, pad_edge=False, header_style="bold")
         for number, title in enumerate(titles):
-            table.add_column(title, no_wrap=number == 0, overflow="fold")
+            is_whole = number == 0 or any(row[number] in _NEVER_CUT for row in cells)
+            table.add_column(title, no_wrap=is_whole, overflow="fold")
         for cell_row in cells:
             table.add_row(*(Text(cell, style=_style(cell)) for cell in cell_row))
         console().print(table)
@@ -69,6 +75,7 @@ def print_table(rows: Sequence[Row], columns: Sequence[Column]) -> None:
         print(line.rstrip())
 
 
+_NEVER_CUT = frozenset({"UNPROTECTED"})
 _STATE_STYLES = {
     "succeeded": "green",
     "committed": "green",
@@ -103,6 +110,16 @@ def print_fields(fields: Sequence[tuple[str, object]]) -> None:
         print(f"{title + ':':<{width}} {first}".rstrip())
         for line in rest:
             print(f"{'':<{width}} {line}".rstrip())
+
+
+def print_danger(sentence: str) -> None:
+    """A sentence nobody should miss: red where colours are shown."""
+    if is_terminal(sys.stdout):
+        from rich.text import Text
+
+        console().print(Text(plain(sentence), style="bold red"))
+    else:
+        print(plain(sentence))
 
 
 def print_document(value: Any, form: OutputFormat) -> None:

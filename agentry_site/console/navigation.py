@@ -56,7 +56,7 @@ GROUPS: Final[tuple[tuple[str, tuple[Place, ...]], ...]] = (
             Place(model="agents.ModelRoute", title="Routes", icon="routes"),
         ),
     ),
-    ("Tools", (Place(model="plugins.ToolDefinition", title="HTTP tools", icon="tools"),)),
+    ("Tools", (Place(model="plugins.ToolDefinition", title="Tools", icon="tools"),)),
     (
         "Access",
         (

@@ -90,6 +90,10 @@ _QUESTIONS: Final = (
         tone="red", filters=(("state__exact", "failed"),), is_urgent_above=0,
     ),
     _Question(
+        model="governance.Approval", title="Approvals", note="a person must say yes or no",
+        icon="approvals", tone="amber", filters=(("state__exact", "pending"),),
+    ),
+    _Question(
         model="plugins.ToolCall", title="Calls in doubt", note="somebody must say what happened",
         icon="state-in_doubt", tone="amber", filters=(("state__exact", "in_doubt"),),
         is_urgent_above=0,

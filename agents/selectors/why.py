@@ -7,6 +7,7 @@ from agents.contracts import Control, RunState
 from agents.models import Run, Worker
 from agents.transitions import LIVE
 from core import clock
+from governance.selectors.approvals import questions_of_run
 from plugins.contracts import WaitKind
 from plugins.selectors import calls_in_doubt
 
@@ -152,6 +153,19 @@ def _waiting(run: Run) -> list[Reason]:
             subject=str(call.pk),
         )
         for call in calls_in_doubt(run.pk)
+    ]
+    in_doubt = {reason.subject for reason in reasons}
+    reasons += [
+        Reason(
+            code=f"waiting_{WaitKind.APPROVAL.value}",
+            sentence=f"{question.title}; that is asked of {question.whom}.",
+            remedy=f"Decide it on its page, or with `agentry approvals show {question.id}` and "
+            "`approve` or `deny`.",
+            since=question.asked_at,
+            subject=str(question.id),
+        )
+        for question in questions_of_run(run.pk)
+        if str(question.about) not in in_doubt
     ]
     reasons += [
         Reason(

@@ -54,6 +54,13 @@ class StateFilter(admin.SimpleListFilter):
         return queryset.filter(state=self.value()) if self.value() else queryset
 
 
+class OtherArguments(forms.JSONField):
+    """Arguments in place of those asked for; nothing given is shown as nothing."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return "" if value is None else super().prepare_value(value)
+
+
 class DecisionForm(forms.Form):
     verdict = forms.ChoiceField(choices=[(value, title) for value, title, _ in _VERDICTS])
     reason = forms.CharField(
@@ -63,7 +70,7 @@ class DecisionForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text="Kept in the record. The model is told why you denied or changed it.",
     )
-    arguments = forms.JSONField(
+    arguments = OtherArguments(
         required=False,
         label="Other arguments",
         widget=forms.Textarea(attrs={"rows": 6, "class": "code", "spellcheck": "false"}),
@@ -143,7 +150,7 @@ class ApprovalAdmin(GuardedAdmin):
     @admin.display(description="Evidence")
     def evidence_shown(self, row: Approval) -> SafeString:
         handler = approval_handler(row.kind)
-        found = {"plan": row.evidence.get("plan"), **handler.evidence(subject_id=row.subject_id)}
+        found = {**row.evidence, **handler.evidence(subject_id=row.subject_id)}
         told = ((each["path"], each["sentence"]) for each in found.get("sources", ()))
         lines = format_html_join("\n", "<p><code>{}</code>: {}</p>", told)
         return format_html("{}{}", lines, json_block({**found, **past_decisions(row)}))
@@ -263,6 +270,7 @@ class ApprovalAdmin(GuardedAdmin):
         if request.method == "POST" and form.is_valid():
             self._decide(request, row, form)
             return HttpResponseRedirect(back)
+        is_readable = access.may_see_payload(self.actor(request), row.workspace_id)
         context = {
             **self.admin_site.each_context(request),
             "title": f"{row.title}: yes or no?",
@@ -271,11 +279,12 @@ class ApprovalAdmin(GuardedAdmin):
             "form": form,
             "verdicts": _VERDICTS,
             "chosen": form["verdict"].value(),
-            "is_readable": access.may_see_payload(self.actor(request), row.workspace_id),
+            "is_readable": is_readable,
             "arguments": json_block(
                 row.arguments if row.edited_arguments is None else row.edited_arguments
             ),
             "difference": self.difference_shown(row),
+            "evidence": self.evidence_shown(row) if is_readable else "",
             "back": back,
         }
         return TemplateResponse(request, "admin/governance/approval/decide.html", context)

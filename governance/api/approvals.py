@@ -147,11 +147,24 @@ class SimilarDecisionSerializer(serializers.Serializer[Any]):
     difference = ArgumentDifferenceSerializer(many=True)
 
 
-class EvidenceSerializer(serializers.Serializer[Any]):
-    """What the call would change, where its arguments come from, what waits for the answer, and
-    what was said of calls like it (`counts` of the last 200)."""
+class EvidenceSandboxSerializer(serializers.Serializer[Any]):
+    """The sandbox a program asks for; `site` leaves the engine to the site."""
 
+    engine = serializers.CharField()
+    is_unprotected = serializers.BooleanField(
+        help_text="It would run without a sandbox, beside the worker."
+    )
+    net = serializers.ListField(child=serializers.CharField())
+
+
+class EvidenceSerializer(serializers.Serializer[Any]):
+    """Where the call would run, what it would change (or why that was not found out), where its
+    arguments come from, what waits for the answer, and what was said of calls like it (`counts` of
+    the last 200)."""
+
+    sandbox = EvidenceSandboxSerializer(allow_null=True)
     plan = ArgumentsField()
+    plan_problem = serializers.CharField()
     sources = EvidenceSourceSerializer(many=True)
     waits = NewArgumentsField()
     similar = SimilarDecisionSerializer(many=True)

@@ -1,6 +1,7 @@
 """Approvals: the inbox, and what one is bound to."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +24,37 @@ def approval_list(actor: Actor) -> QuerySet[Approval]:
     """Return the approvals of the workspaces where the actor may see them, newest first."""
     rows = Approval.objects.select_related("workspace").prefetch_related("votes__user")
     return access.scope(actor, Perm.APPROVAL_VIEW, rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenQuestion:
+    """What is asked of people, without its arguments; `about` is the id of the call."""
+
+    id: UUID
+    about: UUID
+    title: str
+    whom: str
+    asked_at: datetime
+
+
+def questions_of_run(run_id: UUID) -> list[OpenQuestion]:
+    """Return what the run asks people now, the oldest first; for who may see the run's reasons."""
+    rows = Approval.objects.filter(run_id=run_id, state=ApprovalState.PENDING.value)
+    return [
+        OpenQuestion(
+            id=row.pk,
+            about=row.subject_id,
+            title=row.title,
+            whom=_whom(row),
+            asked_at=row.created_at,
+        )
+        for row in rows.order_by("pk")[:20]
+    ]
+
+
+def _whom(row: Approval) -> str:
+    names = ", ".join(row.approvers) or "whoever may decide"
+    return names if row.quorum == 1 else f"{row.quorum} of {names}"
 
 
 def approval_binding(approval_id: UUID) -> Binding | None:

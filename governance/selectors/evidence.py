@@ -1,5 +1,5 @@
-"""Evidence for who decides: what the call would change, what its arguments come from, what waits
-for the answer, and what was said of calls like it."""
+"""Evidence for who decides: where the call would run and what it would change, what its arguments
+come from, what waits for the answer, and what was said of calls like it."""
 
 from typing import Any
 
@@ -15,7 +15,8 @@ _DECIDED = (ApprovalState.APPROVED, ApprovalState.DENIED, ApprovalState.EXPIRED)
 
 
 def approval_evidence(actor: Actor, approval: Approval) -> dict[str, Any]:
-    """Return `plan`, `sources`, `waits`, `similar` and `counts`; for who may see payloads.
+    """Return what was found when it was asked (`sandbox`, `plan` or `plan_problem`), and
+    `sources`, `waits`, `similar` and `counts`; for who may see payloads.
 
     Raises:
         PermissionDeniedError: The actor may not see arguments.
@@ -24,7 +25,9 @@ def approval_evidence(actor: Actor, approval: Approval) -> dict[str, Any]:
     handler = approval_handler(approval.kind)
     known = handler.evidence(subject_id=approval.subject_id)
     return {
+        "sandbox": approval.evidence.get("sandbox"),
         "plan": approval.evidence.get("plan"),
+        "plan_problem": approval.evidence.get("plan_problem", ""),
         "sources": known.get("sources", []),
         "waits": known.get("waits", {}),
         **past_decisions(approval),

@@ -64,6 +64,12 @@ def require_site_admin(actor: Actor, what: str) -> None:
     narrowed = actor.scopes is not None or actor.workspace_id is not None
     if actor.is_system or (actor.is_superuser and not narrowed):
         return
+    if actor.is_superuser:
+        raise PermissionDeniedError(
+            f"Only a superuser may {what}, and this token is less than its owner: it is bound to a "
+            "workspace or to some permissions.",
+            remedy="Use a token that is bound to neither, or the console.",
+        )
     raise PermissionDeniedError(
         f"Only a superuser may {what}.", remedy="Ask whoever runs this site."
     )

@@ -1,4 +1,4 @@
-"""Finding out what a call would change, as evidence for whoever is asked about it."""
+"""Evidence for whoever is asked about a call: where it would run, and what it would change."""
 
 import asyncio
 import logging
@@ -9,6 +9,7 @@ import msgspec
 from core.redaction import redact_or_withhold, redact_text
 from plugins.contracts import PlanResult, ToolContext
 from plugins.errors import ToolError
+from sandbox.contracts import Isolation
 
 if TYPE_CHECKING:
     from plugins.dispatch.door import BoundTool
@@ -21,10 +22,28 @@ logger = logging.getLogger(__name__)
 async def evidence_of(
     bound: "BoundTool", call: "PlannedCall", context: ToolContext
 ) -> dict[str, Any]:
-    """Return `{"plan": …}`, or `{"plan_problem": sentence}` where it could not be found out.
+    """Return `sandbox` of a program, and `plan`, or `plan_problem` where it was not found out.
 
-    Empty for a tool that cannot plan. A plan never keeps a question from being asked.
+    A plan never keeps a question from being asked.
     """
+    return {**_place(bound), **await _plan(bound, call, context)}
+
+
+def _place(bound: "BoundTool") -> dict[str, Any]:
+    """Say in which sandbox a program runs, as it is declared; nothing of what is no program."""
+    profile = bound.spec.sandbox
+    if profile is None:
+        return {}
+    return {
+        "sandbox": {
+            "engine": profile.isolation.value or "site",
+            "is_unprotected": profile.isolation is Isolation.DISABLED,
+            "net": list(profile.net),
+        }
+    }
+
+
+async def _plan(bound: "BoundTool", call: "PlannedCall", context: ToolContext) -> dict[str, Any]:
     if not bound.spec.can_plan:
         return {}
     try:

@@ -60,6 +60,9 @@ def register(app: typer.Typer) -> None:
 
 def _print_me(me: Row) -> None:
     print(plain(me["user"]["username"]))
+    if not me["workspaces"]:
+        print("You are a member of no workspace. Ask an admin of one to add you, with a role.")
+        return
     columns = (
         Column("WORKSPACE", "name"),
         Column("TITLE", "title"),

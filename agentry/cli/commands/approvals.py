@@ -9,7 +9,14 @@ import typer
 from agentry.cli.commands.arguments import seconds_of
 from agentry.cli.exits import ExitCode
 from agentry.cli.invocation import Invocation, command, usage_error
-from agentry.cli.output import Column, Row, print_fields, seconds_ago
+from agentry.cli.output import (
+    UNPROTECTED,
+    Column,
+    Row,
+    print_danger,
+    print_fields,
+    seconds_ago,
+)
 from agentry.cli.terminal import plain
 from agentry.client.calls import governing, granting
 
@@ -121,7 +128,7 @@ def _register_grant(app: typer.Typer) -> None:
         shown = {"tool": proposal["tool"], "pattern": chosen, "arguments": proposal["arguments"]}
         inv.say(json.dumps(shown, indent=2, ensure_ascii=False))
         if proposal["refusal"]:
-            raise usage_error(proposal["refusal"])
+            raise usage_error(proposal["refusal"], code=ExitCode.FORBIDDEN)
         if not agrees and not typer.confirm("Grant calls like this?", default=False, err=True):
             raise typer.Exit(ExitCode.USAGE)
         call = granting.grant(
@@ -166,6 +173,8 @@ def _print_approval(approval: Row) -> None:
     evidence = approval.get("evidence") or {}
     shown = [(name, value) for name, value in approval.items() if value not in (None, "", [])]
     print_fields([(name, value) for name, value in shown if name != "evidence"])
+    if (evidence.get("sandbox") or {}).get("is_unprotected"):
+        print_danger(UNPROTECTED)
     for source in evidence.get("sources", ()):
         print(plain(f"{source['path']}: {source.get('sentence') or '-'}"))
     counts = {name: count for name, count in evidence.get("counts", {}).items() if count}
@@ -177,3 +186,5 @@ def _print_approval(approval: Row) -> None:
         print(plain(f"  {past['state']} by {past['by'] or 'nobody'} at {past['at']}{reason}"))
     if plan := evidence.get("plan"):
         print(plain(f"It would change: {json.dumps(plan, indent=2, ensure_ascii=False)}"))
+    if problem := evidence.get("plan_problem"):
+        print(plain(f"What it would change was not found out: {problem}"))

@@ -177,7 +177,7 @@ def _proved(proof: "EvidenceReport") -> dict[str, object]:
 
 
 def _proof(proof: "EvidenceReport") -> str:
-    counts = ", ".join(f"{count} {kind}" for kind, count in proof.counts.items())
+    counts = ", ".join(_counted(count, kind) for kind, count in proof.counts.items())
     chain_told = " The chain has its entries." if proof.is_in_chain else ""
     redacted = (
         f" Of {proof.redacted_calls} calls the arguments held a secret and are not shown."
@@ -189,6 +189,18 @@ def _proof(proof: "EvidenceReport") -> str:
         f"{proof.approved_effects} approved effects ran as approved, {proof.granted_effects} by "
         f"standing approvals.{chain_told}{redacted}"
     )
+
+
+_NOUNS = {
+    "audit": ("audit entry", "audit entries"),
+    "grant_use": ("use of a grant", "uses of grants"),
+    "policy": ("policy", "policies"),
+}
+
+
+def _counted(count: int, kind: str) -> str:
+    one, many = _NOUNS.get(kind, (kind, f"{kind}s"))
+    return f"{count} {one if count == 1 else many}"
 
 
 def _kept(file: Path, keys: "PublicKeys") -> list[dict[str, Any]]:

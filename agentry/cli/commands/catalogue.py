@@ -6,7 +6,14 @@ import typer
 
 from agentry.cli.exits import ExitCode
 from agentry.cli.invocation import Invocation, command
-from agentry.cli.output import Column, Row, print_record, seconds_ago
+from agentry.cli.output import (
+    UNPROTECTED,
+    Column,
+    Row,
+    print_danger,
+    print_record,
+    seconds_ago,
+)
 from agentry.client.calls import account, agents, catalogue
 
 PROVIDERS = (
@@ -29,6 +36,12 @@ def _sandbox(row: Row) -> str:
     if row.get("is_unprotected"):
         return "UNPROTECTED"
     return str(row.get("engine") or "yes") if row.get("is_sandboxed") else ""
+
+
+def _print_tool(tool: Row) -> None:
+    if tool.get("is_unprotected"):
+        print_danger(UNPROTECTED)
+    print_record(tool)
 
 
 TOOLS = (
@@ -84,7 +97,7 @@ def register(parent: typer.Typer) -> None:
     ) -> None:
         """Show one tool with the schema of its arguments."""
         found = inv.fetch(catalogue.tool(tool))
-        inv.show(found, print_record)
+        inv.show(found, _print_tool)
 
     sessions = typer.Typer(no_args_is_help=True, help="Conversations with agents.")
     parent.add_typer(sessions, name="sessions", rich_help_panel="Work")

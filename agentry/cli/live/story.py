@@ -126,8 +126,10 @@ def _state(view: View, payload: Mapping[str, Any]) -> list[Line]:
     reason = one_line(payload.get("reason", ""), width=_OUTCOME_WIDTH)
     if view.state in ("paused", "waiting") and view.wait_kind not in ("", "children"):
         lead = f"waits for {_WAITS.get(view.wait_kind, view.wait_kind)}"
-        hint = f"; agentry runs why {view.id}" if view.wait_kind in PERSON_WAITS else ""
-        return [view.line(Mark.WAIT, lead + (f": {reason}" if reason else "") + hint)]
+        told = lead + (f": {reason}" if reason else "")
+        if view.wait_kind in PERSON_WAITS:
+            told = f"{told.rstrip('.')}; agentry runs why {view.id}"
+        return [view.line(Mark.WAIT, told)]
     if view.state == "paused":
         return [view.line(Mark.WAIT, f"paused; agentry runs resume {view.id}")]
     return []

@@ -47,10 +47,20 @@ class SimilarDecision(Record, frozen=True, kw_only=True):
     difference: tuple[ArgumentDifference, ...] = ()
 
 
+class EvidenceSandbox(Record, frozen=True, kw_only=True):
+    """`is_unprotected`: the program would run without a sandbox, beside the worker."""
+
+    engine: str = ""
+    is_unprotected: bool = False
+    net: tuple[str, ...] = ()
+
+
 class Evidence(Record, frozen=True, kw_only=True):
     """What an approver should know; only where one approval is asked for."""
 
+    sandbox: EvidenceSandbox | None = None
     plan: dict[str, Any] | None = None
+    plan_problem: str = ""
     sources: tuple[EvidenceSource, ...] = ()
     waits: dict[str, Any] = {}
     similar: tuple[SimilarDecision, ...] = ()

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
         ("governance_apitoken", "Tokens"),
         ("auditlog_logentry", "Activity"),
         ("agents_modelroute", "Routes"),
-        ("plugins_tooldefinition", "HTTP tools"),
+        ("plugins_tooldefinition", "Tools"),
     ],
 )
 def test_a_page_is_called_what_the_sidebar_calls_it(

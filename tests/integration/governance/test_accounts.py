@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 
 from core import clock
-from core.errors import NotFoundError
+from core.errors import NotFoundError, PermissionDeniedError
 from governance import access
 from governance.contracts import Perm
 from governance.errors import EscalationError
-from governance.models import ApiToken
+from governance.models import ApiToken, User
 from governance.selectors.tokens import token_list
 from governance.services.members import member_add
 from governance.services.tokens import token_issue, token_revoke
@@ -38,6 +38,22 @@ def test_a_token_issues_only_narrower_and_shorter_ones(cast: Cast) -> None:
     )
     assert issued.token.scopes == ["run.view"]
     assert issued.secret not in repr(issued)
+
+
+def test_a_superusers_narrowed_token_is_told_apart_from_somebody_else(cast: Cast) -> None:
+    count = User.objects.count()
+    told = {}
+    for name, actor in (
+        ("narrowed", cast.narrowed("root", workspace=cast.acme)),
+        ("admin", cast.actor("admin")),
+    ):
+        with pytest.raises(PermissionDeniedError) as refused:
+            user_create(actor=actor, username="new", password=OTHER_PASSWORD)
+        told[name] = refused.value.message
+
+    assert "this token is less than its owner" in told["narrowed"]
+    assert told["admin"] == "Only a superuser may create users."
+    assert User.objects.count() == count
 
 
 def test_who_sees_and_revokes_which_token(cast: Cast) -> None:

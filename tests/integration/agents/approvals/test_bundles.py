@@ -1,5 +1,6 @@
 """The evidence of a run: verifies without the server, and nothing in it can be changed."""
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -226,6 +227,7 @@ def test_the_command_line_verifies_it_without_a_server(
         "2 approved effects ran as approved, 0 by standing approvals. The chain has its entries."
         in " ".join(told.output.split())
     )
+    assert re.search(r"holds: 1 run, .*\b1 policy, \d+ messages, ", " ".join(told.output.split()))
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)

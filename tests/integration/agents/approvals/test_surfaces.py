@@ -1,5 +1,6 @@
 """Deciding by REST, by the command line's client and by the console: each wakes the run."""
 
+import re
 from typing import Any
 
 import pytest
@@ -102,6 +103,25 @@ def test_who_may_not_see_arguments_may_not_decide(
     assert approval.state == "pending"
 
 
+def test_why_a_run_waits_names_the_question_and_whom_it_is_for(
+    engine: Engine, workspace: Workspace, pay: PayTool, ann: Actor
+) -> None:
+    publish(workspace, pay={**ASK, "approvers": ["user:ann"], "quorum": 2})
+    run = paying(workspace)
+    (approval,) = parked(engine, run)
+    User.objects.filter(username="ann").update(is_staff=True)
+    browser = Client()
+    browser.force_login(User.objects.get(username="ann"))
+
+    (reason,) = api("ann").get(f"{BASE}/runs/{run.pk}/why").json()["reasons"]
+    page = browser.get(reverse("admin:agents_run_change", args=[run.pk])).text
+
+    assert reason["sentence"] == "helper wants to call pay; that is asked of 2 of user:ann."
+    assert f"agentry approvals show {approval.pk}" in reason["remedy"]
+    assert (reason["code"], reason["subject"]) == ("waiting_approval", str(approval.pk))
+    assert reverse("admin:governance_approval_change", args=[approval.pk]) in page
+
+
 def test_the_console_asks_twice_and_decides_once(
     engine: Engine, workspace: Workspace, pay: PayTool, ann: Actor
 ) -> None:
@@ -119,6 +139,7 @@ def test_the_console_asks_twice_and_decides_once(
     assert decide in client.get(page).content.decode()
     shown = client.get(decide).content.decode()
     assert "&quot;amount&quot;: 7" in shown
+    assert not re.search(r"<textarea[^>]*>\s*null", shown), "no other arguments are none at all"
     assert Approval.objects.get(pk=approval.pk).state == "pending"
     seen = {"seen": approval.binding_digest}
     said = {**seen, "verdict": "deny", "reason": "Not today."}

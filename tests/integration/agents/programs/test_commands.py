@@ -172,12 +172,13 @@ def test_what_a_call_would_change_is_evidence_for_whoever_is_asked(
 
     assert seen == [
         {
+            "sandbox": {"engine": "site", "is_unprotected": False, "net": []},
             "plan": {
                 "summary": "one file",
                 "difference": "+++ b.txt",
                 "counts": {"files": 1},
                 "cost_usd": None,
-            }
+            },
         }
     ]
     assert approval.binding["sandbox_profile"]
