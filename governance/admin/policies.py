@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin
+from django.http import HttpRequest
 
-from core.admin import moment_column, pill, text_block
+from core.admin import NOTHING, WITHHELD, moment_column, pill, text_block
+from governance import access
 from governance.contracts import Actor, Perm
 from governance.guard.admin import GuardedAdmin
 from governance.models import Policy, PolicyDifference, PolicyVersion
@@ -133,9 +135,33 @@ class PolicyDifferenceAdmin(GuardedAdmin):
     search_fields = ("tool__istartswith", "rule__istartswith", "shadow_rule__istartswith")
     fields = (
         "workspace", "version", "tool", "run_id", "call_id", "decided_by", "effect", "rule",
-        "reason", "shadow_effect", "shadow_rule", "shadow_reason", "is_abnormal", "seen",
+        "reason_shown", "shadow_effect", "shadow_rule", "shadow_reason_shown", "is_abnormal",
+        "seen",
     )  # fmt: skip
     readonly_fields = fields
     actions = ()
 
     seen = moment_column("at", "Seen")
+
+    @admin.display(description="Reason")
+    def reason_shown(self, row: PolicyDifference) -> str:
+        return row.reason or NOTHING
+
+    @admin.display(description="The shadow's reason")
+    def shadow_reason_shown(self, row: PolicyDifference) -> str:
+        return row.shadow_reason or NOTHING
+
+    @admin.display(description="Reasons")
+    def withheld(self, row: PolicyDifference) -> str:
+        return WITHHELD
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any | None = None) -> Any:
+        """Reasons may say what was called with what, so they take what arguments take."""
+        is_readable = obj is not None and access.may_see_payload(
+            self.actor(request), obj.workspace_id
+        )
+        shown = [name for name in self.fields if is_readable or not name.endswith("reason_shown")]
+        return ((None, {"fields": shown if is_readable else [*shown, "withheld"]}),)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> Any:
+        return [*self.fields, "withheld"]
