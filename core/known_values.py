@@ -199,6 +199,9 @@ def _spellings(value: str) -> Iterable[str]:
     yield value
     yield json.dumps(value)[1:-1]
     yield json.dumps(value, ensure_ascii=False)[1:-1]
+    # As exceptions of libraries show what they were given.
+    yield repr(value)[1:-1]
+    yield repr(raw)[2:-1]
     yield html.escape(value)
     yield html.escape(value, quote=False)
     escaped = quote(raw, safe="")

@@ -69,7 +69,7 @@ class ExampleSerializer(serializers.Serializer[Any]):
     is_reconstructed = serializers.BooleanField()
     before = AnswerSerializer()
     after = AnswerSerializer()
-    arguments = serializers.DictField(allow_null=True, help_text="Null without `run.payload`.")
+    arguments = serializers.DictField()
 
 
 class RuleCountSerializer(serializers.Serializer[Any]):
@@ -116,7 +116,7 @@ class PolicySimulationViewSet(WorkspaceViewSet):
     @extend_schema(
         description="Put the recorded calls of the last days to the draft, or to a policy given "
         "here, and say what would be blocked, asked about or free that is not today. Changes "
-        "nothing. Takes `run.view` too; arguments of examples take `run.payload`.",
+        "nothing. Takes `run.view` and `run.payload` too: a policy can tell what it is asked.",
         request=SimulateInput,
         responses={200: SimulationSerializer},
     )

@@ -211,11 +211,15 @@ def _hosts(text: str) -> set[str]:
 
 
 def _host(address: str) -> str:
+    """Return the host of an address; the whole of one that two programs could read differently,
+    which is on nobody's list and no host that a rule could pass over."""
     try:
         parts = urlsplit(address)
         port = parts.port or _PORTS.get(parts.scheme.lower())
     except ValueError:
-        return ""
+        return address
+    if "\\" in parts.netloc:
+        return address
     host = (parts.hostname or "").lower()
     host = f"[{host}]" if ":" in host else host
     return f"{host}:{port}" if host and port else host

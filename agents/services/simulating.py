@@ -78,7 +78,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """A call about which the policy differs. `arguments` None: the actor may not see them."""
+    """A call about which the policy differs."""
 
     change: Change
     call: UUID
@@ -92,7 +92,7 @@ class Example:
     is_unprotected: bool  # it is a program that runs without a sandbox
     before: Answer
     after: Answer
-    arguments: dict[str, Any] | None
+    arguments: dict[str, Any]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -133,9 +133,11 @@ def policy_simulate(
 
     Raises:
         InvalidInputError: There is no draft, it is no policy, or a bound is passed.
-        PermissionDeniedError: The actor may not see policies or runs.
+        PermissionDeniedError: The actor may not see policies, or runs and their arguments.
     """
     access.require(actor, Perm.RUN_VIEW, workspace)
+    # A policy of one's own can tell the arguments it is asked about, by reason, rule or count.
+    access.require(actor, Perm.RUN_PAYLOAD, workspace)
     _check_bounds(days, limit, examples)
     tried = policies.policy_tried(actor, workspace=workspace, source=source, language=language)
     decided, version = _in_force(workspace.pk)
@@ -144,7 +146,6 @@ def policy_simulate(
     )
     calls = calls_since(actor, workspace, since=found.since, before=cursor, limit=limit)
     questions = _Questions(calls)
-    kept = access.may_see_payload(actor, workspace)
     ends_at = monotonic() + BATCH_SECONDS
     for number, call in enumerate(calls, start=1):
         question = questions.of(call)
@@ -152,7 +153,7 @@ def policy_simulate(
             found.unjudged[question] += 1
         else:
             before, after = decided(question.asked), tried.decide(question.asked)
-            _count(found, call, question, before, after, kept=kept, examples=examples)
+            _count(found, call, question, before, after, examples=examples)
         if number == limit or monotonic() > ends_at:
             found.next_cursor = call.pk
             break
@@ -264,7 +265,6 @@ def _count(
     before: PolicyDecision,
     after: PolicyDecision,
     *,
-    kept: bool,
     examples: int,
 ) -> None:
     found.judged += 1
@@ -291,7 +291,7 @@ def _count(
             is_unprotected=question.asked.tool.sandbox == Isolation.DISABLED,
             before=_told(before),
             after=_told(after),
-            arguments=call.arguments if kept else None,
+            arguments=call.arguments or {},
         )
     )
 

@@ -150,7 +150,7 @@ class PolicyAdmin(ServiceAdmin):
             "policy": policy_page(row, actor),
             "may_edit": self.has_change_permission(request, row),
             "may_publish": self._may(request, Perm.POLICY_PUBLISH, row),
-            "may_try": access.can(actor, Perm.RUN_VIEW, row.workspace_id),
+            "may_try": _may_try(actor, row),
             "publishers": _holders(Perm.POLICY_PUBLISH),
             "cases": cases_shown(actor, row) if "cases" in request.GET else None,
         }
@@ -191,7 +191,7 @@ class PolicyAdmin(ServiceAdmin):
             "difference": text_difference(active.source if active else "", row.draft),
             "is_same": active is not None and active.source == row.draft,
             "cases": shown,
-            "may_try": access.can(actor, Perm.RUN_VIEW, row.workspace_id),
+            "may_try": _may_try(actor, row),
             "try_days": 7,
             "back": back,
         }
@@ -241,3 +241,9 @@ class PolicyAdmin(ServiceAdmin):
 def _holders(perm: Perm) -> str:
     """Name the built-in roles that have a permission."""
     return " and ".join(name for name, perms in BUILTIN_ROLES.items() if perm in perms)
+
+
+def _may_try(actor: Actor, policy: Policy) -> bool:
+    """Putting past calls to a policy takes seeing them, and what they were called with."""
+    needed = (Perm.RUN_VIEW, Perm.RUN_PAYLOAD)
+    return all(access.can(actor, perm, policy.workspace_id) for perm in needed)

@@ -6,7 +6,16 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from core.admin import effect_pill, moment_column, row_link, short_id, text_block
+from core.admin import (
+    NOTHING,
+    WITHHELD,
+    effect_pill,
+    moment_column,
+    row_link,
+    short_id,
+    text_block,
+)
+from governance import access
 from governance.admin.policy_page import version_pill
 from governance.contracts import Perm
 from governance.guard.admin import GuardedAdmin
@@ -63,7 +72,7 @@ class PolicyDifferenceAdmin(GuardedAdmin):
     search_fields = ("tool__istartswith", "rule__istartswith", "shadow_rule__istartswith")
     fields = (
         "workspace", "version", "tool", "run", "call", "decided_by", "decided", "rule",
-        "reason", "shadow_says", "shadow_rule", "shadow_reason", "is_abnormal", "seen",
+        "reason_shown", "shadow_says", "shadow_rule", "shadow_reason_shown", "is_abnormal", "seen",
     )  # fmt: skip
     actions = ()
 
@@ -85,5 +94,25 @@ class PolicyDifferenceAdmin(GuardedAdmin):
     def call(self, row: PolicyDifference) -> SafeString:
         return row_link("plugins_toolcall", row.call_id, short_id(row.call_id))
 
+    @admin.display(description="Reason")
+    def reason_shown(self, row: PolicyDifference) -> str:
+        return row.reason or NOTHING
+
+    @admin.display(description="The shadow's reason")
+    def shadow_reason_shown(self, row: PolicyDifference) -> str:
+        return row.shadow_reason or NOTHING
+
+    @admin.display(description="Reasons")
+    def withheld(self, row: PolicyDifference) -> str:
+        return WITHHELD
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any | None = None) -> Any:
+        """Reasons may say what was called with what, so they take what arguments take."""
+        is_readable = obj is not None and access.may_see_payload(
+            self.actor(request), obj.workspace_id
+        )
+        shown = [name for name in self.fields if is_readable or not name.endswith("reason_shown")]
+        return ((None, {"fields": shown if is_readable else [*shown, "withheld"]}),)
+
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> Any:
-        return self.fields
+        return [*self.fields, "withheld"]

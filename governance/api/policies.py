@@ -1,6 +1,6 @@
 """REST views of a workspace's policy: its draft, publishing it, and what was published."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from django.db.models import QuerySet
@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from core.api.serializers import StrictSerializer
 from governance.contracts import Perm
-from governance.guard.nested import WorkspaceViewSet
+from governance.guard.nested import PayloadModelSerializer, WorkspaceViewSet
 from governance.guard.viewsets import ListMixin, RetrieveMixin
 from governance.models import Policy, PolicyDifference, PolicyVersion
 from governance.policy.sources import PolicyLanguage
@@ -218,9 +218,13 @@ class PolicyVersionViewSet(WorkspaceViewSet, ListMixin, RetrieveMixin):
         return policy_version_list(self.actor, self.workspace)
 
 
-class PolicyDifferenceSerializer(serializers.ModelSerializer[PolicyDifference]):
+class PolicyDifferenceSerializer(PayloadModelSerializer):
     """A call that a shadow would have decided otherwise: what was decided, and what it says."""
 
+    payload_fields: ClassVar[tuple[str, ...]] = ("reason", "shadow_reason")
+
+    reason = serializers.CharField(read_only=True, allow_null=True, allow_blank=True)
+    shadow_reason = serializers.CharField(read_only=True, allow_null=True, allow_blank=True)
     version = serializers.IntegerField(source="version.number", read_only=True)
     call = serializers.UUIDField(source="call_id", read_only=True)
     run = serializers.UUIDField(source="run_id", read_only=True)
@@ -229,7 +233,7 @@ class PolicyDifferenceSerializer(serializers.ModelSerializer[PolicyDifference]):
         model = PolicyDifference
         fields = (
             "id", "version", "call", "run", "tool", "decided_by", "effect", "rule", "reason",
-            "shadow_effect", "shadow_rule", "shadow_reason", "is_abnormal", "at",
+            "shadow_effect", "shadow_rule", "shadow_reason", "is_abnormal", "at", "payload_hidden",
         )  # fmt: skip
         read_only_fields = fields
 

@@ -219,9 +219,16 @@ class SafeClient:
             httpcore2.TimeoutException,
             OSError,
         ) as error:
+            if isinstance(error, httpcore2.LocalProtocolError):
+                # Found before anything was sent. The library's words hold the header's value.
+                raise NotSentError(
+                    f"{_place(str(target))} was not asked: a header, or another part of the "
+                    "request, may not be sent.",
+                    remedy="Look for line breaks and control characters in headers, and in the "
+                    "secrets that fill them.",
+                ) from None
             reason = str(error) or type(error).__name__
-            # A local protocol error is ours: a header that may not be sent, found before sending.
-            if sent.began and not isinstance(error, httpcore2.LocalProtocolError):
+            if sent.began:
                 raise NoAnswerError(
                     f"{_place(str(target))} broke the connection off: {reason}."
                 ) from error

@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import msgspec
 
@@ -29,7 +29,7 @@ from plugins.contracts import (
     ToolResult,
     ToolSpec,
 )
-from plugins.errors import OutcomeUnknownError, ToolError
+from plugins.errors import InvalidArgumentsError, OutcomeUnknownError, ToolError
 from plugins.http.safe import Answer, NoAnswerError, Resolver, SafeClient, system_resolver
 
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
@@ -247,6 +247,13 @@ def _check(definition: HttpToolDefinition) -> None:
 def _with_query(url: str, arguments: Mapping[str, Any]) -> str:
     if not arguments:
         return url
+    fixed = {name for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True)}
+    if fixed & set(arguments):
+        # Servers differ in which of two they take; what the address says is not the model's.
+        raise InvalidArgumentsError(
+            f"The argument {min(fixed & set(arguments))!r} is a fixed part of the tool's address.",
+            remedy="Leave it out.",
+        )
     pairs = [
         (name, value if isinstance(value, str) else _json_text(value))
         for name, value in arguments.items()

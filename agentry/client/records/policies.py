@@ -77,7 +77,7 @@ class SimulatedRule(Record, frozen=True, kw_only=True):
 
 
 class SimulatedCall(Record, frozen=True, kw_only=True):
-    """A call about which a policy differs; arguments are None without `run.payload`."""
+    """A call about which a policy differs."""
 
     change: str
     call: str

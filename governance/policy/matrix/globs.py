@@ -101,10 +101,33 @@ def matches_path(glob: str, path: str) -> bool:
 
 
 def _matches_parts(wanted: Sequence[str], parts: Sequence[str]) -> bool:
-    for number, want in enumerate(wanted):
-        if want == ANY_PARTS:
-            rest = wanted[number + 1 :]
-            return any(_matches_parts(rest, parts[at:]) for at in range(number, len(parts) + 1))
-        if number >= len(parts) or not matches(want, parts[number]):
+    first, *rest = _between(wanted)
+    if not rest:
+        return len(parts) == len(first) and _all_match(first, parts)
+    last = rest.pop()
+    place, end = len(first), len(parts) - len(last)
+    if place > end or not (_all_match(first, parts) and _all_match(last, parts[end:])):
+        return False
+    # The leftmost place of each run leaves the most room for the next.
+    for run in rest:
+        found = range(place, end - len(run) + 1)
+        at = next((at for at in found if _all_match(run, parts[at : at + len(run)])), -1)
+        if at < 0:
             return False
-    return len(parts) == len(wanted)
+        place = at + len(run)
+    return True
+
+
+def _between(wanted: Sequence[str]) -> list[list[str]]:
+    """Return the runs of parts before, between and after those that stand for any number."""
+    runs: list[list[str]] = [[]]
+    for want in wanted:
+        if want == ANY_PARTS:
+            runs.append([])
+        else:
+            runs[-1].append(want)
+    return runs
+
+
+def _all_match(globs: Sequence[str], parts: Sequence[str]) -> bool:
+    return all(matches(glob, part) for glob, part in zip(globs, parts, strict=False))

@@ -13,7 +13,11 @@ from agents.execution.questions import _hosts, _path
         ("http://[::1]/", {"[::1]:80"}),
         ("curl http://a.example | sh; ws://b.example/", {"a.example:80", "b.example:80"}),
         ("no address", set()),
-        ("https://h.example:port/", set()),
+        ("https://h.example:port/", {"https://h.example:port/"}),
+        ("http://a.example b http://[::1/", {"a.example:80", "http://[::1/"}),
+        ("http://bad.example:99999/", {"http://bad.example:99999/"}),
+        ("http://bad.example\\@good.example/", {"http://bad.example\\@good.example/"}),
+        ("http://bad\u2100.good.example/", {"http://bad\u2100.good.example/"}),
     ],
 )
 def test_hosts(text: str, hosts: set[str]) -> None:

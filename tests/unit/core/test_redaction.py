@@ -92,6 +92,7 @@ def test_known_values_are_found_in_every_spelling(known: str) -> None:
         "p%40ss%22w%C3%B6rt%2F1",
         "cEBzcyJ3w7ZydC8x",
         known.encode().hex(),
+        f"Illegal header value {known.encode()!r}",
     ):
         cleaned = redact_text(leak)
         assert REDACTED in cleaned

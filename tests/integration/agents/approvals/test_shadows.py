@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from django.test import Client
+from django.urls import reverse
 
 from agents.execution.shadows import MAX_WAITING
 from core import pausepoints
 from core.ids import new_id
 from governance.contracts import Actor
-from governance.models import PolicyDifference, PolicyVersion, Workspace
+from governance.models import PolicyDifference, PolicyVersion, User, Workspace
 from governance.policy.contracts import Effect, PolicyDecision
 from governance.services import shadows
 from governance.services.shadows import Difference, shadow_record
@@ -208,6 +210,32 @@ def test_differences_are_listed_for_who_may_see_policies(workspace: Workspace) -
     assert [(each["tool"], each["effect"], each["shadow_rule"]) for each in listed["items"]] == [
         ("pay", "allow", "never")
     ]
+    # A reason may say what was called with what.
+    person(workspace, "olga", "operator")
+    read = api("olga").get(f"{BASE}/policy/differences", {"shadow_effect": "deny"}).json()
+    hidden = [(each["shadow_reason"], each["payload_hidden"]) for each in listed["items"]]
+    assert hidden == [(None, True)]
+    assert [(each["shadow_reason"], each["payload_hidden"]) for each in read["items"]] == [
+        ("", False)
+    ]
     assert other["items"] == []
     assert [version[f"shadow_{what}"] for what in ("asked", "differing", "skipped")] == [1, 1, 2]
     assert api("vera").delete(f"{BASE}/policy/shadow").status_code == 403
+
+
+def test_the_console_shows_reasons_to_who_may_see_arguments(workspace: Workspace) -> None:
+    watching = shadow(workspace)
+    shadow_record(watching.pk, asked=1, skipped=0, differences=[_difference(new_id())])
+    PolicyDifference.objects.update(shadow_reason="amount is 7")
+    page = reverse(
+        "admin:governance_policydifference_change", args=[PolicyDifference.objects.get().pk]
+    )
+    shown = {}
+    for name, role in (("vera", "viewer"), ("olga", "operator")):
+        person(workspace, name, role)
+        User.objects.filter(username=name).update(is_staff=True)
+        client = Client()
+        client.force_login(User.objects.get(username=name))
+        answer = client.get(page)
+        shown[name] = (answer.status_code, "amount is 7" in answer.content.decode())
+    assert shown == {"vera": (200, False), "olga": (200, True)}

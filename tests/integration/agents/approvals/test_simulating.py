@@ -14,6 +14,7 @@ from agents.services.simulating import Change, Simulation, Unjudged, policy_simu
 from core.errors import InvalidInputError, PermissionDeniedError
 from governance.contracts import Actor, Perm
 from governance.models import Workspace
+from governance.policy.contracts import Effect, PolicyDecision, PolicyInput
 from governance.services import policies
 from plugins.models import ToolCall
 from tests.integration.agents.approvals.kit import (
@@ -206,23 +207,49 @@ def test_only_the_time_and_the_workspace_asked_for_are_looked_at(
         tried(workspace)
 
 
-def test_arguments_are_shown_to_who_may_see_them(
+class TellingEngine:
+    """A policy of somebody who wants to know: what it is asked about is in what it answers."""
+
+    digest = "telling"
+
+    def decide(self, question: PolicyInput) -> PolicyDecision:
+        told = f"amount is {question.arguments.get('amount')}"
+        return PolicyDecision(effect=Effect.DENY, rule=told, reason=told)
+
+
+def test_nobody_learns_arguments_from_a_policy_of_their_own(
+    engine: Engine, workspace: Workspace, pay: PayTool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(workspace, pay=ALLOW)
+    engine.play(paying(workspace))
+    draft = {"source": source(), "days": 1, "examples": 0}
+    person(workspace, "vera", "viewer")
+    person(workspace, "olga", "operator")
+    telling = TellingEngine()
+    monkeypatch.setattr("governance.services.policies.policy_tried", lambda *_, **__: telling)
+
+    seen = api("olga").post(f"{BASE}/policy/simulate", draft, format="json").json()
+    refused = api("vera").post(f"{BASE}/policy/simulate", draft, format="json")
+
+    assert [each["rule"] for each in seen["rules"]] == ["amount is 7"]
+    assert (refused.status_code, refused.json()["context"]["permission"]) == (403, "run.payload")
+    assert "amount is" not in refused.content.decode()
+
+
+def test_examples_show_what_was_called_with_what(
     engine: Engine, workspace: Workspace, pay: PayTool
 ) -> None:
     publish(workspace, pay=ALLOW)
     engine.play(paying(workspace))
     draft = {"source": source(pay=DENY), "days": 1}
-    person(workspace, "vera", "viewer")
     person(workspace, "olga", "operator")
 
     seen = api("olga").post(f"{BASE}/policy/simulate", draft, format="json").json()
-    hidden = api("vera").post(f"{BASE}/policy/simulate", draft, format="json").json()
 
     assert (seen["newly_blocked"], seen["unjudged"], seen["next_cursor"]) == (1, [], None)
     assert seen["rules"] == [{"change": "newly_blocked", "rule": "never", "count": 1}]
     assert seen["examples"][0]["arguments"] == {"amount": 7}
-    assert hidden["examples"][0]["arguments"] is None
-    assert hidden["examples"][0]["after"]["effect"] == "deny"
+    assert seen["examples"][0]["after"]["effect"] == "deny"
 
 
 def test_who_may_not_see_policies_or_runs_tries_none(workspace: Workspace, pay: PayTool) -> None:

@@ -17,7 +17,7 @@ from plugins.contracts import (
     ToolContext,
     ToolResult,
 )
-from plugins.errors import OutcomeUnknownError, ToolError
+from plugins.errors import InvalidArgumentsError, OutcomeUnknownError, ToolError
 from plugins.http.tool import HttpTool, HttpToolDefinition
 from tests.unit.plugins.http.conftest import Handler, RawServer, plain
 
@@ -68,6 +68,16 @@ def test_arguments_go_out_as_json_with_key_and_run(server: RawServer, context: T
     assert lines["authorization"] == "bearer t0ken"
     assert lines["content-type"] == "application/json"
     assert "t0ken" not in repr(definition(server, headers={"a": "t0ken"}))
+
+
+@pytest.mark.parametrize("query", ["action=read", "action=&x=1", "act%69on=read"])
+def test_an_argument_replaces_no_part_of_the_address(
+    server: RawServer, context: ToolContext, query: str
+) -> None:
+    tool = HttpTool(definition(server, method="GET", url=f"http://{server.host}/q?{query}"))
+    with pytest.raises(InvalidArgumentsError, match="'action' is a fixed part"):
+        run(tool, context, action="delete", text="x")
+    assert server.requests == []
 
 
 def test_get_sends_arguments_as_query(server: RawServer, context: ToolContext) -> None:

@@ -282,6 +282,21 @@ def test_header_that_may_not_be_sent_is_not_sent(server: RawServer) -> None:
     assert server.requests in ([], [b""])
 
 
+@pytest.mark.parametrize("sign", ["\n", "\r", "\x00"])
+def test_the_value_of_a_header_that_may_not_be_sent_is_in_no_sentence(
+    server: RawServer, sign: str
+) -> None:
+    """A secret with a stray character is refused below, by a library that shows what it refuses."""
+    with pytest.raises(NotSentError) as refused:
+        get(
+            f"http://{server.host}/",
+            client=SafeClient(allow_hosts=[server.host]),
+            headers={"authorization": f"Bearer part-one{sign}part-two"},
+        )
+    assert "part-one" not in str(refused.value)
+    assert "header" in str(refused.value)
+
+
 def test_proxies_of_the_environment_are_not_used(
     server: RawServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
