@@ -10,7 +10,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from agents.lane.lane import InvokeLane, refusal
+from agents.lane.answers import refusal
+from agents.lane.lane import InvokeLane
 from agents.lane.quick import QuickLane
 from core.errors import UnavailableError
 

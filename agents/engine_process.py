@@ -8,7 +8,8 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
-from agents.execution.host import EngineHost, HostSettings
+from agents.execution.furnishing import HostSettings
+from agents.execution.host import EngineHost
 from agents.journal.journal import Journal, Writer
 from agents.journal.postgres import PostgresWriter
 from agents.journal.sqlite import SqliteWriter

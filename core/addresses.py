@@ -68,26 +68,26 @@ _NAMED_V6 = tuple(
 )
 
 
-_PRIVATE = tuple(
-    ipaddress.ip_network(network)
-    for network in ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
-)
-# Those of clouds that are not link-local, which nothing private is anyway.
+# Where clouds keep a machine's own credentials: in every range, and meant by none.
 _METADATA = frozenset(
     ipaddress.ip_address(address)
-    for address in ("100.100.100.200", "fd00:ec2::254", "fd20:ce::254")
+    for address in (
+        "169.254.169.254",
+        "169.254.170.2",
+        "169.254.170.23",
+        "168.63.129.16",
+        "192.0.0.192",
+        "100.100.100.200",
+        "fd00:ec2::23",
+        "fd00:ec2::254",
+        "fd20:ce::254",
+    )
 )
 
 
-def is_private(text: str) -> bool:
-    """Say whether an address is of a private network and no cloud's metadata service."""
-    try:
-        address: Address = ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
-        return False
-    return address not in _METADATA and any(address in network for network in _PRIVATE)
+def is_metadata(address: Address) -> bool:
+    """Say whether a cloud's metadata service has this address."""
+    return address in _METADATA
 
 
 def why_refused(text: str) -> str:

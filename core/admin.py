@@ -4,8 +4,10 @@ How a state looks is in the style sheet and the icon sprite, by its word (`is-ru
 `#state-running`); the word is always shown, so that colour is never the only signal.
 """
 
+import difflib
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
@@ -44,6 +46,19 @@ def pill(word: str, *, label: str = "") -> SafeString:
         icon(f"state-{word}"),
         label or word.replace("_", " "),
     )
+
+
+_EFFECTS: Final = {"allow": "approved", "ask": "waiting", "deny": "denied"}
+
+
+def effect_pill(effect: str) -> SafeString:
+    """Return what a policy says of a call; the colour repeats the word."""
+    return pill(_EFFECTS.get(effect, "off"), label=effect)
+
+
+def no_sandbox() -> SafeString:
+    """Return the warning beside whatever runs on its host without a sandbox."""
+    return pill("unprotected", label="no sandbox")
 
 
 def moment(at: datetime | None) -> SafeString | str:
@@ -154,3 +169,25 @@ def json_block(value: Any) -> SafeString:
 
 def text_block(text: str) -> SafeString:
     return format_html('<pre class="block">{}</pre>', text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of a difference; the sign repeats what the colour says."""
+
+    sign: str
+    kind: str
+    text: str
+
+
+_KINDS: Final = {"+": "added", "-": "removed", "@": "place"}
+
+
+def text_difference(before: str, after: str) -> tuple[Line, ...]:
+    """Return the changed lines between two texts, with three lines around each."""
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=3)
+    return tuple(
+        Line(sign=line[:1], kind=_KINDS.get(line[:1], "same"), text=line[1:])
+        for number, line in enumerate(lines)
+        if number > 1  # the first two name the files
+    )

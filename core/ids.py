@@ -55,6 +55,11 @@ def first_id_at(epoch_seconds: float) -> UUID:
     return UUID(int=(millisecond & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | 0b10 << 62)
 
 
+def made_at(identifier: UUID) -> float:
+    """Return when a version 7 UUID was made, in epoch seconds."""
+    return (identifier.int >> 80) / 1000
+
+
 def _forget_after_fork() -> None:
     """A child must not hand out the random bytes its parent is about to hand out."""
     global _random, _lock

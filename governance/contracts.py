@@ -240,11 +240,26 @@ class Ruling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """By which terms a policy asks about a call: whom, how many, and who may not agree."""
+
+    approvers: tuple[str, ...] = ()
+    escalate_to: tuple[str, ...] = ()
+    quorum: int = 1
+    allow_self: bool = False
+    allow_owner: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
-    """Arguments an approver may put in place of the asked ones, and the facts that changes."""
+    """Arguments an approver may put in place of the asked ones, and the facts that changes.
+
+    `terms` are those by which the policy asks about the new ones; None: it asks nobody.
+    """
 
     arguments: Mapping[str, Any]
     facts: Mapping[str, str]
+    terms: Terms | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from core import clock
+from core.finishing import to_the_end
 from sandbox.contracts import (
     Command,
     Ended,
@@ -33,7 +34,6 @@ from sandbox.errors import (
     SandboxRefusedError,
     SandboxUnavailableError,
 )
-from sandbox.runners.ending import to_the_end
 from sandbox.site import PROGRAMS, SiteRules
 from sandbox.workspaces import quota
 

@@ -22,6 +22,7 @@ from sandbox.contracts import (
     SandboxAccess,
     Strength,
 )
+from sandbox.egress import Outside, Ranges
 from sandbox.egress.credentials import Credentials
 from sandbox.egress.rules import Rules
 from sandbox.errors import SandboxUnavailableError
@@ -30,16 +31,18 @@ from sandbox.remote import ChildWorker, RemoteSandboxes, at
 from sandbox.runners.bubblewrap import BubblewrapRunner
 from sandbox.runners.disabled import DisabledRunner
 from sandbox.runners.docker import (
+    DOCKER,
+    GVISOR,
     ContainerGroup,
     DockerRunner,
     Engine,
-    GvisorRunner,
     reap_containers,
 )
 from sandbox.runners.landlock import LandlockRunner
 from sandbox.runners.microvm import Host, MicrovmRunner, find_host
 
 SITES_OWN = Isolation.BUBBLEWRAP
+_RANGES = "AGENTRY_SANDBOX_NET_RANGES"
 
 _STRENGTHS = list(Strength)  # weakest first
 
@@ -47,8 +50,8 @@ _STRENGTHS = list(Strength)  # weakest first
 class Sandboxes:
     """The runners of this process. One for each event loop.
 
-    `environment` has the engine's socket, the image and the files of virtual machines; without it
-    they are those of this process.
+    `environment` has the engine's socket, the image, the files of virtual machines and the ranges
+    that names may lead to; without it they are those of this process.
     """
 
     def __init__(
@@ -58,14 +61,19 @@ class Sandboxes:
         environment: Environment | None = None,
         host: Host | None = None,
     ) -> None:
+        """Raises ConfigurationError when a setting of theirs cannot be read."""
         self._folder = folder or default_folder()
         settings = environment or Environment.of_process()
         self._engine = Engine(settings.text("AGENTRY_SANDBOX_DOCKER"))
         image = settings.text("AGENTRY_SANDBOX_IMAGE")
+        outside = Outside(ranges=Ranges.of(settings.items(_RANGES), setting=_RANGES))
+        container = partial(
+            DockerRunner, self._folder, engine=self._engine, image=image, outside=outside
+        )
         self._runners: dict[Isolation, Runner] = {
-            Isolation.GVISOR: GvisorRunner(self._folder, engine=self._engine, image=image),
-            Isolation.DOCKER: DockerRunner(self._folder, engine=self._engine, image=image),
-            Isolation.BUBBLEWRAP: BubblewrapRunner(self._folder),
+            Isolation.GVISOR: container(kind=GVISOR),
+            Isolation.DOCKER: container(kind=DOCKER),
+            Isolation.BUBBLEWRAP: BubblewrapRunner(self._folder, outside=outside),
             Isolation.LANDLOCK: LandlockRunner(self._folder),
             Isolation.MICROVM: MicrovmRunner(self._folder, _host_of(settings)),
         }

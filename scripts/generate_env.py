@@ -1,4 +1,4 @@
-"""Write `.env.example` and docs/reference/env.md from the table in core/variables.py."""
+"""Write `.env.example` and docs/reference/env.md from the table in core/variables."""
 
 from itertools import groupby
 from pathlib import Path
@@ -38,7 +38,7 @@ def env_page() -> str:
     lines = [
         "# Environment variables",
         "",
-        "This page is generated from the table in `core/variables.py` by `make env`.",
+        "This page is generated from the table in `core/variables` by `make env`.",
         "",
         "Each variable is declared once, with a type and a default. An `AGENTRY_` variable that is",
         "not listed stops the start, with a suggestion if the name is close to a known one. Any of",

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from agentry.cli import PROGRAM
 from agentry.client.errors import AgentryError, ServerError
 from agentry.client.flow import Flow, Reply, Request
 from agentry.client.origin import Found, find, login_path, read_logins
@@ -123,6 +124,7 @@ def _login_and_server(url: str, workspace: str, context: str) -> Iterator[Findin
         workspace=found.workspace,
         timeout_seconds=10,
         max_retries=0,
+        program=PROGRAM,
     ) as client:
         reached = yield from _reach(client)
         if reached:

@@ -17,7 +17,8 @@ class ExitCode(IntEnum):
 MEANINGS = {
     ExitCode.OK: "Done; a run that was waited for succeeded.",
     ExitCode.RUN_FAILED: "The run failed, was cancelled or yielded; a check of `doctor` failed; "
-    "`audit verify` found a break; `policy test` a case that does not hold.",
+    "`audit verify` found a break; `policy test` a case that does not hold; "
+    "`channels test` a message that did not get through.",
     ExitCode.USAGE: "The command, a file or its content is wrong; nothing was changed.",
     ExitCode.FORBIDDEN: "Not signed in, or not allowed.",
     ExitCode.NOT_FOUND: "No such thing, or not visible to you.",

@@ -15,6 +15,7 @@ import typer
 from typer._click.exceptions import NoSuchOption
 from typer.core import TyperGroup
 
+from agentry.cli import PROGRAM
 from agentry.cli.exits import ExitCode, exit_code_of
 from agentry.cli.output import Column, OutputFormat, Row, print_document, print_table
 from agentry.cli.terminal import plain
@@ -40,7 +41,7 @@ class Invocation:
     def client(self) -> "Client":
         from agentry.client.synchronous import Client
 
-        return Client(url=self.url, workspace=self.workspace, context=self.context)
+        return Client(url=self.url, workspace=self.workspace, context=self.context, program=PROGRAM)
 
     def close(self) -> None:
         if "client" in self.__dict__:

@@ -10,12 +10,12 @@ import httpx2
 
 from agentry.client import flow as flows
 from agentry.client.binding import AwaitingGroup, awaited, awaited_pages
-from agentry.client.calls import account, agents, catalogue, governing, granting, runs
+from agentry.client.calls import account, agents, catalogue, channels, governing, granting, runs
 from agentry.client.errors import AgentryError
 from agentry.client.feed import PASSING_FAILURES, Feed
 from agentry.client.flow import Call, Flow, Reply, Request, Sleep
 from agentry.client.records import Delta, Event, Run
-from agentry.client.transport import connection_failed, origin_of, reply_of, timeout
+from agentry.client.transport import PROGRAM, connection_failed, origin_of, reply_of, timeout
 
 T = TypeVar("T")
 
@@ -173,6 +173,23 @@ class Policies(AwaitingGroup):
     shadow_end = awaited(governing.policy_shadow_end)
 
 
+class Channels(AwaitingGroup):
+    list = awaited(channels.channels)
+    iterate = awaited_pages(channels.channels)
+    get = awaited(channels.channel)
+    create = awaited(channels.channel_create)
+    update = awaited(channels.channel_update)
+    delete = awaited(channels.channel_delete)
+    test = awaited(channels.channel_test)
+
+
+class Deliveries(AwaitingGroup):
+    list = awaited(channels.deliveries)
+    iterate = awaited_pages(channels.deliveries)
+    get = awaited(channels.delivery)
+    redeliver = awaited(channels.delivery_redeliver)
+
+
 class Secrets(AwaitingGroup):
     list = awaited(governing.secrets)
     iterate = awaited_pages(governing.secrets)
@@ -209,10 +226,13 @@ class AsyncClient:
         context: str = "",
         timeout_seconds: float = 30.0,
         max_retries: int = 3,
+        program: str = PROGRAM,
         transport: httpx2.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.origin = origin_of(url, token, workspace, context, timeout_seconds, max_retries)
+        self.origin = origin_of(
+            url, token, workspace, context, timeout_seconds, max_retries, program
+        )
         self._http = httpx2.AsyncClient(transport=transport, follow_redirects=False)
         self._sleep = sleep
         self.runs = Runs(self)
@@ -227,6 +247,8 @@ class AsyncClient:
         self.grants = Grants(self)
         self.delegations = Delegations(self)
         self.policy = Policies(self)
+        self.channels = Channels(self)
+        self.deliveries = Deliveries(self)
         self.secrets = Secrets(self)
         self.tokens = Tokens(self)
         account_group = Account(self)

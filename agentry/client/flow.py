@@ -19,6 +19,7 @@ import msgspec
 from agentry.client.errors import (
     AgentryError,
     ConfigurationError,
+    Conflict,
     ConnectionFailed,
     RateLimited,
     ServerError,
@@ -34,6 +35,7 @@ API = "/api/v1"
 _SAFE = frozenset({"GET", "HEAD"})
 _RETRIED_STATUS = frozenset({429, 502, 503, 504})
 _LONGEST_RETRY_SECONDS = 30.0
+_STILL_WORKED_ON = "idempotency_key_in_flight"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,14 +135,17 @@ class Origin:
 
 
 def perform(origin: Origin, call: Call[T]) -> Flow[T]:
-    """Send a call, again where that is harmless, and read its answer."""
+    """Send a call, again where that is harmless, and read its answer.
+
+    Every attempt carries the same idempotency key, so what makes something makes it once.
+    """
     request = origin.request(call)
     attempt = 0
     while True:
         try:
             reply: Reply = yield request
             return read_reply(reply, call.read)
-        except (ConnectionFailed, RateLimited, ServerError) as error:
+        except (ConnectionFailed, Conflict, RateLimited, ServerError) as error:
             pause = retry_pause(error, attempt)
             if attempt >= origin.max_retries or not call.is_repeatable or pause is None:
                 raise
@@ -150,7 +155,8 @@ def perform(origin: Origin, call: Call[T]) -> Flow[T]:
 
 def retry_pause(error: AgentryError, attempt: int) -> float | None:
     """Seconds before the next attempt, or None when another attempt is pointless."""
-    if error.status is not None and error.status not in _RETRIED_STATUS:
+    is_ahead = error.code == _STILL_WORKED_ON  # our own first attempt, whose answer was lost
+    if error.status is not None and error.status not in _RETRIED_STATUS and not is_ahead:
         return None
     asked = getattr(error, "retry_after_seconds", None)
     if asked is not None:

@@ -10,12 +10,12 @@ import httpx2
 
 from agentry.client import flow as flows
 from agentry.client.binding import BlockingGroup, blocking, blocking_pages
-from agentry.client.calls import account, agents, catalogue, governing, granting, runs
+from agentry.client.calls import account, agents, catalogue, channels, governing, granting, runs
 from agentry.client.errors import AgentryError
 from agentry.client.feed import PASSING_FAILURES, Feed
 from agentry.client.flow import Call, Flow, Reply, Request, Sleep
 from agentry.client.records import Delta, Event, Run
-from agentry.client.transport import connection_failed, origin_of, reply_of, timeout
+from agentry.client.transport import PROGRAM, connection_failed, origin_of, reply_of, timeout
 
 T = TypeVar("T")
 
@@ -171,6 +171,23 @@ class Policies(BlockingGroup):
     shadow_end = blocking(governing.policy_shadow_end)
 
 
+class Channels(BlockingGroup):
+    list = blocking(channels.channels)
+    iterate = blocking_pages(channels.channels)
+    get = blocking(channels.channel)
+    create = blocking(channels.channel_create)
+    update = blocking(channels.channel_update)
+    delete = blocking(channels.channel_delete)
+    test = blocking(channels.channel_test)
+
+
+class Deliveries(BlockingGroup):
+    list = blocking(channels.deliveries)
+    iterate = blocking_pages(channels.deliveries)
+    get = blocking(channels.delivery)
+    redeliver = blocking(channels.delivery_redeliver)
+
+
 class Secrets(BlockingGroup):
     list = blocking(governing.secrets)
     iterate = blocking_pages(governing.secrets)
@@ -199,7 +216,8 @@ class Client:
     """Talks to one Agentry server as one token.
 
     Without arguments it reads AGENTRY_URL, AGENTRY_TOKEN and AGENTRY_WORKSPACE, then what
-    `agentry login` stored. Close it, or use it in a `with`.
+    `agentry login` stored. Close it, or use it in a `with`. `program` is the name in the
+    User-Agent of its requests.
     """
 
     def __init__(
@@ -211,10 +229,13 @@ class Client:
         context: str = "",
         timeout_seconds: float = 30.0,
         max_retries: int = 3,
+        program: str = PROGRAM,
         transport: httpx2.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.origin = origin_of(url, token, workspace, context, timeout_seconds, max_retries)
+        self.origin = origin_of(
+            url, token, workspace, context, timeout_seconds, max_retries, program
+        )
         self._http = httpx2.Client(transport=transport, follow_redirects=False)
         self._sleep = sleep
         self.runs = Runs(self)
@@ -229,6 +250,8 @@ class Client:
         self.grants = Grants(self)
         self.delegations = Delegations(self)
         self.policy = Policies(self)
+        self.channels = Channels(self)
+        self.deliveries = Deliveries(self)
         self.secrets = Secrets(self)
         self.tokens = Tokens(self)
         account_group = Account(self)

@@ -8,6 +8,7 @@ from agentry.client.errors import ConnectionFailed
 from agentry.client.flow import Origin, Reply
 from agentry.client.origin import find
 
+PROGRAM = "agentry-python"
 _CONNECT_SECONDS = 10.0
 
 
@@ -18,6 +19,7 @@ def origin_of(
     context: str,
     timeout_seconds: float,
     max_retries: int,
+    program: str,
 ) -> Origin:
     found = find(url=url, token=token, workspace=workspace, context=context)
     return Origin(
@@ -26,7 +28,7 @@ def origin_of(
         workspace=found.workspace,
         timeout_seconds=timeout_seconds,
         max_retries=max_retries,
-        user_agent=f"agentry-python/{client_version()}",
+        user_agent=f"{program}/{client_version()}",
     )
 
 

@@ -6,16 +6,20 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import URLPattern, URLResolver, reverse
 
 from agentry_site.console.navigation import groups_for, place_of
 from agentry_site.console.overview import overview_of
+from agentry_site.console.time_machine import TimeMachine
 from core.api.problems import problem_headers
 from governance.guard.admin import GuardedAdmin
+from governance.guard.authentication import actor_of
 from governance.guard.signing_in import SignInForm
+from governance.services.users import password_recorded
 
 
 class ConsoleSite(admin.AdminSite):
@@ -40,6 +44,10 @@ class ConsoleSite(admin.AdminSite):
         if admin_class is not None and issubclass(admin_class, GuardedAdmin):
             super().register(model_or_iterable, admin_class, **options)
 
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        """Pages that put together what several apps know come before those of one app."""
+        return [*TimeMachine(site=self).urls(), *super().get_urls()]
+
     def has_permission(self, request: HttpRequest) -> bool:
         """Let in people with the staff mark; what each of them sees is decided page by page."""
         return super().has_permission(request) and not getattr(request.user, "is_service", False)
@@ -55,6 +63,16 @@ class ConsoleSite(admin.AdminSite):
             for name, value in problem_headers(form.refusal).items():
                 response[name] = value
         return response
+
+    def password_change(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> TemplateResponse:
+        """The page for one's own password; the new one is in the audit chain."""
+        actor = actor_of(request)
+        if actor.user_id is None:
+            raise PermissionDenied
+        with password_recorded(actor, user_id=actor.user_id):
+            return super().password_change(request, extra_context)
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         context = super().each_context(request)

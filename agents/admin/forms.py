@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import yaml
 from django import forms
 
+from agents.errors import ScriptError
 from agents.models import Agent, AgentVersion, Model, ModelRoute, Provider
+from agents.providers.script_reader import read_script
 
 if TYPE_CHECKING:
     _AgentForm = forms.ModelForm[Agent]
@@ -36,14 +38,15 @@ class SpecField(forms.CharField):
 
     def to_python(self, value: Any) -> Any:
         text = super().to_python(value) or ""
+        if not text.strip():
+            raise forms.ValidationError("A specification is a mapping, such as `prompt: …`.")
         try:
-            document = yaml.safe_load(text)
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark
-            place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
-            raise forms.ValidationError(f"{place}: {error.problem}.") from error
-        except yaml.YAMLError as error:
-            raise forms.ValidationError(f"This is not YAML: {error}") from error
+            # Bounded in size and depth, and without aliases, which write a little text out as
+            # more than there is memory for.
+            document = read_script(text).plain()
+        except ScriptError as error:
+            place = error.message.removeprefix("Script, ")
+            raise forms.ValidationError(f"{place} {error.remedy}".strip()) from error
         if not isinstance(document, dict):
             raise forms.ValidationError("A specification is a mapping, such as `prompt: …`.")
         return document

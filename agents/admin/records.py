@@ -61,6 +61,7 @@ class MessageAdmin(GuardedAdmin):
     workspace_path = "run__workspace"
     explanation = "Every entry of every run's history. A run's own page is easier to read."
     list_display = ("run_shown", "position", "role", "gist", "created")
+    list_display_links = ("position",)  # the first column leads to the run
     list_filter = ("role",)
     search_fields = ("run__id__istartswith",)
     search_help_text = "The beginning of a run's id"
@@ -92,6 +93,7 @@ class CheckpointAdmin(GuardedAdmin):
     workspace_path = "run__workspace"
     explanation = "Points runs can be resumed or forked from."
     list_display = ("run_shown", "sequence", "message_count", "phase", "created")
+    list_display_links = ("sequence",)  # the first column leads to the run
     search_fields = ("run__id__istartswith",)
     search_help_text = "The beginning of a run's id"
     ordering = ("-created_at", "-sequence")

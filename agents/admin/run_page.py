@@ -154,10 +154,17 @@ def _facts(run: Run) -> tuple[tuple[str, SafeString | str], ...]:
     facts += _origins(run)
     facts.append(("Workspace", run.workspace.name))
     facts.append(("Asked by", run.requested_by.get_username() if run.requested_by else NOTHING))
-    facts.append(("By way of", run.surface or NOTHING))
+    facts.append(("By way of", way_of(run)))
     if run.crashes:
         facts.append(("Worker deaths", str(run.crashes)))
     return tuple(facts)
+
+
+def way_of(run: Run) -> str:
+    """Say where a run was asked for, and with what, where the request said so."""
+    if not run.client:
+        return run.surface or NOTHING
+    return f"{run.client}, through {run.surface} (as the client says of itself)"
 
 
 def _origins(run: Run) -> list[tuple[str, SafeString | str]]:

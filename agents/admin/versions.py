@@ -1,7 +1,5 @@
 """Versions of agents: drafts are edited as text and published, published ones are read."""
 
-import difflib
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -17,20 +15,19 @@ from agents.admin.forms import VersionForm, spec_text
 from agents.contracts import VersionState
 from agents.models import Agent, AgentVersion
 from agents.services.versions import version_draft_save, version_publish
-from core.admin import moment, moment_column, pill, short_id, text_block
+from core.admin import (
+    Line,
+    moment,
+    moment_column,
+    pill,
+    short_id,
+    text_block,
+    text_difference,
+)
 from core.errors import DomainError
 from governance import access
 from governance.contracts import Actor, Perm
 from governance.guard.saving import ServiceAdmin
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One line of a difference; the sign repeats what the colour says."""
-
-    sign: str
-    kind: str
-    text: str
 
 
 @admin.register(AgentVersion)
@@ -166,16 +163,4 @@ def _before(version: AgentVersion) -> AgentVersion | None:
 
 
 def _difference(before: AgentVersion, after: AgentVersion) -> tuple[Line, ...]:
-    """Return the changed lines between two specifications, with three lines around each."""
-    lines = difflib.unified_diff(
-        spec_text(before.spec).splitlines(),
-        spec_text(after.spec).splitlines(),
-        lineterm="",
-        n=3,
-    )
-    kinds = {"+": "added", "-": "removed", "@": "place"}
-    return tuple(
-        Line(sign=line[:1], kind=kinds.get(line[:1], "same"), text=line[1:])
-        for line in lines
-        if not line.startswith(("+++", "---"))
-    )
+    return text_difference(spec_text(before.spec), spec_text(after.spec))

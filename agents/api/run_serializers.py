@@ -62,6 +62,10 @@ class RunSerializer(serializers.Serializer[Run]):
     forked_from = ForkedFromSerializer(allow_null=True)
     replay_of = serializers.UUIDField(allow_null=True)
     surface = serializers.CharField(allow_blank=True)
+    client = serializers.CharField(
+        allow_blank=True,
+        help_text="`cli` or `sdk`, where the request said so of itself; proves nothing.",
+    )
     requested_by = serializers.UUIDField(allow_null=True)
     requested_by_name = serializers.CharField(
         allow_null=True, help_text="Username; null for a user who was deleted."

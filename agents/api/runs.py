@@ -27,6 +27,7 @@ from agents.services.runs import (
     run_resume,
     run_start,
 )
+from core.api.clients import client_of
 from core.api.filters import MomentFilter
 from core.api.idempotency import HEADER, key_of
 from core.api.serializers import NothingInput
@@ -69,6 +70,7 @@ class RunViewMixin(WorkspaceViewSet):
             workspace=self.workspace,
             agent=agent,
             idempotency_key=_key(request),
+            client=client_of(request.headers.get("User-Agent", "")),
             **data,
         )
         if is_streamed:
@@ -223,7 +225,8 @@ class RunControlViewSet(RunViewMixin):
     def fork(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         data = self.checked()
         is_started = data.pop("start", True)
-        run = run_fork(actor=self.actor, run_id=self.get_object().pk, **data)
+        client = client_of(request.headers.get("User-Agent", ""))
+        run = run_fork(actor=self.actor, run_id=self.get_object().pk, client=client, **data)
         if not is_started:
             run = run_pause(actor=self.actor, run_id=run.pk)
         return self.answer(run, status_code=status.HTTP_201_CREATED)
@@ -235,5 +238,6 @@ class RunControlViewSet(RunViewMixin):
     )
     def replay(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         self.checked()
-        run = run_replay(actor=self.actor, run_id=self.get_object().pk)
+        client = client_of(request.headers.get("User-Agent", ""))
+        run = run_replay(actor=self.actor, run_id=self.get_object().pk, client=client)
         return self.answer(run, status_code=status.HTTP_201_CREATED)

@@ -5,17 +5,16 @@ Shared by all drivers of a process. What a policy takes too long for, or breaks 
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.db import transaction
 
-from agents.contracts import RunState
+from agents.execution.approved import take_approved
 from agents.execution.context import OpenCall, RunContext
 from agents.execution.database import DatabaseThread
 from agents.execution.granted import take_granted
@@ -30,11 +29,11 @@ from agents.execution.shadows import Shadows, Watched
 from agents.journal.records import ApprovalRow
 from agents.models import Run
 from core import clock
-from core.errors import LeaseLostError
+from core.finishing import undivided
 from core.ids import new_id
 from core.redaction import redact_text
-from governance.binding import EXPIRY, changed_facts, digest_of_facts
-from governance.contracts import ApprovalKind, ApprovalState
+from governance.binding import digest_of_facts
+from governance.contracts import ApprovalKind
 from governance.policy.contracts import (
     Effect,
     OnExpiry,
@@ -43,27 +42,22 @@ from governance.policy.contracts import (
     PolicyInput,
     abnormal,
 )
-from governance.selectors.approvals import approval_binding
 from governance.selectors.policies import (
     PoliciesAsked,
     PolicyInForce,
     policies_asked,
-    policy_in_force,
     policy_text,
 )
 from governance.services import policies
-from governance.services.approvals import approval_used
 from governance.services.secret_values import outside_versions, secret_places
 from plugins.contracts import CallState, EffectClass, ToolSpec
-from plugins.dispatch import PlannedCall, arguments_digest
+from plugins.dispatch import PlannedCall
 from plugins.policy import Decision, Refusal, decide
-from plugins.services.asked import call_of, call_take_approved
 from sandbox.site import SiteRules
 
 logger = logging.getLogger(__name__)
 POLICY_SECONDS = 5.0
 MAX_ENGINES = 64
-T = TypeVar("T")
 
 # The declared specification of a run's tool by name, and the address it calls.
 SpecOf = Callable[[RunContext, str], tuple[ToolSpec, str]]
@@ -174,7 +168,7 @@ class PolicyGate:
     ) -> Refusal | None:
         asked = await self._with_outside(asked)
         job = partial(
-            _take,
+            take_approved,
             asked,
             fence=context.fence,
             call_id=call_id,
@@ -221,26 +215,28 @@ class CallGate:
         park = self._known.park
         if park is None or park.approval_id is None:
             return Refusal(sentence="The call is approved, and nobody can say by whom.")
+        return await undivided(self._claim(call, park.approval_id, attempt))
+
+    async def _claim(self, call: PlannedCall, approval_id: UUID, attempt: int) -> Refusal | None:
         asked = self._gate.asked(self._context, call, self._position)
-        taking = self._gate.take(self._context, asked, call.id, park.approval_id, attempt)
-        refusal, was_cancelled = await _to_its_end(taking)
+        refusal = await self._gate.take(self._context, asked, call.id, approval_id, attempt)
         if refusal is None:
             self._taken(attempt)
-        if was_cancelled:
-            raise asyncio.CancelledError
         return refusal
 
     async def granted(
         self, call: PlannedCall, decision: Decision, *, attempt: int
     ) -> Decision | None:
         """Take a covered call; being cancelled waits for the transaction, as with `claim`."""
+        return await undivided(self._granted(call, decision, attempt))
+
+    async def _granted(
+        self, call: PlannedCall, decision: Decision, attempt: int
+    ) -> Decision | None:
         asked = self._gate.asked(self._context, call, self._position)
-        taking = self._gate.take_granted(self._context, asked, call.id, decision, attempt)
-        granted, was_cancelled = await _to_its_end(taking)
+        granted = await self._gate.take_granted(self._context, asked, call.id, decision, attempt)
         if granted is not None:
             self._taken(attempt, granted.record())
-        if was_cancelled:
-            raise asyncio.CancelledError
         return granted
 
     def _taken(self, attempt: int, decision: dict[str, Any] | None = None) -> None:
@@ -253,20 +249,6 @@ class CallGate:
             attempt=attempt,
             decision=decision or known.call.decision,
         )
-
-
-async def _to_its_end(work: Coroutine[Any, Any, T]) -> tuple[T, bool]:
-    """Await work that must not be left halfway; also says whether that was asked meanwhile."""
-    task = asyncio.ensure_future(work)
-    was_cancelled = False
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if task.cancelled():
-                raise
-            was_cancelled = True
-    return task.result(), was_cancelled
 
 
 def _question(asked: AskedCall) -> tuple[PoliciesAsked, PolicyInput]:
@@ -346,60 +328,3 @@ def _is_grantable(answer: PolicyDecision, spec: ToolSpec) -> bool:
         return answer.is_grantable
     is_grave = spec.privileged and spec.effect is EffectClass.IRREVERSIBLE
     return answer.quorum == 1 and not is_grave
-
-
-def _take(
-    asked: AskedCall, *, fence: int, call_id: UUID, approval_id: UUID, attempt: int
-) -> Refusal | None:
-    """Compare an approved call with what was approved, and claim it, in one transaction.
-
-    Safe to repeat: a call that this attempt has taken already is taken.
-    """
-    with transaction.atomic():
-        owned = Run.objects.select_for_update().filter(
-            pk=asked.run_id, fence=fence, state=RunState.RUNNING.value
-        )
-        if not owned.values_list("pk").first():
-            raise LeaseLostError(f"The run {asked.run_id} is no longer owned by this worker.")
-        call = call_of(call_id)
-        if call.state == CallState.CLAIMED.value and call.attempt == attempt:
-            return None
-        approved = approval_binding(approval_id)
-        if approved is None or approved.state is not ApprovalState.APPROVED:
-            return Refusal(sentence="The approval of this call does not hold any more.")
-        stored = arguments_digest(call.arguments)
-        digests = {stored, call.arguments_digest, asked.arguments_digest}
-        expiry = approved.facts.get(EXPIRY, "")
-        policy = policy_in_force(asked.workspace_id)
-        present = facts_of(
-            msgspec.structs.replace(
-                asked,
-                position=call.position,
-                index=call.index,
-                arguments_digest=stored if len(digests) == 1 else "altered",
-            ),
-            policy_id=policy.id if policy else None,
-            expires_at=datetime.fromisoformat(expiry) if expiry else None,
-        )
-        changed = changed_facts(approved.facts, present)
-        if digest_of_facts(approved.facts) != approved.digest and not changed:
-            changed = ["approval"]
-        is_late = bool(expiry) and datetime.fromisoformat(expiry) <= clock.now()
-        if changed or is_late:
-            return _refusal(changed, is_late=is_late)
-        if not call_take_approved(call_id, attempt=attempt):
-            return Refusal(sentence=f"The call is {call.state}; it cannot be taken.")
-        approval_used(approval_id)
-    return None
-
-
-def _refusal(changed: list[str], *, is_late: bool) -> Refusal:
-    names = [name.replace("_", " ") for name in changed]
-    if is_late:
-        names.append(EXPIRY)
-    what = ", ".join(names)
-    return Refusal(
-        sentence=f"The call was approved, but what was approved is not what would run any more. "
-        f"Changed since: {what}. Nothing was done; ask again if it is still wanted.",
-        is_late=is_late and not changed,
-    )

@@ -10,11 +10,13 @@ from uuid import UUID
 import msgspec
 from django.db import transaction
 
-from agents.contracts import RunState
+from agents.execution.ownership import lock_owned
 from agents.execution.questions import AskedCall, question_of, shared_facts
 from agents.models import Run
 from agents.transitions import run_note
 from core.errors import LeaseLostError
+from core.pausepoints import reach
+from governance.contracts import Terms
 from governance.selectors.grants import grants_for
 from governance.selectors.policies import policy_in_force
 from governance.services.approvals import CoveredCall, grant_use
@@ -33,7 +35,8 @@ def take_granted(
     Safe to repeat: a call that this attempt has taken already is taken, and was counted once.
     """
     run = Run.objects.select_related("version").get(pk=asked.run_id)
-    if not grants_for(
+    # Of a call that is taken already its own count may have ended the grant.
+    if call_of(call_id).state == CallState.PLANNED.value and not grants_for(
         workspace_id=asked.workspace_id,
         tool=asked.spec.name,
         agent=run.agent_name,
@@ -42,12 +45,9 @@ def take_granted(
         rule=decision.rule,
     ):
         return None
+    reach("grant.before_lock")
     with transaction.atomic():
-        owned = Run.objects.select_for_update().filter(
-            pk=asked.run_id, fence=fence, state=RunState.RUNNING.value
-        )
-        if not owned.values_list("pk").first():
-            raise LeaseLostError(f"The run {asked.run_id} is no longer owned by this worker.")
+        lock_owned(asked.run_id, fence=fence)
         call = call_of(call_id)
         if call.state == CallState.CLAIMED.value and call.attempt == attempt:
             return msgspec.convert(call.decision, Decision)
@@ -59,8 +59,9 @@ def take_granted(
         }
         policy = policy_in_force(asked.workspace_id)
         asked_by = (decision.ask or {}).get("binding", {}).get("policy")
+        is_grantable = bool((decision.ask or {}).get("is_grantable"))
         # Another policy asks other questions; arguments that are not stored could not be compared.
-        if policy is None or str(policy.id) != asked_by or len(digests) != 1:
+        if policy is None or str(policy.id) != asked_by or len(digests) != 1 or not is_grantable:
             return None
         grant = grant_use(_covered(run, asked, decision, call.pk, policy.id))
         if grant is None:
@@ -77,6 +78,8 @@ def take_granted(
         told: dict[str, Any] = {"call_id": str(call.pk), "what": "granted", "grant": str(grant.pk)}
         told |= {"by": grant.granted_by_name, "use": grant.uses}
         run_note(run=run, kind=EventKind.APPROVAL_NOTED, payload=told)
+        reach("grant.before_commit")
+    reach("grant.after_commit")
     return granted
 
 
@@ -97,7 +100,18 @@ def _covered(
         question=question,
         facts=shared_facts(asked, policy_id=policy_id),
         arguments_digest=asked.arguments_digest,
+        terms=_terms(decision.ask or {}),
         begun_at=run.created_at,
+    )
+
+
+def _terms(ask: dict[str, Any]) -> Terms:
+    return Terms(
+        approvers=tuple(ask["approvers"]),
+        escalate_to=tuple(ask["escalate_to"]),
+        quorum=ask["quorum"],
+        allow_self=ask["allow_self"],
+        allow_owner=ask["allow_owner"],
     )
 
 

@@ -10,35 +10,24 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from uuid import UUID
 
 from agents.contracts import RunState
 from agents.execution import cancelling
-from agents.execution.calls import CallRunner, folder_of
+from agents.execution.calls import folder_of
 from agents.execution.claiming import claim
 from agents.execution.collecting import snapshots_collect_due
-from agents.execution.completion import Asker
 from agents.execution.context import RunContext
-from agents.execution.database import DatabaseThread
 from agents.execution.doubts import doubts_ask
-from agents.execution.driver import Means, RunDriver
-from agents.execution.folders import Folders
-from agents.execution.gate import PolicyGate
-from agents.execution.providers import ProviderPool, provider_config
+from agents.execution.driver import RunDriver
+from agents.execution.furnishing import Furniture, HostSettings
 from agents.execution.registration import worker_gone, worker_seen, workers_bury
-from agents.execution.secrets import SecretDesk
-from agents.execution.spawning import child_row
 from agents.execution.stops import Stop
 from agents.execution.sweep import sweep
-from agents.execution.tooling import Toolbox
-from agents.execution.turns import Turns
 from agents.journal.journal import Journal
 from agents.journal.records import Entry
-from agents.selectors.workspaces import workspace_head
 from agents.transitions import leases_end
 from core import clock
 from core.errors import UnavailableError
@@ -46,30 +35,12 @@ from core.ids import new_id
 from governance.selectors.policies import workspaces_governed
 from governance.services.approvals import approvals_announce
 from governance.services.known_secrets import secrets_learn
-from observability.live import emit_delta
 from sandbox.contracts import RunnerSource
-from sandbox.pool import MOST, SandboxPool
 from sandbox.services import sandboxes
-from sandbox.site import SiteRules
-from sandbox.workspaces.snapshots import Bounds
 
 logger = logging.getLogger(__name__)
 CLAIM_BATCH = 250
 COLLECT_SECONDS = 600.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostSettings:
-    capacity: int
-    lease_seconds: float
-    poll_seconds: float
-    drain_seconds: float
-    workspaces: Path
-    allow_hosts: tuple[str, ...]
-    sandbox_rules: SiteRules = field(default_factory=SiteRules)
-    sandboxes: int = MOST
-    workspace_bytes: int = 1024**3
-    workspace_files: int = 100_000
 
 
 class EngineHost:
@@ -149,64 +120,18 @@ class EngineHost:
         finally:
             self._ready.set()
 
-    def _furnish(self) -> None:
-        """Make what drivers share."""
-        settings = self._settings
-        self._journal = self._make_journal()
-        self._database = DatabaseThread()
-        self._sweeps = DatabaseThread()
-        self._credentials = DatabaseThread()  # keys and secrets, which may come from a slow vault
-        self._collects = DatabaseThread()
-        self._pool = ProviderPool(
-            lambda provider_id: self._credentials.run(partial(provider_config, provider_id))
-        )
-        runners = self._make_sandboxes()
-        self._sandboxes = SandboxPool(runners, settings.sandbox_rules, most=settings.sandboxes)
-        self._toolbox = Toolbox(allow_hosts=settings.allow_hosts, pool=self._sandboxes)
-        self._gate = PolicyGate(
-            database=self._database,
-            credentials=self._credentials,
-            spec_of=self._toolbox.declaration,
-            rules=settings.sandbox_rules,
-        )
-        bounds = Bounds(size_bytes=settings.workspace_bytes, entries=settings.workspace_files)
-        self._turns = Turns(
-            folders=Folders(settings.workspaces, bounds),
-            head_of=lambda root_id: self._database.run(partial(workspace_head, root_id)),
-            files=self._sandboxes,
-        )
-        calls = CallRunner(
-            toolbox=self._toolbox,
-            spawn=lambda context, wish, call_id: self._database.run(
-                partial(child_row, context, wish, call_id)
-            ),
-            gate=self._gate,
-            secrets=SecretDesk(self._credentials),
-            turns=self._turns,
-            workspaces=settings.workspaces,
-        )
-        asker = Asker(
-            providers=self._pool.get,
-            specs=lambda context: self._toolbox.door(context).specs,
-            emit=emit_delta,
-        )
-        self._means = Means(
-            journal=self._journal,
-            asker=asker,
-            calls=calls,
-            on_released=self._released,
-            on_asked=self._asked,
-        )
-
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
         settings = self._settings
-        self._furnish()
-        if await self._database.run(workers_bury):
+        self._shared = Furniture(settings, self._make_journal(), self._make_sandboxes())
+        self._means = self._shared.means(on_released=self._released, on_asked=self._asked)
+        if await self._shared.database.run(workers_bury):
             await self._sweep()
         await self._register()
         beats = [
             asyncio.create_task(self._every(settings.lease_seconds / 3, self._renew)),
+            # By itself: it stands in line with drivers' work, and renewing must not.
+            asyncio.create_task(self._every(settings.lease_seconds / 3, self._register)),
             asyncio.create_task(
                 self._every(min(settings.poll_seconds, 1.0), self._look_at_controls)
             ),
@@ -225,18 +150,7 @@ class EngineHost:
 
     async def _close(self) -> None:
         await asyncio.gather(*self._news, return_exceptions=True)
-        await self._sandboxes.close()
-        await self._pool.aclose()
-        self._gate.close()
-        self._turns.close()
-        try:
-            await self._database.run(partial(worker_gone, self.worker_id))
-        finally:
-            await asyncio.to_thread(self._journal.close)
-            self._collects.close()
-            self._sweeps.close()
-            self._credentials.close()
-            self._database.close()
+        await self._shared.close(partial(worker_gone, self.worker_id))
 
     async def _every(
         self, seconds: float, work: Callable[[], "asyncio.Future[None] | object"]
@@ -279,7 +193,7 @@ class EngineHost:
         )
         self._claims_begun += 1
         try:
-            contexts = await self._database.run(job)
+            contexts = await self._shared.database.run(job)
             for context in contexts:
                 self._begin(context)
         except Exception:
@@ -291,15 +205,15 @@ class EngineHost:
         return len(contexts)
 
     def _begin(self, context: RunContext) -> None:
-        context.blocker = self._toolbox.blocker(context)
+        context.blocker = self._shared.toolbox.blocker(context)
         driver = RunDriver(context, self._means)
         self._drivers[context.run_id] = driver
         task = driver.begin()
         task.add_done_callback(lambda _: self._ended(driver))
 
     def _ended(self, driver: RunDriver) -> None:
-        if self._sandboxes.known:
-            self._sandboxes.leave(folder_of(self._settings.workspaces, driver.context))
+        if self._shared.sandboxes.known:
+            self._shared.sandboxes.leave(folder_of(self._settings.workspaces, driver.context))
         if self._drivers.get(driver.context.run_id) is driver:
             del self._drivers[driver.context.run_id]
         if len(self._drivers) >= self._settings.capacity - 1:
@@ -329,27 +243,26 @@ class EngineHost:
 
     async def _announce(self, news: Callable[[], None]) -> None:
         try:
-            await self._sweeps.run(news)
-            await self._sweeps.run(doubts_ask)
+            await self._shared.sweeps.run(news)
+            await self._shared.sweeps.run(doubts_ask)
         except UnavailableError:
             # The questions are in the table, where whoever must miss none looks too.
             logger.warning("approval_news_lost")
 
     async def _cancel_children(self, run_id: UUID) -> None:
-        await self._sweeps.run(partial(cancelling.cancel_below, run_id, actor="parent"))
+        await self._shared.sweeps.run(partial(cancelling.cancel_below, run_id, actor="parent"))
         self._doorbell.set()
 
     async def _renew(self) -> None:
         until = clock.now() + timedelta(seconds=self._settings.lease_seconds)
         unknown = []
-        for lease in await self._journal.renew(self.worker_id, until):
+        for lease in await self._shared.journal.renew(self.worker_id, until):
             driver = self._drivers.get(lease.run_id)
             if driver is not None and lease.fence == driver.context.fence:
-                driver.obey(lease.control)
+                driver.brake.obey(lease.control)
             else:
                 unknown.append((lease.run_id, lease.fence))
         await self._let_strays_go(unknown)
-        await self._register()
 
     async def _let_strays_go(self, unknown: Sequence[tuple[UUID, int]]) -> None:
         """End the leases of runs that are this worker's and that it does not drive.
@@ -362,24 +275,24 @@ class EngineHost:
         strays = [lease for lease, begun in self._unknown.items() if begun <= self._claims_ended]
         if strays:
             logger.warning("stray_runs_let_go", extra={"count": len(strays)})
-            await self._sweeps.run(partial(leases_end, self.worker_id, leases=strays))
+            await self._shared.sweeps.run(partial(leases_end, self.worker_id, leases=strays))
             await self._sweep()
 
     async def _look_at_controls(self) -> None:
         """Notice what people asked of runs that are in a long call and commit nothing."""
         if not self._drivers:
             return
-        asked = await self._sweeps.run(partial(cancelling.asked_of, self.worker_id))
+        asked = await self._shared.sweeps.run(partial(cancelling.asked_of, self.worker_id))
         for run_id, control in asked:
             if (driver := self._drivers.get(run_id)) is not None:
-                driver.obey(control)
+                driver.brake.obey(control)
         await self._look_at_secrets()
         await self._look_at_policies()
 
     async def _look_at_secrets(self) -> None:
         """Learn what was set or rotated since runs were claimed."""
         driven = {driver.context.workspace_id for driver in self._drivers.values()}
-        await self._sweeps.run(partial(secrets_learn, driven))
+        await self._shared.sweeps.run(partial(secrets_learn, driven))
 
     async def _look_at_policies(self) -> None:
         """Notice policies that were published since runs were claimed."""
@@ -390,21 +303,23 @@ class EngineHost:
         }
         if not free:
             return
-        governed = await self._sweeps.run(partial(workspaces_governed, free))
+        governed = await self._shared.sweeps.run(partial(workspaces_governed, free))
         for driver in self._drivers.values():
             if driver.context.workspace_id in governed:
                 driver.context.is_governed = True
 
     async def _sweep(self) -> None:
-        if not self._is_draining and (await self._sweeps.run(sweep)).total:
+        if not self._is_draining and (await self._shared.sweeps.run(sweep)).total:
             self._doorbell.set()
 
     async def _collect(self) -> None:
         """Delete snapshots nobody needs, when it is time; ends early when the engine drains."""
-        await self._collects.run(partial(snapshots_collect_due, is_over=lambda: self._is_draining))
+        await self._shared.collects.run(
+            partial(snapshots_collect_due, is_over=lambda: self._is_draining)
+        )
 
     async def _register(self) -> None:
-        await self._database.run(
+        await self._shared.database.run(
             partial(
                 worker_seen,
                 worker_id=self.worker_id,
@@ -420,15 +335,17 @@ class EngineHost:
         """Stop every driver, politely first."""
         drivers = list(self._drivers.values())
         for driver in drivers:
-            driver.stop(Stop.DRAIN)
+            driver.brake.stop(Stop.DRAIN)
         await self._wait_until_idle(self._settings.drain_seconds)
         for driver in list(self._drivers.values()):
-            driver.stop(Stop.ABANDON)
+            driver.brake.stop(Stop.ABANDON)
         await self._wait_until_idle(10.0)
         if self._drivers:
             logger.error("runs_left_behind", extra={"count": len(self._drivers)})
 
     async def _wait_until_idle(self, seconds: float) -> None:
-        tasks = [driver.task for driver in self._drivers.values() if driver.task is not None]
+        tasks = [
+            driver.brake.task for driver in self._drivers.values() if driver.brake.task is not None
+        ]
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)

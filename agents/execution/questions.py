@@ -17,6 +17,7 @@ import msgspec
 from agents.models import Run
 from core.redaction import redact_or_withhold
 from governance.binding import EXPIRY, expiry_fact
+from governance.contracts import Terms
 from governance.policy.contracts import (
     NO_SANDBOX,
     SITES_SANDBOX,
@@ -102,6 +103,17 @@ def builtin_answer(spec: ToolSpec) -> PolicyDecision:
         rule=verdict.rule,
         reason=verdict.reason,
         version=verdict.version,
+    )
+
+
+def terms_of(answer: PolicyDecision) -> Terms:
+    """Return by which terms a policy asks, as governance compares them."""
+    return Terms(
+        approvers=answer.approvers,
+        escalate_to=answer.escalate_to,
+        quorum=answer.quorum,
+        allow_self=answer.allow_self,
+        allow_owner=answer.allow_owner,
     )
 
 

@@ -141,6 +141,7 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     replay_of_id: UUID | None = None
     requested_by_id: UUID | None = None
     surface: str = ""
+    client: str = ""
     idempotency_key: str = ""
     request_digest: str = ""
     available_at: datetime

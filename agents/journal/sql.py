@@ -125,6 +125,7 @@ RUN_COLUMNS: Final = {
     "replay_of_id": "uuid",
     "requested_by_id": "uuid",
     "surface": "text",
+    "client": "text",
     "idempotency_key": "text",
     "request_digest": "text",
     "available_at": "timestamptz",

@@ -8,9 +8,9 @@ commit, never before. What is not plain (variables, a session, limits, routes by
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.conf import settings
@@ -21,6 +21,7 @@ from agents.engine_process import make_journal
 from agents.execution.database import DatabaseThread
 from agents.journal.journal import Journal
 from agents.journal.records import Birth, EventRow, RunRow
+from agents.lane.answers import Scope, Send, location, send_problem, send_run
 from agents.lane.pins import Pin, Pins
 from agents.lane.request import InvokeRequest, Receive, is_json, read, read_body, repeat_key
 from agents.lane.seats import Seats
@@ -28,15 +29,10 @@ from agents.models import Run
 from agents.representation import accepted_json, accepted_template, run_json
 from agents.services.runs import request_digest, run_start
 from core import clock
-from core.api.problems import (
-    as_domain_error,
-    internal_problem,
-    problem_headers,
-    problem_json,
-    problem_of,
-)
+from core.api.clients import client_of
 from core.errors import ConflictError, InvalidInputError
 from core.ids import new_id
+from core.pausepoints import reach
 from core.redaction import redact_text
 from governance.access import (
     denied,
@@ -58,12 +54,8 @@ from observability.live.viewer import Target
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Message: TypeAlias = MutableMapping[str, Any]
-Scope: TypeAlias = MutableMapping[str, Any]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 _PATH = re.compile(r"/api/v1/workspaces/([^/]+)/agents/([^/]+)/invoke/?")
-_JSON = (b"content-type", b"application/json")
 # A restart of the database is waited for; of a longer outage the caller is told.
 PATIENCE_SECONDS = 5.0
 
@@ -112,7 +104,7 @@ class InvokeLane:
         try:
             await self._invoke(scope, receive, send)
         except Exception as error:  # noqa: BLE001 - every failure of a request is a problem document
-            await _send_problem(send, error, scope["path"])
+            await send_problem(send, error, scope["path"])
 
     async def _invoke(self, scope: Scope, receive: Receive, send: Send) -> None:
         parts = path_parts(scope["path"])
@@ -130,26 +122,27 @@ class InvokeLane:
         await self._may_start(actor, pin.workspace_id)
         request = read(await read_body(headers, receive))
         key = repeat_key(headers)
+        client = client_of(headers.get(b"user-agent", b"").decode("latin-1"))
         if request.wait and not request.stream:
             with self._seats.taken(actor.user_id):
-                run_id, _ = await self._accept(actor, pin, request, key)
+                run_id, _ = await self._accept(actor, pin, request, key, client)
                 await self._answer_after(actor, pin, run_id, request.wait, send)
             return
-        run_id, answer = await self._accept(actor, pin, request, key)
+        run_id, answer = await self._accept(actor, pin, request, key, client)
         if request.stream:
             target = Target(run_id=run_id)
             await sse.serve(_stream_scope(scope), receive, send, target=target)
         else:
-            await _send(send, 202, answer, run_id, pin)
+            await send_run(send, 202, answer, run_id, pin)
 
     async def _accept(
-        self, actor: Actor, pin: Pin, request: InvokeRequest, key: str
+        self, actor: Actor, pin: Pin, request: InvokeRequest, key: str, client: str
     ) -> tuple[UUID, bytes]:
         """Make the call durable; return the run's id and its description."""
         if request.is_plain and not pin.depends_on_input:
-            accepted = await self._bear(actor, pin, request, key)
+            accepted = await self._bear(actor, pin, request, key, client)
         else:
-            accepted = await self._start(actor, pin, request, key)
+            accepted = await self._start(actor, pin, request, key, client)
         ring()
         return accepted
 
@@ -202,10 +195,10 @@ class InvokeLane:
         return known
 
     async def _bear(
-        self, actor: Actor, pin: Pin, request: InvokeRequest, key: str
+        self, actor: Actor, pin: Pin, request: InvokeRequest, key: str, client: str
     ) -> tuple[UUID, bytes]:
         """Accept a plain call: one row and one event, committed with whatever else is waiting."""
-        birth = self.birth(actor, pin, request, key)
+        birth = self.birth(actor, pin, request, key, client)
         row = birth.run
         born = await self.journal().bear(birth)
         payload = await self._may(actor, Perm.RUN_PAYLOAD, pin.workspace_id)
@@ -220,9 +213,11 @@ class InvokeLane:
         return born.existing_id, await self._read(born.existing_id, pin.workspace, payload)
 
     async def _start(
-        self, actor: Actor, pin: Pin, request: InvokeRequest, key: str
+        self, actor: Actor, pin: Pin, request: InvokeRequest, key: str, client: str
     ) -> tuple[UUID, bytes]:
         payload = await self._may(actor, Perm.RUN_PAYLOAD, pin.workspace_id)
+        # The database thread repeats a job whose connection was lost, maybe after its commit.
+        once = key or str(new_id())
 
         def start() -> tuple[UUID, bytes]:
             run = run_start(
@@ -233,9 +228,11 @@ class InvokeLane:
                 variables=request.variables or None,
                 session=request.session,
                 limits=request.limits or None,
-                idempotency_key=key,
+                idempotency_key=once,
+                client=client,
                 model=request.model,
             )
+            reach("start.after_commit")
             return run.pk, run_json(run, workspace=pin.workspace, payload=payload)
 
         return await self._database.run(start)
@@ -254,7 +251,7 @@ class InvokeLane:
         has_ended = await self._until_end(Topic(pin.workspace_id, run_id), seconds)
         payload = await self._may(actor, Perm.RUN_PAYLOAD, pin.workspace_id)
         answer = await self._read(run_id, pin.workspace, payload)
-        await _send(send, 200 if has_ended else 202, answer, run_id, pin)
+        await send_run(send, 200 if has_ended else 202, answer, run_id, pin)
 
     async def _until_end(self, topic: Topic, seconds: float) -> bool:
         """Follow a run until it ends, at most so long; say whether it has."""
@@ -298,7 +295,7 @@ class InvokeLane:
 
         reading.add_done_callback(done)
 
-    def birth(self, actor: Actor, pin: Pin, request: InvokeRequest, key: str) -> Birth:
+    def birth(self, actor: Actor, pin: Pin, request: InvokeRequest, key: str, client: str) -> Birth:
         """Make the row and the first event of a plain call."""
         now, run_id = clock.now(), new_id()
         text = redact_text(request.input)
@@ -316,6 +313,7 @@ class InvokeLane:
             deadline_at=pin.deadline(now),
             requested_by_id=actor.user_id,
             surface="api",
+            client=client,
             idempotency_key=key,
             request_digest=request_digest(pin.agent, request.input, None, None, None, "")
             if key
@@ -335,7 +333,7 @@ class InvokeLane:
             )
         payload = permission_cache.peek(actor, Perm.RUN_PAYLOAD, pin.workspace_id) or False
         body = accepted_json(pin.template, row, requested_by_name=actor.username, payload=payload)
-        return body, _location(pin, row.id)
+        return body, location(pin, row.id)
 
     def journal(self) -> Journal:
         """Return this process's journal for births, opening it on first use."""
@@ -352,50 +350,6 @@ def path_parts(path: str) -> tuple[str, str] | None:
     return (match.group(1), match.group(2)) if match else None
 
 
-def _location(pin: Pin, run_id: UUID) -> bytes:
-    return f"/api/v1/workspaces/{pin.workspace}/runs/{run_id}".encode()
-
-
 def _stream_scope(scope: Scope) -> Scope:
     """The scope of the stream that follows: from the run's beginning, whatever the query says."""
     return {**scope, "query_string": b"after=0"}
-
-
-async def _send(send: Send, status: int, body: bytes, run_id: UUID, pin: Pin) -> None:
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [
-                _JSON,
-                (b"content-length", str(len(body)).encode()),
-                (b"location", _location(pin, run_id)),
-            ],
-        }
-    )
-    await send({"type": "http.response.body", "body": body})
-
-
-def refusal(error: Exception) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    """Return an ASGI application that answers with this failure."""
-
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        await _send_problem(send, error, scope["path"])
-
-    return application
-
-
-async def _send_problem(send: Send, error: Exception, path: str) -> None:
-    known = as_domain_error(error)
-    if known is not None:
-        document, headers = problem_of(known, instance=path), problem_headers(known)
-    else:
-        document, headers = internal_problem(error, instance=path), {}
-    body = problem_json(document)
-    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    raw += [
-        (b"content-type", b"application/problem+json"),
-        (b"content-length", str(len(body)).encode()),
-    ]
-    await send({"type": "http.response.start", "status": document["status"], "headers": raw})
-    await send({"type": "http.response.body", "body": body})

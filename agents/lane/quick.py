@@ -12,6 +12,7 @@ from agents.journal.records import Born, Outcome
 from agents.lane.lane import InvokeLane, path_parts
 from agents.lane.pins import Pin
 from agents.lane.request import is_json, read
+from core.api.clients import client_of
 from core.errors import DomainError, UnavailableError
 from governance.access import peek_actor, permission_cache
 from governance.contracts import Actor, Perm
@@ -46,14 +47,14 @@ class QuickLane:
         known = self._known(path, headers)
         if known is None:
             return False
-        actor, pin = known
+        actor, pin, client = known
         try:
             request = read(body)
         except DomainError:
             return False
         if not request.is_plain or request.stream or request.wait:
             return False
-        birth = self._lane.birth(actor, pin, request, "")
+        birth = self._lane.birth(actor, pin, request, "", client)
 
         def resolved(outcome: Outcome | Exception) -> None:
             if isinstance(outcome, UnavailableError):
@@ -72,8 +73,10 @@ class QuickLane:
             return False
         return True
 
-    def _known(self, path: str, headers: Iterable[tuple[bytes, bytes]]) -> tuple[Actor, Pin] | None:
-        secret = b""
+    def _known(
+        self, path: str, headers: Iterable[tuple[bytes, bytes]]
+    ) -> tuple[Actor, Pin, str] | None:
+        secret, client = b"", ""
         for name, value in headers:
             if name == b"authorization":
                 if not value.startswith(_BEARER):
@@ -82,6 +85,8 @@ class QuickLane:
             elif name == b"content-type":
                 if not is_json(value):
                     return None
+            elif name == b"user-agent":
+                client = client_of(value.decode("latin-1"))
             elif name in _OTHER_HEADERS:
                 return None
         actor = peek_actor(secret.decode("latin-1"))
@@ -95,4 +100,4 @@ class QuickLane:
             return None
         if permission_cache.peek(actor, Perm.RUN_PAYLOAD, pin.workspace_id) is None:
             return None
-        return actor, pin
+        return actor, pin, client

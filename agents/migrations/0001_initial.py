@@ -161,6 +161,7 @@ class Migration(migrations.Migration):
                 ('forked_from_sequence', models.IntegerField(null=True)),
                 ('is_rolled_back', models.BooleanField(default=False)),
                 ('surface', models.CharField(blank=True, help_text='Where it was asked for.', max_length=20)),
+                ('client', models.CharField(blank=True, help_text='With what, as the request itself says; never proven.', max_length=20)),
                 ('idempotency_key', models.CharField(blank=True, max_length=200)),
                 ('request_digest', models.CharField(blank=True, max_length=64)),
                 ('created_at', models.DateTimeField()),

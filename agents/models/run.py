@@ -131,6 +131,9 @@ class Run(models.Model):
         db_index=False,
     )
     surface = models.CharField(max_length=20, blank=True, help_text="Where it was asked for.")
+    client = models.CharField(
+        max_length=20, blank=True, help_text="With what, as the request itself says; never proven."
+    )
     idempotency_key = models.CharField(max_length=200, blank=True)
     request_digest = models.CharField(max_length=64, blank=True)
 

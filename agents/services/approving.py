@@ -15,14 +15,14 @@ from django.db.models import Q
 from agents.contracts import RunState
 from agents.doorbell import ring
 from agents.execution.evidence import call_evidence
-from agents.execution.questions import AskedCall, question_of, shared_facts
+from agents.execution.questions import AskedCall, question_of, shared_facts, terms_of
 from agents.execution.tooling import bound_tool
 from agents.models import Run
 from agents.snapshot import snapshot_of
 from agents.transitions import run_move, run_note
 from core.errors import ConflictError, InvalidInputError, PermissionDeniedError, StaleStateError
 from core.redaction import redact_or_withhold
-from governance.contracts import Alikeness, Edit, Ruling
+from governance.contracts import Alikeness, Edit, Ruling, Terms
 from governance.policy.contracts import Effect
 from governance.selectors.policies import policy_in_force, policy_text
 from governance.services import policies
@@ -59,8 +59,8 @@ class ToolCallApprovals:
                 "and the call could not run."
             )
         asked = _asked(call, run, given)
-        _refuse_denied(asked)
-        return Edit(arguments=given, facts={"arguments": asked.arguments_digest})
+        facts = {"arguments": asked.arguments_digest}
+        return Edit(arguments=given, facts=facts, terms=_terms(asked))
 
     def alike(self, *, subject_id: UUID) -> Alikeness:
         """Describe the call as it was approved, for a standing approval of calls alike."""
@@ -146,17 +146,22 @@ def _profile(bound: BoundTool) -> Profile | None:
     return None if wanted is None else rules.applied(wanted)
 
 
-def _refuse_denied(asked: AskedCall) -> None:
-    """An approver decides what policy leaves open, and no more than that."""
+def _terms(asked: AskedCall) -> Terms | None:
+    """Return by which terms the policy asks about a call; None: it asks nobody.
+
+    Raises:
+        PermissionDeniedError: It denies it; approvers decide what policy leaves open, no more.
+    """
     policy = policy_in_force(asked.workspace_id)
     if policy is None:
-        return
+        return None
     answer = policies.policy_engine(*policy_text(policy.id)).decide(question_of(asked))
     if answer.effect is Effect.DENY:
         raise PermissionDeniedError(
             f"The policy denies these arguments: {answer.reason or answer.rule}",
             remedy="Choose others, or deny the call.",
         )
+    return None if answer.effect is Effect.ALLOW else terms_of(answer)
 
 
 def _unfit(sentence: str) -> InvalidInputError:

@@ -35,6 +35,7 @@ from governance.services import policies
 from plugins.contracts import EffectClass, ToolSpec
 from plugins.dispatch import BoundTool, arguments_digest
 from plugins.selectors import calls_since
+from sandbox.contracts import Isolation
 
 if TYPE_CHECKING:
     from governance.models import Workspace
@@ -88,6 +89,7 @@ class Example:
     user: str
     state: str
     is_reconstructed: bool
+    is_unprotected: bool  # it is a program that runs without a sandbox
     before: Answer
     after: Answer
     arguments: dict[str, Any] | None
@@ -286,6 +288,7 @@ def _count(
             user=question.asked.subject.user,
             state=call.state,
             is_reconstructed=question.is_reconstructed,
+            is_unprotected=question.asked.tool.sandbox == Isolation.DISABLED,
             before=_told(before),
             after=_told(after),
             arguments=call.arguments if kept else None,

@@ -1,11 +1,11 @@
-# A policy in Rego: payments by amount. Everything else is as the site's default has it.
+# A policy in Rego: payments by amount. Everything else is denied.
 package agentry.tool
 
 import rego.v1
 
 default decision := {"effect": "deny", "rule": "default", "reason": "Only payments are decided here."}
 
-is_payment if startswith(input.tool.name, "pay.")
+is_payment if startswith(input.tool.name, "pay-")
 
 amount := input.arguments.amount if is_number(input.arguments.amount)
 

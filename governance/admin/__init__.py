@@ -1,5 +1,15 @@
 """Admin pages of governance; changes go through the same services as the API."""
 
-from governance.admin import access, approvals, channels, grants, policies, secrets
+from governance.admin import (
+    access,
+    approvals,
+    channels,
+    grants,
+    policies,
+    policy_versions,
+    secrets,
+)
 
-__all__ = ["access", "approvals", "channels", "grants", "policies", "secrets"]
+__all__ = [
+    "access", "approvals", "channels", "grants", "policies", "policy_versions", "secrets",
+]  # fmt: skip

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from auditlog.models import LogEntry
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -32,7 +34,7 @@ from governance.selectors.tokens import token_list
 from governance.services.members import member_add, member_remove, membership_set_roles
 from governance.services.roles import role_create, role_delete, role_update
 from governance.services.tokens import IssuedToken, token_issue, token_revoke
-from governance.services.users import account_record, account_state
+from governance.services.users import account_record, account_state, password_recorded
 from governance.services.workspaces import workspace_create, workspace_update
 
 if TYPE_CHECKING:
@@ -71,6 +73,22 @@ class UserAdmin(GuardedAdmin, _UserAdmin):
         ("Sign-in", {"fields": ("is_active", "is_staff", "is_superuser", "is_service")}),
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
+
+    def user_change_password(
+        self,
+        request: HttpRequest,
+        id: str,  # noqa: A002 - Django's name
+        form_url: str = "",
+    ) -> HttpResponse:
+        """Django's page for somebody's password; the new one is in the audit chain."""
+        user = self.get_object(request, unquote(id))
+        if user is None or not self.has_change_permission(request, user):
+            raise PermissionDenied
+        if user.is_service:
+            raise PermissionDenied("A service account signs in by token and has no password.")
+        with password_recorded(self.actor(request), user_id=user.pk):
+            response: HttpResponse = super().user_change_password(request, id, form_url)
+        return response
 
     def save_row(
         self, actor: Actor, row: User, form: "forms.ModelForm[Any]", *, is_new: bool

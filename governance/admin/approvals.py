@@ -73,6 +73,7 @@ class DecisionForm(forms.Form):
 
     choice = forms.CharField(required=False, max_length=40, label="Choice",
                              help_text="Where the question has choices of its own.")  # fmt: skip
+    seen = forms.CharField(max_length=64, widget=forms.HiddenInput)
 
     def clean_arguments(self) -> dict[str, Any] | None:
         given = self.cleaned_data["arguments"]
@@ -255,7 +256,8 @@ class ApprovalAdmin(GuardedAdmin):
         if Perm.APPROVAL_DECIDE not in decider.held and not decider.stands_for:
             raise PermissionDenied(f"This needs the permission {Perm.APPROVAL_DECIDE}.")
         back = reverse("admin:governance_approval_change", args=[row.pk])
-        form = DecisionForm(request.POST if request.method == "POST" else None)
+        form = DecisionForm(request.POST if request.method == "POST" else None,
+                            initial={"seen": row.binding_digest})  # fmt: skip
         if request.method == "POST" and form.is_valid():
             self._decide(request, row, form)
             return HttpResponseRedirect(back)
@@ -268,18 +270,23 @@ class ApprovalAdmin(GuardedAdmin):
             "verdicts": _VERDICTS,
             "chosen": form["verdict"].value(),
             "is_readable": access.may_see_payload(self.actor(request), row.workspace_id),
-            "arguments": json_block(row.arguments),
+            "arguments": json_block(
+                row.arguments if row.edited_arguments is None else row.edited_arguments
+            ),
+            "difference": self.difference_shown(row),
             "back": back,
         }
         return TemplateResponse(request, "admin/governance/approval/decide.html", context)
 
     def _decide(self, request: HttpRequest, row: Approval, form: DecisionForm) -> None:
+        given = dict(form.cleaned_data)
         try:
             decided = approval_decide(
                 actor=self.actor(request),
                 approval_id=row.pk,
                 surface="console",
-                **form.cleaned_data,
+                seen_digest=given.pop("seen"),
+                **given,
             )
         except DomainError as error:
             self.message_user(request, str(error), messages.ERROR)

@@ -1,15 +1,28 @@
-"""Pages of policies: the draft with publishing, and what was published."""
+"""Pages of policies: the draft with its test cases, what is in force, and publishing."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from uuid import UUID
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 
-from core.admin import moment_column, pill, text_block
-from governance.contracts import Actor, Perm
-from governance.guard.admin import GuardedAdmin
-from governance.models import Policy, PolicyDifference, PolicyVersion
-from governance.services.policies import policy_publish, policy_put
+from core.admin import moment_column, text_block, text_difference
+from core.errors import DomainError
+from governance import access
+from governance.admin.policy_page import CasesShown, cases_shown, in_force, policy_page
+from governance.contracts import BUILTIN_ROLES, Actor, Perm
+from governance.guard.saving import ServiceAdmin
+from governance.models import Policy
+from governance.services.policies import (
+    draft_digest,
+    policy_publish,
+    policy_put,
+    policy_shadow_end,
+)
 
 if TYPE_CHECKING:
     from django.utils.safestring import SafeString
@@ -18,26 +31,34 @@ if TYPE_CHECKING:
 else:  # generic for the type checker only
     _PolicyForm = forms.ModelForm
 
+_FIRST: Final = """\
+version: 1
+rules:
+  - name: repository-is-free
+    tools: ["git.*"]
+    effect: allow
+"""
+_MODES: Final = (
+    (
+        "in_force",
+        "Put it in force",
+        (
+            "Calls that have not begun are judged by it from now on, and approvals given under the "
+            "version before do not hold any more."
+        ),
+    ),
+    (
+        "shadow",
+        "Ask it as a shadow",
+        (
+            "It is asked beside what decides, and decides nothing. What it would have decided "
+            "otherwise is kept. It takes the place of the shadow before it."
+        ),
+    ),
+)
+
 
 class PolicyForm(_PolicyForm):
-    publish = forms.ChoiceField(
-        required=False,
-        choices=(
-            ("", "Keep it as a draft"),
-            ("shadow", "Ask it as a shadow, which decides nothing"),
-            ("in_force", "Put it in force"),
-        ),
-        label="Publish it now",
-        help_text="In force, calls that have not begun are judged by it from then on, and "
-        "approvals given under the version before do not hold any more. To see first what it would "
-        "have changed about last week's calls: save the draft, then `agentry policy simulate`.",
-    )
-    despite_failures = forms.BooleanField(
-        required=False,
-        label="Publish although test cases fail",
-        help_text="The audit chain says that you did.",
-    )
-
     class Meta:
         model = Policy
         fields: ClassVar = ("workspace", "language", "draft", "cases")
@@ -46,96 +67,177 @@ class PolicyForm(_PolicyForm):
             "cases": forms.Textarea(attrs={"rows": 12, "class": "code", "spellcheck": "false"}),
         }
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance._state.adding:
+            self.initial.setdefault("draft", _FIRST)
+
+
+class PublishForm(forms.Form):
+    """`seen` names the draft that the page showed: nothing else is published."""
+
+    mode = forms.ChoiceField(choices=[(value, title) for value, title, _ in _MODES])
+    note = forms.CharField(
+        required=False,
+        max_length=500,
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+        help_text="Why, for those who read the versions and the audit chain later.",
+    )
+    despite_failures = forms.BooleanField(
+        required=False,
+        label="Publish although test cases fail",
+        help_text="The version and the audit chain say that you did.",
+    )
+    seen = forms.CharField(widget=forms.HiddenInput, max_length=64)
+
 
 @admin.register(Policy)
-class PolicyAdmin(GuardedAdmin):
+class PolicyAdmin(ServiceAdmin):
     view_perm = Perm.POLICY_VIEW
     edit_perm = Perm.POLICY_EDIT
     can_add = True
     form = PolicyForm
     explanation = "What tool calls are judged by: allowed, denied, or asked about."
+    lesson = "console/lessons/policies.html"
+    change_form_template = "admin/governance/policy/change_form.html"
     fixed_fields = ("workspace",)
-    list_display = ("workspace", "changed")
+    list_display = ("workspace", "in_force", "changed")
     list_select_related = ("workspace",)
-    fields = ("workspace", "language", "draft", "cases", "publish", "despite_failures")
+    places: ClassVar[dict[str, str]] = {"source": "draft", "cases": "cases", "*": "draft"}
     actions = ()
 
-    changed = moment_column("updated_at", "Changed")
+    changed = moment_column("updated_at", "Draft changed")
+
+    @admin.display(description="In force")
+    def in_force(self, row: Policy) -> "SafeString | str":
+        version = in_force(row)
+        return f"version {version.number}" if version else "the built-in rule"
+
+    @admin.display(description="Draft")
+    def draft_shown(self, row: Policy) -> "SafeString":
+        return text_block(row.draft)
+
+    @admin.display(description="Test cases")
+    def cases_shown(self, row: Policy) -> "SafeString":
+        return text_block(row.cases)
+
+    def get_fields(self, request: HttpRequest, obj: Any | None = None) -> Any:
+        if obj is None or self.has_change_permission(request, obj):
+            return ("workspace", "language", "draft", "cases")
+        return ("language", "draft_shown", "cases_shown")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> Any:
+        if obj is None or self.has_change_permission(request, obj):
+            return super().get_readonly_fields(request, obj)
+        return ("language", "draft_shown", "cases_shown")
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        return [
+            path("<uuid:policy_id>/publish/", view(self.publish_view),
+                 name="governance_policy_publish"),
+            path("<uuid:policy_id>/end-shadow/", view(self.end_shadow_view),
+                 name="governance_policy_end_shadow"),
+            *super().get_urls(),
+        ]  # fmt: skip
+
+    def beside_form(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
+        row = self.get_object(request, object_id)
+        if row is None:
+            return {}
+        actor = self.actor(request)
+        return {
+            "policy": policy_page(row, actor),
+            "may_edit": self.has_change_permission(request, row),
+            "may_publish": self._may(request, Perm.POLICY_PUBLISH, row),
+            "may_try": access.can(actor, Perm.RUN_VIEW, row.workspace_id),
+            "publishers": _holders(Perm.POLICY_PUBLISH),
+            "cases": cases_shown(actor, row) if "cases" in request.GET else None,
+        }
 
     def save_row(
         self, actor: Actor, row: Policy, form: "forms.ModelForm[Any]", *, is_new: bool
     ) -> Policy:
-        workspace = row.workspace
-        policy = policy_put(
+        return policy_put(
             actor,
-            workspace=workspace,
+            workspace=row.workspace,
             source=row.draft,
             language=row.language,
             cases=row.cases,
         )
-        if wanted := form.cleaned_data.get("publish"):
-            policy_publish(
-                actor,
-                workspace=workspace,
-                as_shadow=wanted == "shadow",
-                despite_failures=bool(form.cleaned_data.get("despite_failures")),
+
+    def publish_view(self, request: HttpRequest, policy_id: UUID) -> HttpResponse:
+        """Show what publishing changes (GET), then publish exactly that (POST)."""
+        row = self._publishable(request, policy_id)
+        back = reverse("admin:governance_policy_change", args=[row.pk])
+        actor = self.actor(request)
+        form = PublishForm(
+            request.POST if request.method == "POST" else None,
+            initial={"mode": "in_force", "seen": draft_digest(row)},
+        )
+        if request.method == "POST" and form.is_valid() and self._publish(request, row, form):
+            return HttpResponseRedirect(back)
+        active = in_force(row)
+        shown: CasesShown = cases_shown(actor, row)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Publish the policy of {row.workspace}",
+            "opts": self.opts,
+            "original": row,
+            "form": form,
+            "modes": _MODES,
+            "chosen": form["mode"].value(),
+            "active": active,
+            "difference": text_difference(active.source if active else "", row.draft),
+            "is_same": active is not None and active.source == row.draft,
+            "cases": shown,
+            "may_try": access.can(actor, Perm.RUN_VIEW, row.workspace_id),
+            "try_days": 7,
+            "back": back,
+        }
+        return TemplateResponse(request, "admin/governance/policy/publish.html", context)
+
+    def end_shadow_view(self, request: HttpRequest, policy_id: UUID) -> HttpResponse:
+        """Ask the shadow no more."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        row = self._publishable(request, policy_id)
+        ended = policy_shadow_end(self.actor(request), workspace=row.workspace)
+        sentence = "No version is asked as a shadow."
+        if ended is not None:
+            sentence = f"Version {ended.number} is asked no more. What it said otherwise stays."
+        self.message_user(request, sentence, messages.SUCCESS)
+        return HttpResponseRedirect(reverse("admin:governance_policy_change", args=[row.pk]))
+
+    def _publishable(self, request: HttpRequest, policy_id: UUID) -> Policy:
+        row = self.get_object(request, str(policy_id))
+        if row is None or not self.has_view_permission(request, row):
+            raise PermissionDenied
+        if not self._may(request, Perm.POLICY_PUBLISH, row):
+            raise PermissionDenied(f"This needs the permission {Perm.POLICY_PUBLISH}.")
+        found: Policy = row
+        return found
+
+    def _publish(self, request: HttpRequest, row: Policy, form: PublishForm) -> bool:
+        given = form.cleaned_data
+        try:
+            version = policy_publish(
+                self.actor(request),
+                workspace=row.workspace,
+                note=given["note"],
+                as_shadow=given["mode"] == "shadow",
+                despite_failures=given["despite_failures"],
+                seen_digest=given["seen"],
             )
-        return policy
+        except DomainError as error:
+            form.add_error(None, str(error))
+            form.data = {**request.POST.dict(), "seen": draft_digest(row)}
+            return False
+        how = "asked as a shadow" if given["mode"] == "shadow" else "in force"
+        self.message_user(request, f"Version {version.number} is {how}.", messages.SUCCESS)
+        return True
 
 
-@admin.register(PolicyVersion)
-class PolicyVersionAdmin(GuardedAdmin):
-    """Published policies; they never change."""
-
-    view_perm = Perm.POLICY_VIEW
-    explanation = "Every policy that was ever in force, and which one is."
-    list_display = ("number", "workspace", "state_shown", "published", "published_by", "note")
-    list_filter = ("is_active", "workspace")
-    list_select_related = ("workspace", "published_by")
-    search_fields = ("digest__istartswith", "note")
-    fields = (
-        "number", "workspace", "state_shown", "digest", "published", "published_by", "note",
-        "failing_cases", "shadow_asked", "shadow_differing", "shadow_skipped", "language",
-        "source_shown", "cases_shown",
-    )  # fmt: skip
-    readonly_fields = fields
-    actions = ()
-
-    published = moment_column("published_at", "Published")
-
-    @admin.display(description="State", ordering="is_active")
-    def state_shown(self, row: PolicyVersion) -> "SafeString":
-        if row.is_shadow:
-            return pill("waiting", label="shadow")
-        return pill("on" if row.is_active else "off", label="in force" if row.is_active else "past")
-
-    @admin.display(description="Policy")
-    def source_shown(self, row: PolicyVersion) -> "SafeString":
-        return text_block(row.source)
-
-    @admin.display(description="Test cases")
-    def cases_shown(self, row: PolicyVersion) -> "SafeString":
-        return text_block(row.cases)
-
-
-@admin.register(PolicyDifference)
-class PolicyDifferenceAdmin(GuardedAdmin):
-    """Calls that a shadow would have decided otherwise."""
-
-    view_perm = Perm.POLICY_VIEW
-    explanation = (
-        "What shadows would have decided otherwise; counts, also of skipped calls, are on the "
-        "version's page."
-    )
-    list_display = ("tool", "effect", "rule", "shadow_effect", "shadow_rule", "version", "seen")
-    list_filter = ("effect", "shadow_effect", "is_abnormal", "workspace")
-    list_select_related = ("version", "version__workspace")
-    search_fields = ("tool__istartswith", "rule__istartswith", "shadow_rule__istartswith")
-    fields = (
-        "workspace", "version", "tool", "run_id", "call_id", "decided_by", "effect", "rule",
-        "reason", "shadow_effect", "shadow_rule", "shadow_reason", "is_abnormal", "seen",
-    )  # fmt: skip
-    readonly_fields = fields
-    actions = ()
-
-    seen = moment_column("at", "Seen")
+def _holders(perm: Perm) -> str:
+    """Name the built-in roles that have a permission."""
+    return " and ".join(name for name, perms in BUILTIN_ROLES.items() if perm in perms)

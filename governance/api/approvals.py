@@ -175,12 +175,14 @@ class ApprovalDetailSerializer(ApprovalSerializer):
 
 
 class DecisionInput(StrictSerializer):
-    """`arguments`: approve with these in place of the asked ones."""
+    """`arguments`: approve with these in place of the asked ones. `binding_digest`: the one that
+    was read; another meanwhile is a conflict, and agreeing to what somebody changed takes it."""
 
     verdict = serializers.ChoiceField(choices=VERDICTS)
     reason = serializers.CharField(max_length=MAX_REASON_CHARS, required=False, allow_blank=True)
     arguments = NewArgumentsField(required=False)
     choice = serializers.CharField(max_length=40, required=False, allow_blank=True)
+    binding_digest = serializers.CharField(source="seen_digest", max_length=64, required=False)
 
 
 class ApprovalFilter(django_filters.FilterSet):  # type: ignore[misc]  # publishes no types

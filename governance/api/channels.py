@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import django_filters
 import msgspec
 from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
@@ -12,6 +13,7 @@ from rest_framework.response import Response
 
 from core.api.serializers import NothingInput, StrictSerializer
 from core.errors import DomainError, InvalidInputError
+from governance import access
 from governance.api.approvals import ApprovalSerializer, ApprovalViewSet, NewArgumentsField
 from governance.channels.messages import slack_answer
 from governance.channels.pressed import pressed
@@ -26,7 +28,7 @@ from governance.guard.viewsets import (
     UpdateMixin,
 )
 from governance.models import Channel, Delivery
-from governance.selectors.channels import channel_list, delivery_list
+from governance.selectors.channels import address_shown, channel_list, delivery_list
 from governance.services.approvals import approval_decide
 from governance.services.approvals.deciding import MAX_REASON_CHARS
 from governance.services.channels import channel_create, channel_delete, channel_update
@@ -44,6 +46,9 @@ class NamesField(serializers.DictField):
 class ChannelSerializer(serializers.ModelSerializer[Channel]):
     """A channel. `secret` is there once, in the answer to what made it."""
 
+    url = serializers.SerializerMethodField(
+        help_text="Without its path for whoever may not change channels."
+    )
     addresses = serializers.ListField(child=serializers.CharField(), read_only=True)
     events = serializers.ListField(child=serializers.CharField(), read_only=True)
     acts_as = serializers.CharField(source="acts_as.username", read_only=True, default=None,
@@ -59,6 +64,10 @@ class ChannelSerializer(serializers.ModelSerializer[Channel]):
             "is_enabled", "has_secret", "secret", "created_at", "updated_at",
         )  # fmt: skip
         read_only_fields = fields
+
+    def get_url(self, row: Channel) -> str:
+        is_whole = self.context["view"].is_editor
+        return row.url if is_whole else address_shown(row.url)
 
     @extend_schema_field({"type": "object", "additionalProperties": {"type": "string"}})
     def get_identities(self, row: Channel) -> dict[str, str]:
@@ -110,6 +119,13 @@ class DeliverySerializer(serializers.ModelSerializer[Delivery]):
         read_only_fields = fields
 
 
+class DeliveryFilter(django_filters.FilterSet):  # type: ignore[misc]  # publishes no types
+    channel = django_filters.CharFilter(field_name="channel__name", max_length=63)
+    state = django_filters.MultipleChoiceFilter(
+        choices=[(value, value) for value in DELIVERY_STATES]
+    )
+
+
 class ChannelViewSet(
     WorkspaceViewSet, ListMixin, RetrieveMixin, CreateMixin, UpdateMixin, DestroyMixin
 ):
@@ -133,6 +149,13 @@ class ChannelViewSet(
     }
     unkeyed_actions = frozenset({"create", "partial_update"})
     made_secret = ""
+    _is_editor: bool | None = None
+
+    @property
+    def is_editor(self) -> bool:
+        if self._is_editor is None:
+            self._is_editor = access.can(self.actor, Perm.CHANNEL_EDIT, self.workspace)
+        return self._is_editor
 
     def rows(self) -> QuerySet[Any]:
         if self.is_described:
@@ -183,6 +206,7 @@ class DeliveryViewSet(WorkspaceViewSet, ListMixin, RetrieveMixin):
     }
     queryset = Delivery.objects.all()
     serializer_class = DeliverySerializer
+    filterset_class = DeliveryFilter
     input_serializers = {"redeliver": NothingInput}
 
     def rows(self) -> QuerySet[Any]:

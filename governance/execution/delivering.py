@@ -8,6 +8,7 @@ import asyncio
 import smtplib
 from collections.abc import Sequence
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import structlog
 from django.conf import settings
@@ -71,7 +72,8 @@ def _settle(row: Delivery, outcome: Posted) -> None:
     if not outcome.problem and 200 <= outcome.status < 300:
         deliveries_move(ours, target=DeliveryState.DELIVERED, settled_at=now, last_error="")
         return
-    error = redact_text(outcome.problem or f"The server answered {outcome.status}.")[:500]
+    error = redact_text(outcome.problem or f"The server answered {outcome.status}.")
+    error = _without_path(error, row.channel.url)[:500]
     is_over = row.attempts > len(RETRY_SECONDS) or outcome.status == _GONE
     if is_over or not row.channel.is_enabled:
         deliveries_move(ours, target=DeliveryState.FAILED, settled_at=now, last_error=error)
@@ -83,7 +85,7 @@ def _settle(row: Delivery, outcome: Posted) -> None:
 
 
 async def _sent(rows: Sequence[Delivery]) -> list[Posted]:
-    return list(await asyncio.gather(*(_send(row, _opened(row)) for row in rows)))
+    return list(await asyncio.gather(*(_tried(row, _opened(row)) for row in rows)))
 
 
 def _opened(row: Delivery) -> str | DomainError:
@@ -92,6 +94,21 @@ def _opened(row: Delivery) -> str | DomainError:
         return channel_secret(row.channel)
     except DomainError as error:
         return error
+
+
+async def _tried(row: Delivery, secret: str | DomainError) -> Posted:
+    """Send one of several: whatever it breaks at, the others go out and it is settled."""
+    try:
+        return await _send(row, secret)
+    except Exception as error:
+        logger.exception("delivery_broke", delivery=str(row.pk), channel=row.channel.name)
+        return Posted(problem=f"Sending it broke: {type(error).__name__}.")
+
+
+def _without_path(sentence: str, url: str) -> str:
+    """More people read what came of a message than may know the address in full."""
+    parts = urlsplit(url)
+    return sentence.replace(parts.path, "/…") if len(parts.path) > 1 else sentence
 
 
 async def _send(row: Delivery, secret: str | DomainError) -> Posted:

@@ -1,6 +1,7 @@
 """Channels of a workspace, their deliveries, and whom a letter about an approval goes to."""
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from django.db.models import QuerySet
 
@@ -50,6 +51,12 @@ def addresses_for(approval: Approval) -> "Iterator[str]":
         decider = decider_of(access.actor_of_user(user), approval.workspace_id)
         if decider.may_decide(approval):
             yield user.email
+
+
+def address_shown(url: str) -> str:
+    """Write an address without its path: with those of Slack and others, whoever knows it posts."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}/…" if parts.netloc else ""
 
 
 def channel_secret(channel: Channel) -> str:

@@ -109,6 +109,7 @@ def _written(actor: Actor, row: Channel, fields: ChannelFields) -> MadeChannel:
     row.save()
     if "identities" in fields:
         _identities(row, fields["identities"])
+    _refuse_lending(actor, row, fields)
     _record(actor, row, "written")
     return MadeChannel(channel=row, secret=made)
 
@@ -151,9 +152,28 @@ def _refuse_unfit(row: Channel) -> None:
         raise _wrong("acts_as", "Only a webhook decides as one account.")
 
 
+def _refuse_lending(actor: Actor, row: Channel, fields: ChannelFields) -> None:
+    """Refuse to give voices away: with a channel's secret one speaks as whomever it speaks for.
+
+    For oneself that takes being allowed to decide, for others managing the workspace.
+    """
+    if fields.keys().isdisjoint({"acts_as", "identities", "secret"}):
+        return
+    spoken_for = set(row.identities.values_list("user_id", flat=True)) | {row.acts_as_id}
+    spoken_for.discard(None)
+    if spoken_for - {actor.user_id}:
+        access.require(actor, Perm.WORKSPACE_MANAGE, row.workspace_id)
+    elif spoken_for:
+        access.require(actor, Perm.APPROVAL_DECIDE, row.workspace_id)
+
+
 def _url(text: str) -> str:
-    parts = urlsplit(text.strip())
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
+    try:
+        parts = urlsplit(text.strip())
+        port = parts.port
+    except ValueError as error:
+        raise _wrong("url", f"The address cannot be read: {error}.") from None
+    if port == 0 or parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
         raise _wrong("url", "Give an http or https address without a user name.")
     return text.strip()
 

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 
+import msgspec
 from django.db import transaction
 from django.db.models import QuerySet
 
@@ -23,8 +24,8 @@ MAX_SOURCE_CHARS = 256_000
 MAX_TOLD_FAILURES = 50
 
 __all__ = [
-    "MAX_SOURCE_CHARS", "CasesRun", "policy_cases_run", "policy_engine", "policy_publish",
-    "policy_put", "policy_shadow_end", "policy_tried",
+    "MAX_SOURCE_CHARS", "CasesRun", "draft_digest", "policy_cases_run", "policy_engine",
+    "policy_publish", "policy_put", "policy_shadow_end", "policy_tried",
 ]  # fmt: skip
 
 
@@ -120,13 +121,15 @@ def policy_publish(
     note: str = "",
     as_shadow: bool = False,
     despite_failures: bool = False,
+    seen_digest: str | None = None,
 ) -> PolicyVersion:
     """Put the draft in force: calls that have not begun are judged by it from now on.
 
     As a shadow it is asked beside what decides, decides nothing, and replaces the shadow before
     it. Its test cases are run first; `despite_failures` publishes when some fail, and the audit
     chain says so. Publishing what is in force, or a shadow, already changes nothing. Approvals
-    given under another version in force do not hold any more.
+    given under another version in force do not hold any more. `seen_digest` is the `draft_digest`
+    of what whoever publishes has looked at; without it whatever the draft says is published.
 
     Raises:
         InvalidInputError: There is no draft, or it is no policy.
@@ -135,6 +138,7 @@ def policy_publish(
     """
     access.require(actor, Perm.POLICY_PUBLISH, workspace)
     draft = _draft(workspace)
+    _require_seen(draft, seen_digest)
     _check(draft.draft, draft.language)
     _require_answer(draft.draft, draft.language)
     read = _cases(draft.cases)
@@ -231,6 +235,17 @@ def _draft(workspace: Workspace) -> Policy:
     if policy is None:
         raise InvalidInputError("There is no draft.", remedy="Write one first.")
     return policy
+
+
+def _require_seen(draft: Policy, seen_digest: str | None) -> None:
+    if seen_digest is not None and seen_digest != draft_digest(draft):
+        sentence = "Somebody changed the draft since you looked at it; nothing was published."
+        raise ConflictError(sentence, remedy="Look at what it says now and publish it again.")
+
+
+def draft_digest(policy: Policy) -> str:
+    """Name what the draft says: its text, its language and its test cases."""
+    return hashlib.sha256(msgspec.json.encode(_content(policy))).hexdigest()
 
 
 def _content(policy: Policy) -> tuple[str, str, str]:

@@ -1,10 +1,14 @@
 """Users: people and service accounts. Creating them is a superuser's; they begin with nothing."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from core.errors import ConflictError, InvalidInputError
+from core.errors import ConflictError, InvalidInputError, NotFoundError
 from core.events import publish
 from core.redaction import JSON
 from governance.access import AccessChanged
@@ -84,6 +88,19 @@ def user_update(
     return row
 
 
+def password_set(actor: Actor, *, username: str, password: str) -> User:
+    """Give a user a new password, by name.
+
+    Raises:
+        NotFoundError: No user has that name.
+        InvalidInputError: The password is weak, or the user is a service account.
+    """
+    user = User.objects.filter(username=username).first()
+    if user is None:
+        raise NotFoundError(f"There is no user {username!r}.", remedy="Check the name.")
+    return user_update(actor, user=user, password=password)
+
+
 def account_state(user: User) -> dict[str, JSON]:
     """Return what an account may be used for."""
     return {
@@ -112,6 +129,18 @@ def account_record(
         subject=AuditSubject(kind="user", id=str(user.pk), label=user.username),
         payload={"before": before, "after": after, "is_password_new": is_password_new},
     )
+
+
+@contextmanager
+def password_recorded(actor: Actor, *, user_id: UUID) -> Iterator[None]:
+    """Append to the site's chain that the user's password is another, where the block has made it
+    so; for forms of Django that store it themselves. Both are stored or neither."""
+    with recorded_as(actor), transaction.atomic():
+        before = User.objects.select_for_update().get(pk=user_id)
+        yield
+        after = User.objects.get(pk=user_id)
+        if after.password != before.password:
+            account_record(actor, after, before=account_state(before), is_password_new=True)
 
 
 def _set_password(user: User, password: str | None) -> None:

@@ -7,6 +7,7 @@ role all end the view.
 
 import asyncio
 import contextlib
+import contextvars
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -115,7 +116,11 @@ class Viewer:
         viewer._subscription = await hub.subscribe(topic, _start(topic, after))
         with _open_lock:
             _open.add(viewer)
-        viewer._watch = asyncio.create_task(viewer._recheck_forever(), name="live-recheck")
+        # A request that Django serves in a thread is answered before the view begins. Its context
+        # names that thread for questions to the database, and nobody would answer them.
+        viewer._watch = asyncio.create_task(
+            viewer._recheck_forever(), name="live-recheck", context=contextvars.Context()
+        )
         return viewer
 
     @property
@@ -162,8 +167,9 @@ class Viewer:
                     self.subscription.close(CLOSE_TRY_LATER, "Rights cannot be checked now.")
                     return
             except Exception:
+                log.exception("live.recheck_broken", topic=self.topic.key)
                 self.subscription.close(CLOSE_INTERNAL, "Rights could not be checked.")
-                raise
+                return
 
     async def _recheck(self) -> None:
         workspace_id = self.topic.workspace_id

@@ -265,8 +265,8 @@ class _JudgingBackend(httpcore2.AsyncNetworkBackend):
             for address in addresses:
                 if why := why_refused(address):
                     raise TargetRefusedError(
-                        f"{host}:{port} is {why} ({address}), which may not be asked.",
-                        remedy="An administrator can allow this host and port.",
+                        f"{host}:{port} is {why} ({address}), and such addresses are refused.",
+                        remedy="An administrator can allow it in AGENTRY_FETCH_ALLOW.",
                     )
         failure: Exception | None = None
         for address in addresses[:4]:

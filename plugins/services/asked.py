@@ -107,11 +107,20 @@ def _fields(call: ToolCall, ruling: Ruling) -> dict[str, Any]:
 def _refusal(ruling: Ruling) -> str:
     if ruling.state is ApprovalState.EXPIRED:
         return f"The call was not approved in time. {ruling.reason} Nothing was done."
-    because = f" Reason: {ruling.reason}" if ruling.reason else ""
-    return f"{ruling.by} denied the call.{because} Nothing was done."
+    return f"{ruling.by} denied the call.{_because(ruling.reason)} Nothing was done."
 
 
 def _note(ruling: Ruling, arguments: Mapping[str, Any]) -> str:
     shown = msgspec.json.encode(dict(arguments)).decode()[:MAX_SHOWN_CHARS]
-    because = f" Reason: {ruling.reason}" if ruling.reason else ""
-    return f"Before approving the call, {ruling.by} changed its arguments to {shown}.{because}"
+    return (
+        f"Before approving the call, {ruling.by} changed its arguments to {shown}."
+        f"{_because(ruling.reason)}"
+    )
+
+
+def _because(reason: str) -> str:
+    """Say a person's reason as a sentence of its own, however they ended it."""
+    said = reason.strip()
+    if not said:
+        return ""
+    return f" Reason: {said}" if said.endswith((".", "!", "?", "…")) else f" Reason: {said}."

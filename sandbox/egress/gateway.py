@@ -81,7 +81,8 @@ class Gateway:
         """Return what makes ordinary clients use the gateway."""
         proxy = f"http://{self.ways.proxy.host}:{self.ways.proxy.port}"
         names = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
-        found = dict.fromkeys(names, proxy) | {"no_proxy": "", "NO_PROXY": ""}
+        found = dict.fromkeys(names, proxy)
+        found |= dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join(self.ways.past_the_proxy))
         if self.files:
             found |= dict.fromkeys(
                 ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS",

@@ -16,6 +16,7 @@ from typing import TypeAlias
 from core.addresses import why_refused
 from sandbox.egress.bounds import Bounds
 from sandbox.egress.ending import FailedError, RefusedError
+from sandbox.egress.ranges import NO_RANGES, Ranges
 from sandbox.egress.rules import Place, Rules
 
 Resolver: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -37,8 +38,10 @@ def system_trust() -> ssl.SSLContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
-    """What the gateway knows of the world. Other than by default only where a test plays it."""
+    """What the gateway knows of the world. `ranges` are the site's; the rest is other than by
+    default only where a test plays it."""
 
+    ranges: Ranges = NO_RANGES
     resolver: Resolver = system_resolver
     why_refused: Callable[[str], str] = why_refused
     trust: Callable[[], ssl.SSLContext] = field(default=system_trust)
@@ -55,7 +58,7 @@ class Outside:
         try:
             async with asyncio.timeout(bounds.connect_seconds):
                 addresses = await self._addresses(place)
-                if why := rules.why_not_at(place, addresses, self.why_refused):
+                if why := rules.why_not_at(place, addresses, self.why_refused, self.ranges):
                     raise RefusedError(why)
                 return await self._connect(place, addresses, bounds, with_tls=with_tls)
         except TimeoutError:

@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from core.addresses import is_private, normal_host, why_refused
+from core.addresses import normal_host, why_refused
+from sandbox.egress.ranges import NO_RANGES, Ranges
 from sandbox.errors import SandboxRefusedError
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
@@ -80,22 +81,29 @@ class Rules:
         place: Place,
         addresses: Sequence[str],
         why_refused: Callable[[str], str] = why_refused,
+        ranges: Ranges = NO_RANGES,
     ) -> str:
         """Say why a place may not be reached at these addresses; empty when it may.
 
-        An address on the list is meant as it is. A name on the list may belong to a private network
-        if it does so altogether; one that answers with public and private addresses is somebody's
-        attempt to be both. A name below a suffix must be public.
+        An address on the list is meant as it is. A name must be public: whoever owns it decides
+        where it leads, and nobody here agreed to that. An exact name may lead to addresses that
+        are not public where each is named beside it, by the list with the same port or by the
+        site's `ranges`. One that answers with public addresses too is somebody's attempt to be
+        both, and a name below a suffix is public always.
         """
         if place.is_address and place in self.exact:
             return ""
         refused = {address: why for address in addresses if (why := why_refused(address))}
         if not refused:
             return ""
-        if place in self.exact and all(map(is_private, addresses)):
-            return ""
-        address, why = next(iter(refused.items()))
-        return f"the name leads to {why} ({address})"
+        is_mixed = len(refused) < len(set(addresses))
+        if place in self.exact and not is_mixed:
+            unnamed = [it for it in refused if not self._is_named(it, place.port, ranges)]
+            refused = {address: refused[address] for address in unnamed}
+        return next((f"the name leads to {why} ({at})" for at, why in refused.items()), "")
+
+    def _is_named(self, address: str, port: int, ranges: Ranges) -> bool:
+        return Place(host=normal_host(address), port=port) in self.exact or ranges.name(address)
 
 
 def place_of(text: str) -> Place:

@@ -17,14 +17,20 @@ from sandbox.inside.relay import KEPT_DESCRIPTORS
 PROXY = Place(host="127.0.0.1", port=3128)
 _FIRST = ipaddress.IPv4Address("127.0.1.1")
 _LOW = 1024
+_OWN_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ways:
-    """`doors` are pairs of where to listen inside and where that leads."""
+    """`doors` are pairs of where to listen inside and where that leads.
+
+    `past_the_proxy` are hosts that programs inside reach themselves: servers they have started on
+    the sandbox's own loopback. One that is listed is meant outside, and only the proxy leads there.
+    """
 
     proxy: Place
     doors: Sequence[tuple[Place, Place]]
+    past_the_proxy: Sequence[str] = _OWN_LOOPBACK
 
     @classmethod
     def to(cls, rules: Rules, *, has_low_ports: bool) -> "Ways":
@@ -38,7 +44,9 @@ class Ways:
         hosts = list(dict.fromkeys(place.host for place in named))
         addresses = {host: str(_FIRST + number) for number, host in enumerate(hosts)}
         doors = [(Place(host=addresses[place.host], port=place.port), place) for place in named]
-        return cls(proxy=PROXY, doors=tuple(doors))
+        listed = {place.host for place in rules.exact}
+        own = [host for host in _OWN_LOOPBACK if host not in listed]
+        return cls(proxy=PROXY, doors=tuple(doors), past_the_proxy=tuple(own))
 
     def check(self, open_files: int) -> None:
         """Raises SandboxRefusedError when the relay inside cannot listen for all of them."""

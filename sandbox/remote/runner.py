@@ -9,11 +9,11 @@ from typing import TypeAlias
 import msgspec
 
 from core.errors import DomainError
+from core.finishing import to_the_end
 from sandbox.contracts import Abilities, HostCredential, Isolation, Profile
 from sandbox.errors import SandboxRefusedError, SandboxUnavailableError
 from sandbox.remote import wire
 from sandbox.remote.session import FAREWELL_SECONDS, RemoteSession
-from sandbox.runners.ending import to_the_end
 
 _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 60.0  # the first question has the worker try each of its engines

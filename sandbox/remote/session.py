@@ -7,10 +7,10 @@ from types import TracebackType
 from typing import Self
 
 from core.errors import DomainError
+from core.finishing import to_the_end
 from sandbox.contracts import Command, Isolation, Outcome
 from sandbox.errors import SandboxLostError
 from sandbox.remote import wire
-from sandbox.runners.ending import to_the_end
 
 FAREWELL_SECONDS = 45.0  # killing, emptying the group, unmounting, on a busy host
 _ABANDON_SECONDS = 15.0

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from core import clock
+from core.finishing import to_the_end, undivided
 from sandbox.contracts import (
     WORKSPACE,
     Abilities,
@@ -30,7 +31,7 @@ from sandbox.contracts import (
 )
 from sandbox.errors import SandboxLostError, SandboxRefusedError
 from sandbox.leases import Leases, WorkspaceLock
-from sandbox.runners.bubblewrap.arguments import limited
+from sandbox.runners.rights import limited
 
 _CHUNK = 65536
 _HOLDS = frozenset({Limit.WALL, Limit.OUTPUT, Limit.OPEN_FILES, Limit.FILE})
@@ -112,15 +113,7 @@ class DisabledSession:
         seconds = min(self._limits.wall_seconds, command.wall_seconds or self._limits.wall_seconds)
         began = clock.monotonic()
         self._begin()
-        process = self._process = await asyncio.create_subprocess_exec(
-            *limited(self._limits, command.argv),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={name: self._outside(value) for name, value in command.env.items()},
-            cwd=self._place(command.cwd),
-            start_new_session=True,
-        )
+        process = await self._started(command)
         kept: dict[str, bytearray] = {"out": bytearray(), "err": bytearray()}
         try:
             async with asyncio.timeout(seconds):
@@ -146,6 +139,32 @@ class DisabledSession:
             ended_by=self._ended_by or (Ended.SIGNAL if status < 0 else Ended.EXIT),
             usage=Usage(wall_seconds=clock.monotonic() - began),
         )
+
+    async def _started(self, command: Command) -> asyncio.subprocess.Process:
+        """Start the call's group of processes; a cancel meanwhile waits until all can be killed.
+
+        asyncio itself would kill the first process only, and whatever that has begun stays.
+        """
+        starting = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
+                *limited(self._limits, command.argv),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env={name: self._outside(value) for name, value in command.env.items()},
+                cwd=self._place(command.cwd),
+                start_new_session=True,
+            )
+        )
+        try:
+            self._process = await undivided(starting)
+        except asyncio.CancelledError:
+            self._process = await starting
+            self._kill()
+            await to_the_end(self._process.wait())
+            self._process = None
+            raise
+        return self._process
 
     async def _fed(self, process: asyncio.subprocess.Process, data: bytes) -> None:
         if process.stdin is None:

@@ -6,7 +6,7 @@ import logging
 import sys
 from pathlib import Path
 
-from core.env import Environment
+from core.env import ConfigurationError, Environment
 from core.errors import DomainError
 from core.pausepoints import install_from_environment
 from sandbox.worker.server import Setting, serve
@@ -29,13 +29,13 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("name the socket: --socket or AGENTRY_SANDBOX_SOCKET")
     install_from_environment()
     logging.basicConfig(level=logging.INFO, format="sandbox worker: %(message)s")
-    setting = Setting.of(
-        env,
-        socket=Path(given.socket),
-        workspaces=Path(given.workspaces),
-        folder=Path(given.folder) if given.folder else None,
-    )
     try:
+        setting = Setting.of(
+            env,
+            socket=Path(given.socket),
+            workspaces=Path(given.workspaces),
+            folder=Path(given.folder) if given.folder else None,
+        )
         asyncio.run(
             serve(
                 setting,
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
                 is_told=given.attached,
             )
         )
-    except DomainError as error:
+    except (ConfigurationError, DomainError) as error:
         sys.stdout.write(f"{error}\n")
         return 1
     return 0

@@ -9,13 +9,13 @@ import logging
 from pathlib import Path
 
 from core.errors import DomainError
+from core.finishing import to_the_end
 from core.pausepoints import reach
 from sandbox.contracts import Abilities, Isolation, Profile, Session, Strength
 from sandbox.errors import SandboxLostError, SandboxRefusedError, SandboxUnavailableError
 from sandbox.remote import wire
-from sandbox.runners.ending import to_the_end
 from sandbox.services import Sandboxes
-from sandbox.worker.folders import accepted
+from sandbox.worker.folders import accepted, refuse_what_cannot_be_shared
 from sandbox.worker.places import Places
 
 _log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ _MOST_OUTPUT_BYTES = wire.MOST_BYTES - 1024 * 1024
 
 
 class Conversation:
-    """Held once, to its end."""
+    """Held once, to its end. `peer` is the user at the other end, as the kernel says it."""
 
     def __init__(
         self,
@@ -34,12 +34,14 @@ class Conversation:
         sandboxes: Sandboxes,
         places: Places,
         workspaces: Path,
+        peer: int,
     ) -> None:
         self._reader = reader
         self._writer = writer
         self._sandboxes = sandboxes
         self._places = places
         self._workspaces = workspaces
+        self._peer = peer
         self._session: Session | None = None
         self._serving: asyncio.Task[None] | None = None
         self._calls: dict[int, asyncio.Task[None]] = {}
@@ -136,6 +138,7 @@ class Conversation:
                 remedy="Ask for less and put large results into files of the workspace.",
             )
         workspace = await asyncio.to_thread(accepted, self._workspaces, order.workspace)
+        await asyncio.to_thread(refuse_what_cannot_be_shared, workspace, peer=self._peer)
         runner = self._sandboxes.runner_for(order.profile)
         session = await runner.open(workspace, order.profile, credentials=order.credentials)
         return session, runner.name

@@ -1,10 +1,11 @@
-"""Which folders are accepted as workspaces: those below the configured one, and no detours."""
+"""Which folders are accepted as workspaces, and whose: those below the configured one, no detours,
+and files that the caller and the sandbox can both work with."""
 
 import os
 import stat
 from pathlib import Path
 
-from sandbox.errors import UnsafePathError
+from sandbox.errors import SandboxUnavailableError, UnsafePathError
 from sandbox.leases import FIRST_UID, MOST
 
 
@@ -31,6 +32,32 @@ def accepted(root: Path, asked: str) -> Path:
     except OSError as error:
         raise _refused(asked, os.strerror(error.errno or 0)) from error
     return root.joinpath(*parts)
+
+
+def refuse_what_cannot_be_shared(workspace: Path, *, peer: int) -> None:
+    """Refuse an opening after which the caller, user `peer`, or the work could not use the files.
+
+    The caller reads, writes and snapshots a workspace itself. As root we give it to a user of the
+    sandbox, whom root alone can look into; as another user we can give nothing away.
+
+    Raises:
+        SandboxUnavailableError: The sentence says who would be kept out.
+    """
+    own, owner = os.geteuid(), workspace.stat().st_uid
+    if own == 0 and peer != 0:
+        raise SandboxUnavailableError(
+            f"The sandbox worker is root and gives the workspace {workspace.name} to a user of the "
+            f"sandbox, so its caller, user {peer}, could not reach the files afterwards; "
+            "nothing ran.",
+            remedy=f"Run the agent workers as root, or the sandbox worker as user {peer} with what "
+            "it cannot hold then in AGENTRY_SANDBOX_WITHOUT; docs/operate/sandbox.md says why.",
+        )
+    if own not in {0, owner}:
+        raise SandboxUnavailableError(
+            f"The workspace {workspace.name} is user {owner}'s and the sandbox worker is user "
+            f"{own}, so nothing inside could write it; nothing ran.",
+            remedy="Run the sandbox worker and the agent workers as the same user.",
+        )
 
 
 def _walk(root: Path, parts: tuple[str, ...]) -> None:

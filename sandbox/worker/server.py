@@ -101,6 +101,7 @@ class Worker:
             sandboxes=self._sandboxes,
             places=self._places,
             workspaces=self._setting.workspaces,
+            peer=user_of(peer)[0],
         )
         if task is None or self._is_draining:
             writer.close()
@@ -138,10 +139,16 @@ class Worker:
             _log.exception("what dead owners left could not be looked for")
 
 
-def is_allowed(peer: socket.socket, *, group: int | None) -> bool:
-    """Say whether the process at the other end is root's, our own user's, or in the group."""
+def user_of(peer: socket.socket) -> tuple[int, int]:
+    """Return the user and the group of the process at the other end."""
     told = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     _, uid, gid = _CREDENTIALS.unpack(told)
+    return uid, gid
+
+
+def is_allowed(peer: socket.socket, *, group: int | None) -> bool:
+    """Say whether the process at the other end is root's, our own user's, or in the group."""
+    uid, gid = user_of(peer)
     if uid in {0, os.geteuid()}:
         return True
     if group is None:

@@ -18,7 +18,8 @@ from django.conf import settings
 from django.core.management import call_command
 
 from agents.engine_process import make_journal
-from agents.execution.host import EngineHost, HostSettings
+from agents.execution.furnishing import HostSettings
+from agents.execution.host import EngineHost
 from agents.execution.pinning import agent_pinnable, pin
 from agents.journal.records import Birth, Entry, EventRow, RunRow
 from agents.models import Agent, AgentVersion, Model, Provider

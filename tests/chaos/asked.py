@@ -11,7 +11,10 @@ ASKED_POINTS = (
     "approval.before_claim",
     "approval.after_claim",
     "grant.before_claim",
+    "grant.before_lock",
     "grant.before_count",
+    "grant.before_commit",
+    "grant.after_commit",
     "grant.after_claim",
 )
 DECIDER_POINTS = ("approval.before_lock", "approval.before_commit")

@@ -15,9 +15,10 @@ from core.pausepoints import POINTS
 from tests.chaos.asked import ASKED_POINTS, DECIDER_POINTS
 from tests.chaos.cluster import Cluster, Worker
 
-# Forks are inserted where they are asked for; see `test_control`. No run of a wave here asks a
-# person; see `test_asked_kills`, and for revoking a grant tests/integration/agents/approvals. None
-# has files, a sandbox, a shadow, a channel or a new key; those have tests of their own.
+# Forks and runs are inserted where they are asked for; see `test_control` and the lane's tests. No
+# run of a wave here asks a person; see `test_asked_kills`, and for revoking a grant
+# tests/integration/agents/approvals. None has files, a sandbox, a shadow, a channel or a new key;
+# those have tests of their own.
 ELSEWHERE = {
     "rotation.before_write",
     "shadow.before_answer",
@@ -25,6 +26,7 @@ ELSEWHERE = {
     "sandbox.after_open",
     "sandbox.before_close",
     "fork.before_insert",
+    "start.after_commit",
     "grant.before_update",
     *ASKED_POINTS,
     *DECIDER_POINTS,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agentry.cli import PROGRAM
 from agentry.cli.invocation import Invocation, command, usage_error
 from agentry.cli.output import Column, Row, print_fields, print_table
 from agentry.cli.terminal import is_terminal, plain
@@ -84,7 +85,7 @@ def _login(inv: Invocation, server: str, *, token_stdin: bool) -> None:
         token = typer.prompt("Token (not shown)", hide_input=True, err=True).strip()
     if not token:
         raise usage_error("No token.", "Create one in the server's pages, under Tokens.")
-    with Client(url=url, token=token, max_retries=0) as client:
+    with Client(url=url, token=token, max_retries=0, program=PROGRAM) as client:
         me = client.me()
     path = origin.login_path()
     logins = origin.read_logins(path)

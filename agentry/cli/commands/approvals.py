@@ -13,6 +13,7 @@ from agentry.cli.output import Column, Row, print_fields, seconds_ago
 from agentry.cli.terminal import plain
 from agentry.client.calls import governing, granting
 
+SEEN = "Its binding_digest as `show` printed it; needed where somebody changed the arguments."
 ApprovalId = Annotated[str, typer.Argument(metavar="APPROVAL", help="The approval's id.")]
 COLUMNS = (
     Column("ID", "id"),
@@ -52,9 +53,11 @@ def register(parent: typer.Typer) -> None:
         inv: Invocation,
         approval: ApprovalId,
         reason: Annotated[str | None, typer.Option(help="Kept in the record.")] = None,
+        seen: Annotated[str | None, typer.Option(help=SEEN)] = None,
     ) -> None:
         """Say yes to exactly what was asked; its run goes on."""
-        inv.show(inv.fetch(governing.approve(approval, reason=reason)), _print_state)
+        call = governing.approve(approval, reason=reason, binding_digest=seen)
+        inv.show(inv.fetch(call), _print_state)
 
     @command(app, "deny")
     def deny(

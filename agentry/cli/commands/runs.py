@@ -71,6 +71,7 @@ def print_run(run: Row) -> None:
         ("Forked from", (run.get("forked_from") or {}).get("run")),
         ("Replay of", run.get("replay_of")),
         ("Requested by", run.get("requested_by_name") or run.get("requested_by")),
+        ("By way of", _way_of(run)),
         ("Created", run.get("created_at")),
         ("Started", run.get("started_at")),
         ("Finished", run.get("finished_at")),
@@ -83,6 +84,12 @@ def print_run(run: Row) -> None:
         ("Output", run.get("output")),
     ]
     print_fields([(title, value) for title, value in fields if value not in (None, "", {})])
+
+
+def _way_of(run: Row) -> object:
+    """Where a run was asked for; what it was sent with is only what the request said of itself."""
+    surface, client = run.get("surface"), run.get("client")
+    return f"{client}, through {surface} (as the client says of itself)" if client else surface
 
 
 def _limits(limits: Row) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from agentry.cli import PROGRAM
 from agentry.cli.exits import ExitCode
 from agentry.cli.invocation import Invocation
 from agentry.cli.live.lines import PlainLines, Show, Silence
@@ -191,7 +192,9 @@ async def _watch(inv: Invocation, run_id: str, after: int) -> tuple[Run | None, 
 
 def _client(origin: "Origin") -> AsyncClient:
     """The same address and credential as the blocking client has found."""
-    return AsyncClient(url=origin.url, token=origin.token, workspace=origin.workspace)
+    return AsyncClient(
+        url=origin.url, token=origin.token, workspace=origin.workspace, program=PROGRAM
+    )
 
 
 def _offer_cancel(inv: Invocation, run_id: str) -> None:

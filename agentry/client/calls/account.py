@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from agentry.client.calls.shape import body, in_workspace, nothing, query, reads
+from agentry.client.calls.shape import body, in_workspace, new_key, nothing, query, reads
 from agentry.client.flow import API, Call
 from agentry.client.records import Applied, Me, Page, Token
 
@@ -34,7 +34,10 @@ def token_create(
     scopes: Sequence[str] | None = None,
     expires_at: datetime | None = None,
 ) -> Call[Token]:
-    """A new credential, never more than its owner may. Its secret is shown in this answer only."""
+    """A new credential, never more than its owner may. Its secret is shown in this answer only.
+
+    The answer is never stored, so this is not repeated: revoke what a lost answer was about.
+    """
     return Call(
         method="POST",
         path=f"{API}/tokens",
@@ -54,6 +57,7 @@ def apply(documents: Sequence[Mapping[str, Any]], *, dry_run: bool = False) -> C
         path=f"{in_workspace()}/apply",
         body={"documents": list(documents), "dry_run": dry_run},
         read=_APPLIED,
+        idempotency_key="" if dry_run else new_key(),
         timeout_seconds=60.0,
     )
 

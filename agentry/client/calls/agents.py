@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from agentry.client.calls.shape import body, in_workspace, nothing, query, reads
+from agentry.client.calls.shape import body, in_workspace, new_key, nothing, query, reads
 from agentry.client.flow import Call
 from agentry.client.records import Agent, AgentVersion, Message, Page, Session
 
@@ -37,6 +37,7 @@ def create(
         path=in_workspace("agents"),
         body=body(name=name, description=description, spec=spec),
         read=_AGENT,
+        idempotency_key=new_key(),
     )
 
 
@@ -77,6 +78,7 @@ def draft(agent: str, spec: Mapping[str, Any], *, note: str = "") -> Call[AgentV
         path=in_workspace("agents", agent, "versions"),
         body=body(spec=spec, note=note),
         read=_VERSION,
+        idempotency_key=new_key(),
     )
 
 
@@ -87,6 +89,7 @@ def publish(agent: str, number: int) -> Call[AgentVersion]:
         path=in_workspace("agents", agent, "versions", number, "publish"),
         body={},
         read=_VERSION,
+        idempotency_key=new_key(),
     )
 
 
@@ -114,6 +117,7 @@ def session_create(
         path=in_workspace("sessions"),
         body=body(agent=agent, title=title, strategy=strategy),
         read=_SESSION,
+        idempotency_key=new_key(),
     )
 
 

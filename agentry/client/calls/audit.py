@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from agentry.client.calls.shape import in_workspace, query, reads
+from agentry.client.calls.shape import in_workspace, new_key, query, reads
 from agentry.client.flow import API, Call
 from agentry.client.records import Page
 
@@ -34,7 +34,13 @@ def entries(
 
 def checkpoint(*, site: bool = False) -> Call[dict[str, Any]]:
     """Have the server sign the chain as it is now."""
-    return Call(method="POST", path=f"{_chain(site)}/checkpoints", body={}, read=_OBJECT)
+    return Call(
+        method="POST",
+        path=f"{_chain(site)}/checkpoints",
+        body={},
+        read=_OBJECT,
+        idempotency_key=new_key(),
+    )
 
 
 def export(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agentry.client.calls.shape import body, in_workspace, nothing, query, reads
+from agentry.client.calls.shape import body, in_workspace, new_key, nothing, query, reads
 from agentry.client.flow import Call
 from agentry.client.records import Model, Page, Provider, Tool, ToolCall
 
@@ -38,6 +38,7 @@ def provider_create(
         path=in_workspace("providers"),
         body=body(name=name, kind=kind, base_url=base_url, api_key=api_key, **more),
         read=_PROVIDER,
+        idempotency_key=new_key(),
     )
 
 
@@ -81,6 +82,7 @@ def model_create(name: str, *, provider: str, vendor_name: str, **more: Any) -> 
         path=in_workspace("models"),
         body=body(name=name, provider=provider, vendor_name=vendor_name, **more),
         read=_MODEL,
+        idempotency_key=new_key(),
     )
 
 
@@ -126,4 +128,5 @@ def tool_call_resolve(
         path=in_workspace("tool-calls", call_id, "resolve"),
         body=body(outcome=outcome, note=note, result=result),
         read=_TOOL_CALL,
+        idempotency_key=new_key(),
     )

@@ -2,10 +2,18 @@
 
 from typing import Any
 
-from agentry.client.calls.shape import body, in_workspace, nothing, query, reads
+from agentry.client.calls.shape import body, in_workspace, new_key, nothing, query, reads
 from agentry.client.flow import Call
-from agentry.client.policy_records import CasesRun, PolicyDifference, Simulation
-from agentry.client.records import Approval, Page, Policy, PolicyVersion, Secret
+from agentry.client.records import (
+    Approval,
+    CasesRun,
+    Page,
+    Policy,
+    PolicyDifference,
+    PolicyVersion,
+    Secret,
+    Simulation,
+)
 
 _APPROVAL = reads(Approval)
 _APPROVALS = reads(Page[Approval])
@@ -42,13 +50,18 @@ def approval(approval_id: str) -> Call[Approval]:
 
 
 def approve(
-    approval_id: str, *, reason: str | None = None, arguments: dict[str, Any] | None = None
+    approval_id: str,
+    *,
+    reason: str | None = None,
+    arguments: dict[str, Any] | None = None,
+    binding_digest: str | None = None,
 ) -> Call[Approval]:
     """Say yes; with `arguments`, to these instead of the asked ones.
 
+    `binding_digest` is the approval's as it was read; agreeing to what somebody changed takes it.
     Raises `Conflict` naming who was first. Still pending in the answer: others must agree.
     """
-    return _decision(approval_id, "approve", reason, arguments)
+    return _decision(approval_id, "approve", reason, arguments, binding_digest)
 
 
 def choose(approval_id: str, choice: str, *, reason: str | None = None) -> Call[Approval]:
@@ -58,22 +71,30 @@ def choose(approval_id: str, choice: str, *, reason: str | None = None) -> Call[
         path=in_workspace("approvals", approval_id, "decide"),
         body=body(verdict="approve", choice=choice, reason=reason),
         read=_APPROVAL,
+        idempotency_key=new_key(),
     )
 
 
 def deny(approval_id: str, *, reason: str | None = None) -> Call[Approval]:
     """Say no; the model is told the reason. Raises `Conflict` naming who was first."""
-    return _decision(approval_id, "deny", reason, None)
+    return _decision(approval_id, "deny", reason)
 
 
 def _decision(
-    approval_id: str, verdict: str, reason: str | None, arguments: dict[str, Any] | None
+    approval_id: str,
+    verdict: str,
+    reason: str | None,
+    arguments: dict[str, Any] | None = None,
+    binding_digest: str | None = None,
 ) -> Call[Approval]:
     return Call(
         method="POST",
         path=in_workspace("approvals", approval_id, "decide"),
-        body=body(verdict=verdict, reason=reason, arguments=arguments),
+        body=body(
+            verdict=verdict, reason=reason, arguments=arguments, binding_digest=binding_digest
+        ),
         read=_APPROVAL,
+        idempotency_key=new_key(),
     )
 
 
@@ -109,6 +130,7 @@ def policy_publish(
         path=in_workspace("policy", "publish"),
         body=body(note=note, mode=mode, despite_failures=despite_failures),
         read=_VERSION,
+        idempotency_key=new_key(),
     )
 
 
@@ -211,6 +233,7 @@ def secret_set(
         path=in_workspace("secrets"),
         body=body(name=name, value=value, description=description, version=version),
         read=_SECRET,
+        idempotency_key=new_key(),
     )
 
 
@@ -221,6 +244,7 @@ def secret_rotate(name: str, value: str, *, version: int | None = None) -> Call[
         path=in_workspace("secrets", name, "rotate"),
         body=body(value=value, version=version),
         read=_SECRET,
+        idempotency_key=new_key(),
     )
 
 

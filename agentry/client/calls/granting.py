@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from agentry.client.calls.shape import body, in_workspace, query, reads
+from agentry.client.calls.shape import body, in_workspace, new_key, query, reads
 from agentry.client.flow import Call
 from agentry.client.records import Delegation, Grant, GrantProposal, GrantUse, Page
 
@@ -46,6 +46,7 @@ def grant(
             reason=reason,
         ),
         read=_GRANT,
+        idempotency_key=new_key(),
     )
 
 
@@ -89,6 +90,7 @@ def grant_revoke(grant_id: str, *, reason: str | None = None) -> Call[Grant]:
         path=in_workspace("grants", grant_id, "revoke"),
         body=body(reason=reason),
         read=_GRANT,
+        idempotency_key=new_key(),
     )
 
 
@@ -122,6 +124,7 @@ def delegation_create(
             reason=reason,
         ),
         read=_DELEGATION,
+        idempotency_key=new_key(),
     )
 
 
@@ -132,4 +135,5 @@ def delegation_end(delegation_id: str) -> Call[Delegation]:
         path=in_workspace("delegations", delegation_id, "end"),
         body={},
         read=_DELEGATION,
+        idempotency_key=new_key(),
     )

@@ -1,11 +1,10 @@
 """Requests about runs, their histories and their control."""
 
-import uuid
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from agentry.client.calls.shape import body, in_workspace, of_run, query, reads
+from agentry.client.calls.shape import body, in_workspace, new_key, of_run, query, reads
 from agentry.client.flow import Call
 from agentry.client.records import (
     Checkpoint,
@@ -57,7 +56,7 @@ def start(
             wait=wait_seconds,
         ),
         read=_RUN,
-        idempotency_key=idempotency_key or str(uuid.uuid4()),
+        idempotency_key=idempotency_key or new_key(),
         timeout_seconds=wait_seconds + 15.0 if wait_seconds else None,
     )
 
@@ -231,7 +230,7 @@ def fork(
         path=of_run(run_id, "fork"),
         body=body(checkpoint=checkpoint, model=model, message=message, start=start),
         read=_RUN,
-        idempotency_key=idempotency_key or str(uuid.uuid4()),
+        idempotency_key=idempotency_key or new_key(),
     )
 
 
@@ -242,7 +241,7 @@ def replay(run_id: str, *, idempotency_key: str = "") -> Call[Run]:
         path=of_run(run_id, "replay"),
         body={},
         read=_RUN,
-        idempotency_key=idempotency_key or str(uuid.uuid4()),
+        idempotency_key=idempotency_key or new_key(),
     )
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, TypeVar
 from urllib.parse import quote
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
 
@@ -23,6 +23,11 @@ def reads(kind: type[T]) -> Callable[[bytes], T]:
 
 def nothing(content: bytes) -> None:
     """Reads answers that have no content, such as 204."""
+
+
+def new_key() -> str:
+    """An idempotency key for a request that makes something: with it a repeat makes no second."""
+    return str(uuid4())
 
 
 def in_workspace(*parts: str | int) -> str:

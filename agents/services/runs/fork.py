@@ -31,6 +31,7 @@ def run_fork(
     checkpoint: int | None = None,
     model: str = "",
     message: str | None = None,
+    client: str = "",
 ) -> Run:
     """Start a new run from a checkpoint of another one; the origin is untouched.
 
@@ -56,7 +57,7 @@ def run_fork(
         snapshot = msgspec.structs.replace(snapshot, models=chain)
         snapshot_digest = store(origin.workspace_id, snapshot)
     prefix, own, state = _forked(origin, state, message)
-    run = run_like(origin, actor=actor, surface="fork")
+    run = run_like(origin, actor=actor, surface="fork", client=client)
     run.snapshot_id = snapshot_digest
     secrets_learn([origin.workspace_id])
     if message is not None:

@@ -15,7 +15,7 @@ from governance import access
 from governance.contracts import Actor, Perm
 
 
-def run_replay(*, actor: Actor, run_id: UUID) -> Run:
+def run_replay(*, actor: Actor, run_id: UUID, client: str = "") -> Run:
     """Run a finished run again against its recorded answers and outcomes; nothing is done.
 
     Raises:
@@ -28,7 +28,7 @@ def run_replay(*, actor: Actor, run_id: UUID) -> Run:
             f"The run is {origin.state}; only a finished run can be replayed.",
             remedy="Wait until it ends, or fork it.",
         )
-    run = run_like(origin, actor=actor, surface="replay")
+    run = run_like(origin, actor=actor, surface="replay", client=client)
     run.replay_of = origin
     with transaction.atomic():
         if origin.prefix_run_id is None:

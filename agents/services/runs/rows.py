@@ -28,6 +28,7 @@ def new_run(
     input_text: str,
     limits: Limits,
     surface: str,
+    client: str = "",
     name: str = "",
     workspace_id: UUID,
 ) -> Run:
@@ -50,10 +51,11 @@ def new_run(
         updated_at=now,
         requested_by_id=actor.user_id,
         surface=surface,
+        client=client,
     )
 
 
-def run_like(origin: Run, *, actor: Actor, surface: str) -> Run:
+def run_like(origin: Run, *, actor: Actor, surface: str, client: str = "") -> Run:
     """Return a new run of what `origin` ran, with its input and its limits."""
     return new_run(
         actor=actor,
@@ -63,6 +65,7 @@ def run_like(origin: Run, *, actor: Actor, surface: str) -> Run:
         input_text=origin.input,
         limits=limits_of_run(origin),
         surface=surface,
+        client=client,
         name=origin.agent_name,
         workspace_id=origin.workspace_id,
     )

@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 
 from agents.contracts import RunState, SessionStrategy
 from agents.doorbell import ring
+from agents.engine.state import Limits
 from agents.errors import SessionBusyError
 from agents.execution.cancelling import cancel_below
 from agents.execution.pinning import agent_pinnable, pin
@@ -43,6 +44,7 @@ def run_start(
     limits: Mapping[str, Any] | None = None,
     idempotency_key: str = "",
     surface: str = "api",
+    client: str = "",
     model: str = "",
 ) -> Run:
     """Start a run of an agent's published version, pinned to what it is now.
@@ -68,18 +70,15 @@ def run_start(
     snapshot, snapshot_digest = pin(
         found, version, input_text=input, variables=variables, model=model
     )
-    chosen = merged_limits(snapshot.limits, limits)
-    if is_raised(snapshot.limits, chosen):
-        # Who may only start runs stays within what the agent's author allowed.
-        access.require(actor, Perm.RUN_CONTROL, workspace)
     run = new_run(
         actor=actor,
         agent=found,
         version=version,
         snapshot_digest=snapshot_digest,
         input_text=redact_text(input),
-        limits=chosen,
+        limits=_chosen_limits(actor, workspace, snapshot.limits, limits),
         surface=surface,
+        client=client,
         workspace_id=workspace.pk,
     )
     run.idempotency_key = idempotency_key
@@ -91,6 +90,16 @@ def run_start(
         if existing is None:
             raise
         return existing
+
+
+def _chosen_limits(
+    actor: Actor, workspace: "Workspace", allowed: Limits, wanted: Mapping[str, Any] | None
+) -> Limits:
+    """Whoever may only start runs stays within what the agent's author allowed."""
+    chosen = merged_limits(allowed, wanted)
+    if is_raised(allowed, chosen):
+        access.require(actor, Perm.RUN_CONTROL, workspace)
+    return chosen
 
 
 def request_digest(*parts: object) -> str:

@@ -7,10 +7,14 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
-from django.db.models.functions import Coalesce
 
 from core import clock
-from core.errors import InvalidInputError, NotFoundError, StaleStateError
+from core.errors import (
+    InvalidInputError,
+    NotFoundError,
+    PermissionDeniedError,
+    StaleStateError,
+)
 from core.pausepoints import reach
 from core.redaction import redact_text
 from governance import access
@@ -18,10 +22,11 @@ from governance.binding import digest_of_facts
 from governance.contracts import Actor, ApprovalState, Perm, Ruling, Verdict
 from governance.models import Approval, ApprovalVote
 from governance.registry import ApprovalHandler, approval_handler
-from governance.selectors.approvals import Decider
+from governance.selectors.approvals import Decider, decider_of
 from governance.services.approvals.eligibility import refuse_ineligible
 from governance.services.approvals.news import ApprovalDecided, tell
 from governance.services.approvals.recording import decision_recorded
+from governance.services.approvals.terms import is_within
 from governance.services.known_secrets import secrets_learn
 from governance.transitions import approvals_move
 
@@ -43,8 +48,8 @@ def approval_decide(
 
     One no decides. `arguments` approve something else than was asked: they are checked, kept
     beside the asked ones, and votes for other arguments count no more. `choice` answers what has
-    choices of its own instead of yes and no. `seen_digest` is the binding the decider saw, for
-    surfaces that show an earlier state.
+    choices of its own instead of yes and no. `seen_digest` is the binding the decider saw; who
+    agrees to what somebody else has changed must say it.
 
     Raises:
         PermissionDeniedError: The actor is none of its approvers, asked for it themselves, or may
@@ -70,12 +75,8 @@ def approval_decide(
             raise stale(approval)
         # Its approvers may have changed meanwhile, and who stands for whom.
         decider = refuse_ineligible(actor, approval)
-        if seen_digest is not None and seen_digest != approval.binding_digest:
-            raise StaleStateError(
-                "It has changed since you were shown it; nothing was decided.",
-                remedy="Look at it again.",
-                detail={"state": approval.state, "by": ""},
-            )
+        if seen_digest is not None or (said is Verdict.APPROVE and arguments is None):
+            _refuse_unseen(actor, approval, seen_digest)
         approval.choice = choice
         if arguments is not None:
             _edit(approval, handler, arguments)
@@ -124,8 +125,42 @@ def _is_open(approval: Approval) -> bool:
     return approval.state == ApprovalState.PENDING.value and not is_late
 
 
+def _refuse_unseen(actor: Actor, approval: Approval, seen_digest: str | None) -> None:
+    """A yes to arguments that somebody else has put in place must say that it is to those."""
+    if seen_digest is not None and seen_digest != approval.binding_digest:
+        raise StaleStateError(
+            "It has changed since you were shown it; nothing was decided.",
+            remedy="Look at it again.",
+            detail={"state": approval.state, "by": ""},
+        )
+    if seen_digest is not None or approval.edited_arguments is None:
+        return
+    editors = ApprovalVote.objects.filter(
+        approval=approval, verdict=Verdict.APPROVE.value, digest=approval.binding_digest
+    )
+    if (editor := editors.select_related("user").order_by("at").first()) is None:
+        who = "Somebody"
+    elif editor.user_id == actor.user_id:
+        return  # their own; that they have voted already is said next
+    else:
+        who = str(editor.user)
+    raise StaleStateError(
+        f"{who} has changed the arguments, so a yes must say which ones it is for; nothing was "
+        "decided.",
+        remedy="Look at it again, and send the `binding_digest` it has now.",
+        detail={"state": approval.state, "by": ""},
+    )
+
+
 def _edit(approval: Approval, handler: ApprovalHandler, arguments: Mapping[str, Any]) -> None:
     edit = handler.edit(subject_id=approval.subject_id, arguments=arguments)
+    if edit.terms is not None and not is_within(approval, edit.terms):
+        named = ", ".join(edit.terms.approvers) or "whoever may decide"
+        raise PermissionDeniedError(
+            f"The policy asks otherwise about these arguments: {edit.terms.quorum} of {named}.",
+            remedy="Choose others, or deny the call and have it asked for with these.",
+            detail={"approvers": list(edit.terms.approvers), "quorum": edit.terms.quorum},
+        )
     approval.edited_arguments = dict(edit.arguments)
     approval.binding = {**approval.binding, **edit.facts}
     approval.binding_digest = digest_of_facts(approval.binding)
@@ -185,13 +220,17 @@ def _voter(vote: ApprovalVote) -> str:
 
 
 def _votes(approval: Approval) -> int:
-    """Count the people who agreed. Each row is of another person; of those in whose place they
-    spoke, each counts once."""
+    """Count the people who agreed and may still decide. Each row is of another person; of those in
+    whose place they spoke, each counts once."""
     rows = ApprovalVote.objects.filter(
         approval=approval, verdict=Verdict.APPROVE.value, digest=approval.binding_digest
+    ).select_related("user", "for_user")
+    theirs = {vote.for_user or vote.user for vote in rows if vote.user.is_active}
+    return sum(
+        user.is_active
+        and decider_of(access.actor_of_user(user), approval.workspace_id).is_eligible(approval)
+        for user in theirs
     )
-    whose = rows.annotate(whose=Coalesce("for_user_id", "user_id"))
-    return whose.order_by().values("whose").distinct().count()
 
 
 def _decide(

@@ -18,12 +18,14 @@ from governance.contracts import (
     AuditSubject,
     GrantState,
     Perm,
+    Terms,
 )
 from governance.models import Grant, GrantUse, PolicyVersion, User
 from governance.policy.alike import read_alike
 from governance.policy.contracts import PolicyInput
 from governance.selectors.grants import grants_for
 from governance.services.approvals.granting import grant_end
+from governance.services.approvals.terms import is_within
 from governance.services.audit import audit_append
 
 BATCH = 500
@@ -34,7 +36,8 @@ class CoveredCall:
     """A call that a person would be asked about, as it stands in the claiming transaction.
 
     `begun_at` is when its run began: where facts differ, an older run is merely not covered, a
-    younger one shows that what the grant was given for has changed.
+    younger one shows that what the grant was given for has changed. `terms` are those by which
+    its question is asked.
     """
 
     subject_id: UUID
@@ -49,6 +52,7 @@ class CoveredCall:
     question: PolicyInput
     facts: Mapping[str, str]
     arguments_digest: str
+    terms: Terms
     begun_at: datetime
 
 
@@ -86,7 +90,9 @@ def _holds(grant: Grant, call: CoveredCall) -> bool:
         reason = f"{grant.granted_by_name} may not decide here any more."
         grant_end(grant, GrantState.CHANGED, reason, actor=SYSTEM)
         return False
-    return read_alike(grant.pattern).covers(call.question)
+    # One rule may ask more of people about one call than about another.
+    is_asked_alike = grant.approval is not None and is_within(grant.approval, call.terms)
+    return is_asked_alike and read_alike(grant.pattern).covers(call.question)
 
 
 def _giver_may(grant: Grant) -> bool:

@@ -7,18 +7,18 @@ process can hold is offered; what else is asked for is refused.
 
 import asyncio
 import contextlib
-import dataclasses
-import os
 import platform
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
 
+from core.finishing import undivided
 from sandbox import cgroups
-from sandbox.cgroups import Group
 from sandbox.contracts import (
     Abilities,
     HostCredential,
@@ -29,20 +29,19 @@ from sandbox.contracts import (
     Strength,
 )
 from sandbox.egress import INSIDE, SOCKET, Gateway, Outside
-from sandbox.errors import SandboxRefusedError, SandboxUnavailableError
-from sandbox.leases import Held, Lease, Leases
-from sandbox.remains import Remains, take_away
+from sandbox.errors import SandboxUnavailableError
+from sandbox.leases import Leases
+from sandbox.runners.asking import refuse_unless_held
 from sandbox.runners.bubblewrap import arguments
-from sandbox.runners.bubblewrap.session import BubblewrapSession, words_of
-from sandbox.runners.ending import to_the_end
-from sandbox.runners.link import LINE_BYTES, AgentLink, LinkLostError
+from sandbox.runners.finding import FoundOnce, available, trial, unavailable
+from sandbox.runners.opening import Opening, opening
+from sandbox.runners.process import in_memory, missing_program, python, started
+from sandbox.runners.rights import from_root, limited
+from sandbox.runners.session import AgentSession
 from sandbox.seccomp import MACHINES, compiled
 from sandbox.workspaces import quota
 
-_START_SECONDS = 20.0
-_PYTHONS = ("/usr/bin/python3", "/usr/local/bin/python3")
 _OWN_PROCESSES = 2  # bwrap and the session agent, counted by the group
-_ALWAYS = frozenset({Limit.WALL, Limit.OUTPUT, Limit.OPEN_FILES, Limit.FILE})
 _OPENING_AT_ONCE = 4
 _REMEDY = "Run the sandbox worker as root, or ask for no such limit (null)."
 _INSIDE = Path(__file__).parents[2] / "inside"
@@ -54,69 +53,31 @@ class BubblewrapRunner:
     name = Isolation.BUBBLEWRAP
 
     def __init__(self, folder: Path, *, outside: Outside | None = None) -> None:
-        """`outside` is what egress gateways know of the world; other than real in tests only."""
+        """`outside` is what egress gateways know of the world."""
         self._folder = folder
         self._outside = outside
-        self._leases: Leases | None = None
-        self._abilities: Abilities | None = None
-        self._finding_out = asyncio.Lock()
+        self._abilities = FoundOnce(self._find_out)
         self._openings = asyncio.Semaphore(_OPENING_AT_ONCE)
 
+    @cached_property
+    def _places(self) -> Leases:
+        return Leases(self._folder)
+
     async def abilities(self) -> Abilities:
-        async with self._finding_out:
-            if self._abilities is None:
-                self._abilities = await self._find_out()
-            return self._abilities
+        return await self._abilities.get()
 
     async def _find_out(self) -> Abilities:
         problem, remedy = _missing_part()
         if not problem:
-            problem, remedy = await self._try()
+            problem, remedy = await trial(lambda: self._places, self._start)
         if problem:
-            return Abilities(name=self.name, strength=Strength.NONE, problem=problem, remedy=remedy)
-        missing = _missing_limits()
-        return Abilities(
-            name=self.name,
-            strength=Strength.NAMESPACES,
-            holds=frozenset(Limit) - missing.keys(),
-            missing=missing,
-        )
-
-    async def _try(self) -> tuple[str, str]:
-        """Start and end one sandbox with no limits but those that always hold."""
-        free = Profile(limits=Limits(cpu=None, memory_bytes=None, pids=None, disk_bytes=None))
-        try:
-            workspace = self._places().trial()
-            try:
-                async with await self._start(workspace, free):
-                    return "", ""
-            finally:
-                workspace.rmdir()
-        except SandboxUnavailableError as error:
-            return error.message, error.remedy
-
-    def _places(self) -> Leases:
-        if self._leases is None:
-            self._leases = Leases(self._folder)
-        return self._leases
+            return unavailable(self.name, problem, remedy)
+        return available(self.name, Strength.NAMESPACES, _missing_limits())
 
     async def open(
         self, workspace: Path, profile: Profile, *, credentials: Sequence[HostCredential] = ()
-    ) -> BubblewrapSession:
-        abilities = await self.abilities()
-        if not abilities.is_available:
-            raise SandboxUnavailableError(abilities.problem, remedy=abilities.remedy)
-        if profile.isolation not in {Isolation.SITE, self.name}:
-            raise SandboxRefusedError(
-                f"This runner is {self.name}, and {profile.isolation} was asked for.",
-                remedy=f"Ask for {self.name}, or send the call to the other runner.",
-            )
-        if lacking := sorted(profile.asked() - abilities.holds):
-            raise SandboxRefusedError(
-                " ".join(f"{limit} cannot be held: {abilities.missing[limit]}."
-                         for limit in lacking),
-                remedy=_REMEDY,
-            )  # fmt: skip
+    ) -> AgentSession:
+        refuse_unless_held(await self.abilities(), profile, remedy=_REMEDY)
         gateway = None
         if profile.net or credentials:
             gateway = Gateway(
@@ -129,175 +90,87 @@ class BubblewrapRunner:
 
     async def _start(
         self, workspace: Path, profile: Profile, gateway: Gateway | None = None
-    ) -> BubblewrapSession:
-        async with self._openings:
-            places = self._places()
-            lock = places.lock_workspace(workspace)
-            taking = asyncio.ensure_future(asyncio.to_thread(places.take))
-            try:
-                lease = await asyncio.shield(taking)
-            except BaseException:
-                try:
-                    (await to_the_end(taking)).release()
-                finally:
-                    lock.release()
-                raise
-            lease.keep_workspace(lock)
-            group = cgroups.hierarchy().group(lease.group)
-            remains = Remains(group=group, workspace=workspace)
-            try:
-                await self._written(lease, workspace, profile)
-                making = asyncio.ensure_future(
-                    asyncio.to_thread(_prepare, group, workspace, lease, profile, self._seat(lease))
-                )
-                try:
-                    remains = await asyncio.shield(making)
-                except asyncio.CancelledError:
-                    remains = await to_the_end(making)  # a thread cannot be stopped half-way
-                    raise
-                if gateway is not None:
-                    remains = dataclasses.replace(remains, egress=places.egress(lease))
-                    uid = lease.uid if os.geteuid() == 0 else None
-                    await gateway.start(places.egress(lease), uid=uid)
-                return await self._launch(remains, lease, profile, gateway)
-            except BaseException as error:
-                if gateway is not None:
-                    await to_the_end(gateway.close())
-                await to_the_end(asyncio.to_thread(_clean_up, remains, lease))
-                if isinstance(error, OSError):
-                    raise SandboxUnavailableError(
-                        f"The sandbox could not be made: {error}.",
-                        remedy="See `manage.py sandbox doctor`.",
-                    ) from error
-                raise
+    ) -> AgentSession:
+        async with (
+            self._openings,
+            opening(
+                self._places,
+                workspace,
+                lambda lease: cgroups.hierarchy().group(lease.group),
+                gateway=gateway,
+            ) as begun,
+        ):
+            begun.record(is_mounted=profile.limits.disk_bytes is not None)
+            await undivided(asyncio.to_thread(self._prepare, begun, profile.limits))
+            await begun.open_way(self._places.egress(begun.lease))
+            return await self._launch(begun, profile)
 
-    async def _written(self, lease: Lease, workspace: Path, profile: Profile) -> None:
-        """Name what is about to be made, so that whatever is made has a place that names it."""
-        has_disk = profile.limits.disk_bytes is not None
-        lease.write(
-            Held(
-                owner=os.getpid(), group=lease.group, workspace=str(workspace), is_mounted=has_disk
-            )
-        )
-
-    def _seat(self, lease: Lease) -> Path | None:
-        """Return where the sandbox's user can reach its workspace, whatever lies above that."""
-        return self._places().seat(lease) if os.geteuid() == 0 else None
-
-    async def _launch(
-        self, remains: Remains, lease: Lease, profile: Profile, gateway: Gateway | None
-    ) -> BubblewrapSession:
-        with contextlib.ExitStack() as descriptors:
-            words, passed = self._command_line(remains, lease, profile, gateway, descriptors)
-            process = await asyncio.create_subprocess_exec(
-                *words,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                pass_fds=passed,
-                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
-                cwd="/",
-                limit=LINE_BYTES,
-                start_new_session=True,
-            )
-        if process.stdin is None or process.stdout is None:
-            raise OSError("no pipes")
-        link = AgentLink(process.stdout, process.stdin)
-        try:
-            await link.ready(seconds=_START_SECONDS)
-        except LinkLostError as reason:
-            words_told = await words_of(process)
-            raise SandboxUnavailableError(
-                f"bubblewrap did not start a sandbox: {words_told or reason}.",
-                remedy=_remedy(words_told),
-            ) from reason
-        except BaseException:
-            process.kill()
-            await process.wait()
-            raise
-        return BubblewrapSession(
-            process=process, link=link, group=remains.group, lease=lease, remains=remains,
-            profile=profile, gateway=gateway,
-        )  # fmt: skip
-
-    def _command_line(
-        self,
-        remains: Remains,
-        lease: Lease,
-        profile: Profile,
-        gateway: Gateway | None,
-        descriptors: contextlib.ExitStack,
-    ) -> tuple[list[str], Sequence[int]]:
-        files = {f"/etc/{name}": content for name, content in arguments.ETC.items()}
-        files[arguments.AGENT] = (_INSIDE / "session_agent.py").read_bytes()
-        folders, relay = {}, ""
-        if gateway is not None and remains.egress is not None:
-            files[arguments.RELAY] = (_INSIDE / "relay.py").read_bytes()
-            files["/etc/hosts"] += "".join(f"{line}\n" for line in gateway.hosts).encode()
-            folders[INSIDE] = remains.egress
-            relay = gateway.ways.for_relay(f"{INSIDE}/{SOCKET}")
-        inside = {name: _in_memory(data, descriptors) for name, data in files.items()}
-        calls = _in_memory(compiled(platform.machine()), descriptors)
-        is_root = os.geteuid() == 0
-        words = arguments.bwrap(
-            program=_bwrap() or "bwrap",
-            workspace=remains.seat or remains.workspace,
-            files=inside,
-            filter_descriptor=calls,
-            python=_python() or "python3",
-            folders=folders,
-            relay=relay,
-            is_read_only=profile.is_read_only,
-        )
-        words = arguments.limited(profile.limits, words)
-        if is_root:
-            words = arguments.from_root(
-                groups=remains.group.folders,
-                uid=lease.uid,
-                rest=words,
-            )
-        return words, [*inside.values(), calls]
-
-
-def _prepare(
-    group: Group, workspace: Path, lease: Lease, profile: Profile, seat: Path | None
-) -> Remains:
-    """Make the group and the workspace ready; undo what was made when that fails."""
-    limits = profile.limits
-    if limits.pids is not None:
-        limits = msgspec.structs.replace(limits, pids=limits.pids + _OWN_PROCESSES)
-    is_mounted = False
-    try:
-        group.create(limits)
-        if limits.disk_bytes is not None:
-            quota.attach(workspace, disk_bytes=limits.disk_bytes)
-            # Whoever has the workspace's lock unmounts it, also when a dead owner mounted it.
-            is_mounted = True
-        if seat is not None:
-            quota.give(workspace, uid=lease.uid)
+    def _prepare(self, begun: Opening, limits: Limits) -> None:
+        """Make the group and the workspace ready."""
+        workspace = begun.remains.workspace
+        if limits.pids is not None:
+            counted = msgspec.structs.replace(limits, pids=limits.pids + _OWN_PROCESSES)
+        else:
+            counted = limits
+        begun.remains.group.create(counted)
+        begun.mount(limits.disk_bytes)
+        if begun.user is not None:
+            quota.give(workspace, uid=begun.user)
+            # Where its user can reach its workspace, whatever lies above that.
+            seat = self._places.seat(begun.lease)
+            begun.remains = replace(begun.remains, seat=seat)
             quota.bind(workspace, seat)
-    except BaseException:
-        take_away(Remains(group=group, workspace=workspace, is_mounted=is_mounted, seat=seat))
-        raise
-    return Remains(group=group, workspace=workspace, is_mounted=is_mounted, seat=seat)
+
+    async def _launch(self, begun: Opening, profile: Profile) -> AgentSession:
+        with contextlib.ExitStack() as descriptors:
+            words, passed = _command_line(begun, profile, descriptors)
+            carrier, link = await started(
+                words, passed=passed, group=begun.remains.group, refused=_refused
+            )
+        return AgentSession(
+            carrier=carrier,
+            link=link,
+            lease=begun.lease,
+            remains=begun.remains,
+            limits=profile.limits,
+            gateway=begun.gateway,
+        )
 
 
-def _clean_up(remains: Remains, lease: Lease) -> None:
-    try:
-        take_away(remains)
-    except (OSError, SandboxUnavailableError):
-        lease.abandon()
-    else:
-        lease.release()
+def _command_line(
+    begun: Opening, profile: Profile, descriptors: contextlib.ExitStack
+) -> tuple[list[str], Sequence[int]]:
+    remains, gateway = begun.remains, begun.gateway
+    files = {f"/etc/{name}": content for name, content in arguments.ETC.items()}
+    files[arguments.AGENT] = (_INSIDE / "session_agent.py").read_bytes()
+    folders, relay = {}, ""
+    if gateway is not None and remains.egress is not None:
+        files[arguments.RELAY] = (_INSIDE / "relay.py").read_bytes()
+        files["/etc/hosts"] += "".join(f"{line}\n" for line in gateway.hosts).encode()
+        folders[INSIDE] = remains.egress
+        relay = gateway.ways.for_relay(f"{INSIDE}/{SOCKET}")
+    inside = {name: in_memory(data, descriptors) for name, data in files.items()}
+    calls = in_memory(compiled(platform.machine()), descriptors)
+    words = arguments.bwrap(
+        program=_bwrap() or "bwrap",
+        workspace=remains.seat or remains.workspace,
+        files=inside,
+        filter_descriptor=calls,
+        python=python() or "python3",
+        folders=folders,
+        relay=relay,
+        is_read_only=profile.is_read_only,
+    )
+    words = limited(profile.limits, words)
+    if begun.user is not None:
+        words = from_root(groups=remains.group.folders, uid=begun.user, rest=words)
+    return words, [*inside.values(), calls]
 
 
-def _in_memory(data: bytes, descriptors: contextlib.ExitStack) -> int:
-    """Return a descriptor to read `data` from, closed with the stack."""
-    descriptor = os.memfd_create("agentry-sandbox")
-    descriptors.callback(os.close, descriptor)
-    os.write(descriptor, data)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor
+def _refused(words: str) -> SandboxUnavailableError:
+    return SandboxUnavailableError(
+        f"bubblewrap did not start a sandbox: {words}.", remedy=_remedy(words)
+    )
 
 
 def _missing_limits() -> dict[Limit, str]:
@@ -318,23 +191,11 @@ def _missing_part() -> tuple[str, str]:
         )
     if _bwrap() is None:
         return "bubblewrap is not installed.", "Install it: apt-get install bubblewrap."
-    if _python() is None:
-        return (
-            "There is no Python below /usr for the session agent.",
-            "Install it: apt-get install python3-minimal libpython3-stdlib.",
-        )
-    absent = [name for name in ("prlimit", "setpriv", "mount") if shutil.which(name) is None]
-    if absent:
-        return f"{', '.join(absent)} is not installed.", "Install util-linux."
-    return "", ""
+    return missing_program("prlimit", "setpriv", "mount")
 
 
 def _bwrap() -> str | None:
     return shutil.which("bwrap")
-
-
-def _python() -> str | None:
-    return next((place for place in _PYTHONS if os.access(place, os.X_OK)), None)
 
 
 def _remedy(words: str) -> str:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sandbox.contracts import Limits
-from sandbox.runners.bubblewrap import arguments
+from sandbox.runners.process import in_memory
+from sandbox.runners.rights import from_root, limited
 from sandbox.seccomp import compiled, without_sharing
 
 _INSIDE = Path(__file__).parents[2] / "inside"
@@ -47,28 +48,19 @@ def command_line(
 ) -> tuple[list[str], Sequence[int]]:
     """Return the words and the descriptors to pass on; `uid` None: stay the user we are."""
     sources = [
-        _in_memory((_INSIDE / name).read_bytes(), descriptors)
+        in_memory((_INSIDE / name).read_bytes(), descriptors)
         for name in ("session_agent.py", "confined_agent.py")
     ]
     folder = os.open(workspace, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     descriptors.callback(os.close, folder)
     machine = platform.machine()
     programs = [
-        _in_memory(program, descriptors)
-        for program in (compiled(machine), without_sharing(machine))
+        in_memory(program, descriptors) for program in (compiled(machine), without_sharing(machine))
     ]
     passed = [*sources, folder, *programs]
-    words = arguments.limited(limits, [python, "-I", "-S", "-c", _BOOT, _SHOWN, *map(str, passed)])
+    words = limited(limits, [python, "-I", "-S", "-c", _BOOT, _SHOWN, *map(str, passed)])
     if uid is not None:
         if limits.pids is not None:
             words.insert(1, f"--nproc={limits.pids + _OWN_PROCESSES}")
-        words = arguments.from_root(groups=(), uid=uid, rest=words)
+        words = from_root(groups=(), uid=uid, rest=words)
     return words, passed
-
-
-def _in_memory(data: bytes, descriptors: contextlib.ExitStack) -> int:
-    descriptor = os.memfd_create("agentry-sandbox")
-    descriptors.callback(os.close, descriptor)
-    os.write(descriptor, data)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor

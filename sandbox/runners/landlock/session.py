@@ -2,11 +2,11 @@
 
 from sandbox.contracts import Command, Outcome
 from sandbox.errors import SandboxRefusedError
-from sandbox.runners.bubblewrap.session import BubblewrapSession
+from sandbox.runners.session import AgentSession
 
 
-class LandlockSession(BubblewrapSession):
-    """As a bubblewrap session: an agent on two pipes, a lease, and something to kill."""
+class LandlockSession(AgentSession):
+    """See `sandbox.contracts.Session`; it has no place for secrets."""
 
     async def run(self, command: Command) -> Outcome:
         if command.secrets:

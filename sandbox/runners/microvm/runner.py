@@ -10,12 +10,14 @@ import math
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
 
+from core.finishing import undivided
 from sandbox import cgroups
-from sandbox.cgroups import Group
 from sandbox.contracts import (
     MIB,
     Abilities,
@@ -27,15 +29,17 @@ from sandbox.contracts import (
     Strength,
 )
 from sandbox.errors import SandboxUnavailableError
-from sandbox.leases import Held, Lease, Leases
-from sandbox.remains import Remains, take_away
+from sandbox.leases import Leases
 from sandbox.runners.asking import refuse_unless_held
-from sandbox.runners.bubblewrap.arguments import INSIDE_ID, from_root
-from sandbox.runners.bubblewrap.session import BubblewrapSession, words_of
-from sandbox.runners.ending import to_the_end
+from sandbox.runners.bubblewrap.arguments import INSIDE_ID
+from sandbox.runners.finding import available, unavailable
 from sandbox.runners.link import AgentLink, LinkLostError
 from sandbox.runners.microvm.host import Host
 from sandbox.runners.microvm.machine import Machine, connect, start
+from sandbox.runners.opening import Opening, opening
+from sandbox.runners.process import ProcessCarrier, ended_on_failure, last_words
+from sandbox.runners.rights import from_root
+from sandbox.runners.session import AgentSession
 from sandbox.workspaces import quota
 
 _START_SECONDS = 20.0
@@ -53,111 +57,68 @@ class MicrovmRunner:
         self._folder = folder
         self._host = host
 
+    @cached_property
+    def _places(self) -> Leases:
+        return Leases(self._folder)
+
     async def abilities(self) -> Abilities:
         problem, remedy = self._host.problem, self._host.remedy
         if not problem and (lacking := quota.problem()):
             problem, remedy = f"A machine needs a disk: {lacking}.", "See docs/operate/sandbox.md."
         if problem:
-            return Abilities(name=self.name, strength=Strength.NONE, problem=problem, remedy=remedy)
+            return unavailable(self.name, problem, remedy)
         missing = dict(cgroups.hierarchy().missing)
         missing.pop(Limit.PIDS, None)  # counted by the machine's own kernel
         missing[Limit.NET] = "no egress gateway is joined to this runner"
-        return Abilities(
-            name=self.name,
-            strength=Strength.MACHINE,
-            holds=frozenset(Limit) - missing.keys(),
-            missing=missing,
-        )
+        return available(self.name, Strength.MACHINE, missing)
 
     async def open(
         self, workspace: Path, profile: Profile, *, credentials: Sequence[HostCredential] = ()
-    ) -> BubblewrapSession:
+    ) -> AgentSession:
         refuse_unless_held(await self.abilities(), profile, remedy=_REMEDY)
-        taking = asyncio.ensure_future(asyncio.to_thread(self._take, workspace))
-        try:
-            lease = await asyncio.shield(taking)
-        except asyncio.CancelledError:
-            (await to_the_end(taking)).release()  # a thread cannot be stopped half-way
-            raise
-        group = cgroups.hierarchy().group(lease.group)
-        sockets = Leases(self._folder).sockets(lease)
-        remains = Remains(group=group, workspace=workspace, is_mounted=True, sockets=sockets)
-        try:
-            making = asyncio.ensure_future(
-                asyncio.to_thread(_prepare, group, workspace, lease, profile.limits)
-            )
-            try:
-                await asyncio.shield(making)
-            except asyncio.CancelledError:
-                await to_the_end(making)
-                raise
-            return await self._launch(remains, lease, profile)
-        except BaseException as error:
-            await to_the_end(asyncio.to_thread(_clean_up, remains, lease))
-            if isinstance(error, OSError):
-                raise SandboxUnavailableError(
-                    f"The machine could not be made: {error}.", remedy=_REMEDY
-                ) from error
-            raise
+        async with opening(
+            self._places,
+            workspace,
+            lambda lease: cgroups.hierarchy().group(lease.group),
+            thing="machine",
+            remedy=_REMEDY,
+        ) as begun:
+            begun.record(is_mounted=True)
+            sockets = self._places.sockets(begun.lease)
+            begun.remains = replace(begun.remains, is_mounted=True, sockets=sockets)
+            await undivided(asyncio.to_thread(_prepare, begun, sockets, profile.limits))
+            return await self._launch(begun, sockets, profile.limits)
 
-    def _take(self, workspace: Path) -> Lease:
-        places = Leases(self._folder)
-        lock = places.lock_workspace(workspace)
-        try:
-            lease = places.take()
-        except BaseException:
-            lock.release()
-            raise
-        lease.keep_workspace(lock)
-        try:
-            lease.write(
-                Held(
-                    owner=os.getpid(),
-                    group=lease.group,
-                    workspace=str(workspace),
-                    is_mounted=True,
-                )
-            )
-            sockets = places.sockets(lease)
-            shutil.rmtree(sockets, ignore_errors=True)
-            sockets.mkdir(mode=0o700)
-            os.chown(sockets, lease.uid, lease.uid)
-        except BaseException:
-            lease.release()
-            raise
-        return lease
-
-    async def _launch(self, remains: Remains, lease: Lease, profile: Profile) -> BubblewrapSession:
-        if remains.sockets is None:
-            raise OSError("no folder for sockets")
-        api, link = remains.sockets / "api", remains.sockets / "vsock"
+    async def _launch(self, begun: Opening, sockets: Path, limits: Limits) -> AgentSession:
+        api, vsock = sockets / "api", sockets / "vsock"
         with contextlib.ExitStack() as descriptors:
             disks = [
                 _opened(self._host.kernel, os.O_RDONLY, descriptors),
                 _opened(self._host.root_disk, os.O_RDONLY, descriptors),
-                _opened(quota.disk_of(remains.workspace), os.O_RDWR, descriptors),
+                _opened(quota.disk_of(begun.remains.workspace), os.O_RDWR, descriptors),
             ]
-            process = await self._process(remains.group, lease, api, disks)
-            try:
-                await start(api, _machine(profile.limits, disks, link), seconds=_START_SECONDS)
-                reader, writer = await connect(link, seconds=_START_SECONDS)
-                agent = AgentLink(reader, writer)
-                await agent.ready(seconds=_START_SECONDS)
-            except (SandboxUnavailableError, LinkLostError) as reason:
-                told = await words_of(process)
-                raise SandboxUnavailableError(f"{reason} {told}".strip(), remedy="") from reason
-            except BaseException:
-                process.kill()
-                await process.wait()
-                raise
-        return BubblewrapSession(
-            process=process, link=agent, group=remains.group, lease=lease, remains=remains,
-            profile=profile,
-        )  # fmt: skip
+            process = await self._process(begun, api, disks)
+            async with ended_on_failure(process):
+                try:
+                    await start(api, _machine(limits, disks, vsock), seconds=_START_SECONDS)
+                    reader, writer = await connect(vsock, seconds=_START_SECONDS)
+                    link = AgentLink(reader, writer)
+                    await link.ready(seconds=_START_SECONDS)
+                except (SandboxUnavailableError, LinkLostError) as reason:
+                    told = await last_words(process)
+                    raise SandboxUnavailableError(f"{reason} {told}".strip(), remedy="") from reason
+        return AgentSession(
+            carrier=ProcessCarrier(process, begun.remains.group),
+            link=link,
+            lease=begun.lease,
+            remains=begun.remains,
+            limits=limits,
+        )
 
     async def _process(
-        self, group: Group, lease: Lease, api: Path, disks: Sequence[int]
+        self, begun: Opening, api: Path, disks: Sequence[int]
     ) -> asyncio.subprocess.Process:
+        group, lease = begun.remains.group, begun.lease
         words = [str(self._host.program), "--id", lease.group, "--api-sock", str(api)]
         return await asyncio.create_subprocess_exec(
             *from_root(groups=group.folders, uid=lease.uid, rest=words, more_groups=_kvm_groups()),
@@ -189,26 +150,21 @@ def _default_memory() -> int:
     return _DEFAULT.memory_bytes or 512 * MIB
 
 
-def _prepare(group: Group, workspace: Path, lease: Lease, limits: Limits) -> None:
-    """Make the disk and the group; the disk goes to the machine's user, unmounted."""
+def _prepare(begun: Opening, sockets: Path, limits: Limits) -> None:
+    """Make the sockets' folder, the group and the disk, which goes to the machine's user."""
+    workspace, uid = begun.remains.workspace, begun.lease.uid
+    shutil.rmtree(sockets, ignore_errors=True)
+    sockets.mkdir(mode=0o700)
+    os.chown(sockets, uid, uid)
     memory = None if limits.memory_bytes is None else limits.memory_bytes + _OWN_BYTES
-    group.create(msgspec.structs.replace(limits, memory_bytes=memory, pids=None))
+    begun.remains.group.create(msgspec.structs.replace(limits, memory_bytes=memory, pids=None))
     size = limits.disk_bytes or _DEFAULT.disk_bytes or 256 * MIB
     quota.attach(workspace, disk_bytes=size)
     try:
         quota.give(workspace, uid=INSIDE_ID)
     finally:
         quota.detach(workspace)
-    os.chown(quota.disk_of(workspace), lease.uid, lease.uid)
-
-
-def _clean_up(remains: Remains, lease: Lease) -> None:
-    try:
-        take_away(remains)
-    except OSError:
-        lease.abandon()
-    else:
-        lease.release()
+    os.chown(quota.disk_of(workspace), uid, uid)
 
 
 def _opened(file: Path, flags: int, descriptors: contextlib.ExitStack) -> int:

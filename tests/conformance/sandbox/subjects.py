@@ -8,8 +8,8 @@ import pytest
 
 from sandbox.contracts import Command, Isolation, Runner, Session
 from sandbox.runners.bubblewrap import BubblewrapRunner
-from sandbox.runners.docker import DockerRunner, Engine, GvisorRunner
-from sandbox.runners.docker.runner import Found
+from sandbox.runners.docker import DOCKER, GVISOR, DockerRunner, Engine, Kind
+from sandbox.runners.docker.finding import Found
 from sandbox.services import default_folder
 from tests.conformance.sandbox.host import Observed
 from tests.conformance.sandbox.landlock import HeldByLandlock
@@ -35,18 +35,18 @@ def _bubblewrap(request: pytest.FixtureRequest) -> Runner:
 
 
 def _docker(request: pytest.FixtureRequest) -> Runner:
-    return _remembering(DockerRunner, request)
+    return _remembering(DOCKER, request)
 
 
 def _gvisor(request: pytest.FixtureRequest) -> Runner:
-    return _remembering(GvisorRunner, request)
+    return _remembering(GVISOR, request)
 
 
-def _remembering(kind: type[DockerRunner], request: pytest.FixtureRequest) -> Runner:
+def _remembering(kind: Kind, request: pytest.FixtureRequest) -> Runner:
     """Return a runner that need not find out again what another one here has found."""
     engine = Engine(request.getfixturevalue("docker_url"))
     request.addfinalizer(engine.close)
-    runner = kind(default_folder(), engine=engine, found=_FOUND.get(kind.name))
+    runner = DockerRunner(default_folder(), kind=kind, engine=engine, found=_FOUND.get(kind.name))
 
     def keep() -> None:
         if runner.found is not None:

@@ -28,6 +28,7 @@ FETCH = (
 
 
 _DIRECT = {"http_proxy": "", "HTTP_PROXY": ""}
+_BY_PROXY = {"no_proxy": "", "NO_PROXY": ""}
 
 
 class Site:
@@ -104,7 +105,9 @@ async def test_what_is_not_listed_is_refused_and_told(
     holder: Runner, workspace: Path, site: Site
 ) -> None:
     async with await holder.open(workspace, Profile(net=("other.test:443",))) as session:
-        outcome = await session.run(shell(f"python3 -c '{FETCH}' http://{site.place}/"))
+        outcome = await session.run(
+            shell(f"python3 -c '{FETCH}' http://{site.place}/", **_BY_PROXY)
+        )
         direct = await session.run(shell(f"python3 -c '{FETCH}' http://{site.place}/", **_DIRECT))
 
     assert b"403" in outcome.stderr
@@ -119,6 +122,26 @@ async def test_what_is_not_listed_is_refused_and_told(
             reason="the host and port are not on the list",
         ),
     )
+
+
+async def test_a_program_reaches_a_server_of_its_own_past_the_proxy(
+    holder: Runner, workspace: Path
+) -> None:
+    serve_and_fetch = """
+import http.server, threading, urllib.request
+open("page", "w").write("mine")
+server = http.server.ThreadingHTTPServer(
+    ("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler
+)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+url = f"http://127.0.0.1:{server.server_port}/page"
+print(urllib.request.urlopen(url, timeout=9).read().decode())
+"""
+    async with await holder.open(workspace, Profile(net=("other.test:443",))) as session:
+        outcome = await session.run(Command(argv=("python3", "-c", serve_and_fetch)))
+
+    assert outcome.stdout == b"mine\n", outcome.stderr
+    assert outcome.connections == ()
 
 
 async def test_the_way_out_outlives_calls_that_are_ended(

@@ -283,6 +283,21 @@ def test_a_call_waits_repeats_and_refuses_over_http(site: SiteProcess, cli: Comm
     assert "event: end" in streamed.text
 
 
+def test_a_run_tells_what_it_was_sent_with(
+    site: SiteProcess, cli: Command, client: agentry.Client
+) -> None:
+    path = "/api/v1/workspaces/demo/agents/researcher/invoke"
+    headers = {"Authorization": f"Bearer {site.token}", "User-Agent": "agentry-cli/1.0"}
+    with httpx2.Client(base_url=site.url, headers=headers, timeout=30) as http:
+        # The first is remembered for the others, which take the short cut.
+        invoked = [http.post(path, json={"input": "x"}).json() for _ in range(3)]
+    started = data(cli("run", "--agent", "researcher", "x", "-o", "json"))
+    sent = client.runs.start("x", agent="researcher")
+
+    assert [(run["surface"], run["client"]) for run in invoked] == [("api", "cli")] * 3
+    assert (started["client"], sent.surface, sent.client) == ("cli", "api", "sdk")
+
+
 def test_the_earlier_routes_still_answer(site: SiteProcess, cli: Command) -> None:
     headers = {"Authorization": f"Bearer {site.token}"}
     with httpx2.Client(base_url=site.url, headers=headers, timeout=30) as http:

@@ -19,12 +19,17 @@ ASK = """
 import asyncio, os, sys
 from pathlib import Path
 from sandbox.remote import RemoteRunner, at
+from sandbox.contracts import Profile
 from sandbox.errors import SandboxUnavailableError
 os.setgroups([int(sys.argv[2])] if sys.argv[2] else []); os.setresgid(65533, 65533, 65533)
 os.setresuid(65534, 65534, 65534)
+runner = RemoteRunner(at(Path(sys.argv[1])))
 try:
-    found = asyncio.run(RemoteRunner(at(Path(sys.argv[1]))).abilities())
-    print("answered", found.name)
+    if sys.argv[3]:
+        asyncio.run(runner.open(Path(sys.argv[3]), Profile()))
+        print("opened")
+    else:
+        print("answered", asyncio.run(runner.abilities()).name)
 except SandboxUnavailableError as error:
     print("refused", error.message)
 """
@@ -38,9 +43,10 @@ def folder(tmp_path: Path) -> Path:
     return place
 
 
-def ask(socket: Path, group: str) -> str:
+def ask(socket: Path, group: str, workspace: Path | None = None) -> str:
+    """Ask as another user for abilities, or for a sandbox in the workspace."""
     done = subprocess.run(
-        [sys.executable, "-c", ASK, str(socket), group],
+        [sys.executable, "-c", ASK, str(socket), group, str(workspace or "")],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     return done.stdout.strip()
@@ -78,6 +84,22 @@ def test_the_group_it_was_given_is_let_in(folder: Path) -> None:
     assert told == "answered bubblewrap"
     assert "Permission denied" in others
     assert (owner, mode) == (group.gr_gid, 0o660)
+
+
+def test_a_caller_who_could_not_read_the_files_afterwards_is_told_so(folder: Path) -> None:
+    group = grp.getgrgid(pwd.getpwuid(STRANGER).pw_gid)
+    workspace = folder / "workspace"
+    workspace.mkdir(mode=0o700)
+    os.chown(workspace, STRANGER, group.gr_gid)
+    with worker_process(folder, variables={"AGENTRY_SANDBOX_GROUP": group.gr_name}) as worker:
+        told = ask(worker.socket, str(group.gr_gid), workspace)
+
+    assert told == (
+        "refused The sandbox worker is root and gives the workspace workspace to a user of the "
+        "sandbox, so its caller, user 65534, could not reach the files afterwards; nothing ran."
+    )
+    assert workspace.stat().st_uid == STRANGER
+    assert sorted(path.name for path in folder.iterdir()) == ["w.sock", "w.sock.lock", "workspace"]
 
 
 def test_a_group_there_is_none_of_stops_the_start(folder: Path) -> None:

@@ -53,6 +53,7 @@ def test_a_run_is_started_with_everything_asked_for(
         "limits": {"max_tokens": 9},
     }
     assert len(request.headers["idempotency-key"]) == 36
+    assert request.headers["user-agent"].startswith("agentry-python/")
 
 
 def test_a_start_that_fails_for_now_is_repeated_with_the_same_key(
@@ -80,6 +81,32 @@ def test_an_unsafe_request_without_a_key_is_sent_once(
         client.runs.pause(RUN)
 
     assert len(server.requests("POST", f"{RUN_PATH}/pause")) == 1
+
+
+def test_a_first_attempt_that_is_still_worked_on_is_waited_for(
+    server: ContractServer, client: agentry.Client, slept: list[float]
+) -> None:
+    path = f"{BASE}/sessions"
+    ahead = problem(409, "idempotency_key_in_flight", "Still being worked on.")
+    server.will(f"POST {path}", Answer(is_cut=True), ahead)
+    server.always(f"POST {path}", {"id": "s1", "agent": "researcher"}, 201)
+
+    session = client.sessions.create("researcher")
+
+    keys = {each.headers["idempotency-key"] for each in server.requests("POST", path)}
+    assert (session.id, len(keys), len(slept)) == ("s1", 1, 2)
+
+
+def test_a_conflict_is_no_reason_to_ask_again(
+    server: ContractServer, client: agentry.Client
+) -> None:
+    path = f"{BASE}/agents"
+    server.always(f"POST {path}", {"detail": "It is there.", "code": "conflict"}, 409)
+
+    with pytest.raises(agentry.Conflict, match="It is there"):
+        client.agents.create("writer")
+
+    assert len(server.requests("POST", path)) == 1
 
 
 def test_a_failure_that_repeating_cannot_mend_is_not_repeated(

@@ -1,11 +1,6 @@
-"""Commands against a real HTTP server: what they send, print, and end with."""
-
-import json
-from pathlib import Path
-from typing import Any
+"""Commands against a real HTTP server: exit codes, usage, and what is defined in a workspace."""
 
 import pytest
-import yaml
 
 from tests.integration.agentry.contract_server import (
     BASE,
@@ -14,59 +9,11 @@ from tests.integration.agentry.contract_server import (
     RUN_PATH,
     Answer,
     ContractServer,
-    problem,
     run_object,
 )
 from tests.integration.agentry.kit import invoke
-from tests.integration.agentry.stories import HOSTILE, delegation
 
 pytestmark = pytest.mark.usefixtures("signed_in")
-
-
-def test_runs_are_listed_as_table_json_and_yaml(server: ContractServer) -> None:
-    rows = [run_object(state="waiting", wait_kind="in_doubt", input=HOSTILE)]
-    server.always(f"GET {BASE}/runs", {"items": rows, "next_cursor": "more"})
-
-    table = invoke("runs", "ls", "--state", "waiting", "-s", "hello")
-    as_json = invoke("runs", "ls", "-o", "json", "-q")
-    as_yaml = invoke("runs", "ls", "-o", "yaml", "-q")
-
-    assert table.stdout.splitlines()[0].split() == [
-        "ID", "AGENT", "STATE", "STEPS", "TOKENS", "COST", "AGE", "INPUT",
-    ]  # fmt: skip
-    assert "waiting (in_doubt)" in table.stdout
-    assert "[red]plain[/red]done" in table.stdout
-    assert "\x1b" not in table.stdout + as_json.stdout + as_yaml.stdout
-    assert "There is more" in table.stderr
-    assert server.seen[0].query == {"state": "waiting", "q": "hello", "limit": "30"}
-    assert json.loads(as_json.stdout) == rows
-    assert yaml.safe_load(as_yaml.stdout)[0]["id"] == RUN
-
-
-@pytest.mark.parametrize(
-    ("words", "path", "body"),
-    [
-        (("pause", RUN), "pause", {}),
-        (("resume", RUN, "--limit", "iterations=50"), "resume", {"limits": {"max_iterations": 50}}),
-        (("cancel", RUN, "--reason", "enough"), "cancel", {"reason": "enough"}),
-        (
-            ("fork", RUN, "--at", "3", "--model", "big", "--message", "Again", "--no-start"),
-            "fork",
-            {"checkpoint": 3, "model": "big", "message": "Again", "start": False},
-        ),
-        (("replay", RUN), "replay", {}),
-    ],
-)
-def test_steering_sends_what_was_asked(
-    server: ContractServer, words: tuple[str, ...], path: str, body: dict[str, Any]
-) -> None:
-    server.always(f"POST {RUN_PATH}/{path}", run_object(state="paused"))
-
-    result = invoke("runs", *words)
-
-    assert result.exit_code == 0, result.output
-    assert server.requests("POST", f"{RUN_PATH}/{path}")[0].body == body
-    assert RUN in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -119,79 +66,6 @@ def test_wrong_usage_sends_nothing(server: ContractServer, words: tuple[str, ...
     assert server.seen == []
 
 
-def test_why_is_told_with_remedies(server: ContractServer) -> None:
-    server.always(
-        f"GET {RUN_PATH}/why",
-        {
-            "state": "waiting",
-            "summary": "Waits for somebody.",
-            "reasons": [{"code": "c", "sentence": "A call is in doubt.", "remedy": "Resolve it."}],
-            "blockers": [],
-        },
-    )
-
-    result = invoke("runs", "why", RUN)
-
-    assert result.stdout == "Waits for somebody.\n- A call is in doubt.\n  Resolve it.\n"
-
-
-def test_why_says_a_sentence_once(server: ContractServer) -> None:
-    reason = {"code": "c", "sentence": "It is paused.", "remedy": "Resume it."}
-    answer = {"state": "paused", "summary": "It is paused.", "reasons": [reason], "blockers": []}
-    server.always(f"GET {RUN_PATH}/why", answer)
-
-    assert invoke("runs", "why", RUN).stdout == "It is paused.\n  Resume it.\n"
-
-
-@pytest.mark.parametrize("runs", [(RUN,), (RUN, CHILD)], ids=["one", "several"])
-def test_who_cancels_too_late_is_told_once_for_each_run(
-    server: ContractServer, runs: tuple[str, ...]
-) -> None:
-    for run in runs:
-        server.always(
-            f"POST {BASE}/runs/{run}/cancel",
-            problem(409, "stale_state", "It is over.", remedy="Look again.").body,
-            status=409,
-        )
-
-    result = invoke("runs", "cancel", *runs)
-
-    assert result.exit_code == 5
-    assert result.stderr.count("It is over.") == len(runs)
-    assert all((run in result.stderr) == (len(runs) > 1) for run in runs)
-
-
-def test_limits_are_shown_and_refused_in_the_words_they_are_given_in(
-    server: ContractServer,
-) -> None:
-    limits = {"max_iterations": 25, "max_tokens": None, "max_cost_usd": "0.50"}
-    server.always(f"GET {RUN_PATH}", run_object(limits=limits))
-
-    assert "max_iterations=25, max_cost_usd=0.50\n" in invoke("runs", "show", RUN).stdout
-    refused = invoke("run", "x", "--limit", "iterations=many")
-    assert refused.stderr == "Error: --limit iterations=many: 'many' is not a number.\n"
-
-
-def test_events_messages_and_trace_are_shown(server: ContractServer) -> None:
-    delegation(server)
-    server.always(f"GET {RUN_PATH}/trace", {"ts": 1})
-    server.always(
-        f"GET {RUN_PATH}/messages",
-        {"items": [{"position": 0, "role": "user", "parts": [{"type": "text", "content": "Hi"}]}]},
-    )
-
-    events = invoke("runs", "events", RUN, "--after", "14", "-o", "json")
-    followed = invoke("runs", "events", RUN, "--after", "14", "-f", "-o", "json")
-    trace = invoke("runs", "trace", RUN, "--form", "legacy")
-    messages = invoke("runs", "messages", RUN)
-
-    assert [each["sequence"] for each in json.loads(events.stdout)] == [15, 16]
-    assert [json.loads(each)["sequence"] for each in followed.stdout.splitlines()] == [15, 16]
-    assert trace.stdout == '{"ts": 1}'
-    assert server.requests("GET", f"{RUN_PATH}/trace")[0].query == {"form": "legacy"}
-    assert messages.stdout == "[0] user\n    Hi\n"
-
-
 def test_catalogues_are_listed(server: ContractServer) -> None:
     row = {"name": "mock", "kind": "scripted", "has_key": False}
     for noun in ("providers", "models", "tools", "agents"):
@@ -222,91 +96,10 @@ def test_publishing_finds_the_draft(server: ContractServer) -> None:
     assert invoke("agents", "publish", "other").exit_code == 2
 
 
-def test_a_call_in_doubt_is_resolved(server: ContractServer) -> None:
-    path = f"{BASE}/tool-calls/{CHILD}"
-    server.always(f"POST {path}/resolve", {"id": CHILD, "tool": "pay", "state": "committed"})
-
-    result = invoke("calls", "resolve", CHILD, "--outcome", "committed", "--note", "saw it")
-
-    assert result.exit_code == 0, result.output
-    assert server.seen[0].body == {"outcome": "committed", "note": "saw it"}
-
-
-def test_an_approval_is_decided(server: ContractServer) -> None:
-    path = f"{BASE}/approvals/{CHILD}"
-    row = {"id": CHILD, "title": "helper wants to call pay", "state": "approved", "votes": []}
-    votes = [{"user": "ann", "verdict": "approve", "is_counted": True}]
-    server.always(f"GET {BASE}/approvals", {"items": [{**row, "state": "pending"}]})
-    server.always(f"GET {path}", {**row, "arguments": {"amount": 7}})
-    server.always(f"POST {path}/decide", {**row, "state": "pending", "quorum": 2, "votes": votes})
-
-    listed = invoke("approvals", "ls")
-    shown = invoke("approvals", "show", CHILD)
-    approved = invoke("approvals", "approve", CHILD)
-    denied = invoke("approvals", "deny", CHILD, "--reason", "no")
-    edited = invoke("approvals", "edit", CHILD, "--arguments", '{"amount": 5}')
-    broken = invoke("approvals", "edit", CHILD, "--arguments", "[5]")
-
-    assert "helper wants to call pay" in listed.stdout
-    assert "amount" in shown.stdout
-    assert approved.stdout == f"{CHILD} is pending (1 of 2 have said yes).\n"
-    assert (denied.exit_code, edited.exit_code, broken.exit_code) == (0, 0, 2)
-    assert server.seen[0].query == {"state": "pending", "limit": "50"}
-    assert [each.body for each in server.requests("POST", f"{path}/decide")] == [
-        {"verdict": "approve"},
-        {"verdict": "deny", "reason": "no"},
-        {"verdict": "approve", "arguments": {"amount": 5}},
-    ]
-
-
-def test_a_policy_is_written_and_published(server: ContractServer, tmp_path: Path) -> None:
-    version = {"number": 3, "source": "rules: []", "is_active": True}
-    server.always(f"PUT {BASE}/policy", {"source": "rules: []"})
-    server.always(f"GET {BASE}/policy", {"source": "rules: []", "active": 2})
-    server.always(f"GET {BASE}/policy/versions/3", version)
-    server.always(f"POST {BASE}/policy/publish", version, 201)
-    file = tmp_path / "policy.yaml"
-    file.write_text("rules: []")
-
-    published = invoke("policy", "publish", str(file), "--note", "first")
-    draft, third = invoke("policy", "show"), invoke("policy", "show", "--version", "3")
-
-    assert published.stdout == "Version 3 is in force.\n"
-    assert server.requests("PUT", f"{BASE}/policy")[0].body == {
-        "source": "rules: []",
-        "language": "matrix",
-    }
-    assert server.requests("POST", f"{BASE}/policy/publish")[0].body == {"note": "first"}
-    assert "rules: []" in draft.stdout
-    assert "rules: []" in third.stdout
-    assert invoke("policy", "publish", str(tmp_path / "none.yaml")).exit_code == 2
-
-
-def test_a_new_token_goes_to_stdout_alone(server: ContractServer) -> None:
-    server.always("POST /api/v1/tokens", {"id": "t2", "name": "ci", "secret": "agk_new"}, 201)
-
-    result = invoke("tokens", "create", "ci", "--scope", "run.start", "--expires-in", "90d")
-
-    assert (result.exit_code, result.stdout) == (0, "agk_new\n")
-    body = server.seen[0].body
-    assert (body["workspace"], body["scopes"]) == ("lab", ["run.start"])
-    assert body["expires_at"].endswith("Z")
-
-
 def test_completion_scripts_are_printed() -> None:
     for shell in ("bash", "zsh", "fish"):
         result = invoke("completion", shell)
         assert (result.exit_code, "_AGENTRY_COMPLETE" in result.stdout) == (0, True)
-
-
-def test_one_run_that_was_decided_does_not_keep_the_others(server: ContractServer) -> None:
-    server.will(f"POST {RUN_PATH}/cancel", problem(409, "stale_state", "It is over."))
-    server.runs[CHILD] = run_object(CHILD, state="running")
-
-    result = invoke("runs", "cancel", RUN, CHILD)
-
-    assert result.exit_code == 5
-    assert server.runs[CHILD]["state"] == "cancelled"
 
 
 def test_details_are_shown_for_people(server: ContractServer) -> None:
@@ -347,27 +140,6 @@ def test_details_are_shown_for_people(server: ContractServer) -> None:
     assert server.url in shown["config",].stdout
 
 
-def test_a_token_is_revoked(server: ContractServer) -> None:
-    server.always("DELETE /api/v1/tokens/t1", None, 204)
-
-    result = invoke("tokens", "revoke", "t1")
-
-    assert (result.exit_code, result.stdout) == (0, "")
-    assert len(server.requests("DELETE", "/api/v1/tokens/t1")) == 1
-
-
-@pytest.mark.parametrize("verb", ["show", "why", "cancel", "replay", "events", "trace", "watch"])
-def test_what_cannot_be_the_id_of_a_run_is_told_as_such(server: ContractServer, verb: str) -> None:
-    result = invoke("runs", verb, "123")
-
-    assert result.exit_code == 4
-    assert result.stderr.splitlines() == [
-        "Error: There is no run '123': the id of a run is a UUID.",
-        "`agentry runs ls` lists the runs with their ids.",
-    ]
-    assert server.seen == []
-
-
 def test_an_unknown_form_of_output_is_told_without_jargon() -> None:
     result = invoke("runs", "ls", "--output", "xml")
 
@@ -384,67 +156,3 @@ def test_a_shared_option_before_the_command_is_sent_behind_it(option: str) -> No
     told = " ".join(result.stderr.replace("│", " ").split())
     assert result.exit_code == 2
     assert f"No such option: {option}. Put it behind the command" in told
-
-
-def test_a_secret_comes_from_stdin_and_never_from_the_command(server: ContractServer) -> None:
-    row = {"name": "github", "version": 2, "description": "for releases"}
-    server.always(f"GET {BASE}/secrets", {"items": [row]})
-    server.always(f"POST {BASE}/secrets", row, 201)
-    server.always(f"POST {BASE}/secrets/github/rotate", {**row, "version": 3})
-    server.always(f"DELETE {BASE}/secrets/github", None, 204)
-
-    listed = invoke("secrets", "ls")
-    made = invoke("secrets", "set", "github", "--version", "0", stdin="line one\nline two\n")
-    rotated = invoke("secrets", "rotate", "github", stdin="the new value")
-    removed = invoke("secrets", "rm", "github")
-
-    assert "for releases" in listed.stdout
-    assert (made.stdout, rotated.stdout, removed.exit_code) == ("", "", 0)
-    assert "version 2" in made.stderr
-    assert "version 3" in rotated.stderr
-    assert server.requests("POST", f"{BASE}/secrets")[0].body == {
-        "name": "github", "value": "line one\nline two", "version": 0,
-    }  # fmt: skip
-    assert server.requests("POST", f"{BASE}/secrets/github/rotate")[0].body == {
-        "value": "the new value"
-    }
-    assert invoke("secrets", "set", "github", "the value").exit_code == 2
-    assert invoke("secrets", "set", "github", stdin="").exit_code == 2
-
-
-def _engine(name: str, *, problem: str = "") -> dict[str, Any]:
-    return {
-        "name": name,
-        "is_available": not problem,
-        "strength": "none" if problem else "namespaces",
-        "holds": [] if problem else ["cpu", "pids"],
-        "missing": {} if problem else {"net": "no gateway"},
-        "problem": problem,
-        "remedy": "Install it." if problem else "",
-    }
-
-
-def test_the_sandbox_doctor_tells_what_engines_hold(server: ContractServer) -> None:
-    engines = [_engine("bubblewrap"), _engine("docker", problem="There is no daemon.")]
-    server.always(f"GET {BASE}/sandbox/doctor", {"items": engines, "next_cursor": None})
-
-    words = invoke("sandbox", "doctor")
-    as_json = invoke("sandbox", "doctor", "-o", "json")
-
-    assert words.exit_code == 0
-    assert words.stdout.splitlines() == [
-        "bubblewrap: available, isolates by namespaces",
-        "  holds: cpu, pids",
-        "  not net: no gateway",
-        "docker: not available",
-        "  There is no daemon.",
-        "  Install it.",
-    ]
-    assert json.loads(as_json.stdout) == engines
-
-
-def test_a_server_without_any_engine_ends_the_doctor_with_1(server: ContractServer) -> None:
-    engines = [_engine("docker", problem="There is no daemon.")]
-    server.always(f"GET {BASE}/sandbox/doctor", {"items": engines, "next_cursor": None})
-
-    assert invoke("sandbox", "doctor").exit_code == 1

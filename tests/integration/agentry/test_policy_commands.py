@@ -154,3 +154,26 @@ def test_a_shadow_is_shown_and_ended(server: ContractServer) -> None:
     assert "9" in shown.stdout
     assert ended.exit_code == 0
     assert "No shadow" in ended.stderr
+
+
+def test_a_policy_is_written_and_published(server: ContractServer, tmp_path: Path) -> None:
+    version = {"number": 3, "source": "rules: []", "is_active": True}
+    server.always(f"PUT {BASE}/policy", {"source": "rules: []"})
+    server.always(f"GET {BASE}/policy", {"source": "rules: []", "active": 2})
+    server.always(f"GET {BASE}/policy/versions/3", version)
+    server.always(f"POST {BASE}/policy/publish", version, 201)
+    file = tmp_path / "policy.yaml"
+    file.write_text("rules: []")
+
+    published = invoke("policy", "publish", str(file), "--note", "first")
+    draft, third = invoke("policy", "show"), invoke("policy", "show", "--version", "3")
+
+    assert published.stdout == "Version 3 is in force.\n"
+    assert server.requests("PUT", f"{BASE}/policy")[0].body == {
+        "source": "rules: []",
+        "language": "matrix",
+    }
+    assert server.requests("POST", f"{BASE}/policy/publish")[0].body == {"note": "first"}
+    assert "rules: []" in draft.stdout
+    assert "rules: []" in third.stdout
+    assert invoke("policy", "publish", str(tmp_path / "none.yaml")).exit_code == 2

@@ -55,7 +55,7 @@ def test_mistakes_in_a_specification_are_named_by_their_place(cast: Cast, browse
         ),
     ]
     broken = author.post(add(Agent), {**fields, "spec": "prompt: [unclosed"})
-    assert errors(broken)["spec"][0].startswith("line 1, column ")
+    assert errors(broken)["spec"][0].startswith("line 2, column 1: this is not YAML: ")
     listed = author.post(add(Agent), {**fields, "spec": "- prompt"})
     assert errors(listed)["spec"] == ["A specification is a mapping, such as `prompt: …`."]
     assert not Agent.objects.filter(name="scout").exists()

@@ -104,6 +104,21 @@ def test_a_reader_sees_the_conversation(cast: Cast, browse: Browser) -> None:
     assert "say it &lt;b&gt;plainly&lt;/b&gt;" in page
 
 
+@pytest.mark.parametrize(
+    ("client", "told"), [("", "console"), ("cli", "cli, through console (as the client says")]
+)
+def test_a_page_says_where_a_run_was_asked_for_and_with_what(
+    cast: Cast, browse: Browser, client: str, told: str
+) -> None:
+    run = make_run(cast.acme)
+    Run.objects.filter(pk=run.pk).update(surface="console", client=client)
+
+    page = browse("operator").get(address(run)).content.decode()
+
+    assert told in page
+    assert ("as the client says" in page) == bool(client)
+
+
 def test_a_viewer_has_no_deeds_and_cannot_do_them(cast: Cast, browse: Browser) -> None:
     run = make_run(cast.acme)
     viewer = browse("viewer")

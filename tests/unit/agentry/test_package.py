@@ -55,7 +55,17 @@ def test_heavy_parts_are_loaded_when_needed(statement: str, unwanted: set[str]) 
 def test_the_two_clients_have_the_same_methods() -> None:
     from agentry.client import asynchronous, synchronous
 
-    for name in ("Runs", "Agents", "Versions", "Sessions", "Providers", "Models", "Tools"):
+    for name in (
+        "Runs",
+        "Agents",
+        "Versions",
+        "Sessions",
+        "Providers",
+        "Models",
+        "Tools",
+        "Channels",
+        "Deliveries",
+    ):
         one, other = getattr(synchronous, name), getattr(asynchronous, name)
         assert {each for each in dir(one) if each[0] != "_"} == {
             each for each in dir(other) if each[0] != "_"

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,6 +112,41 @@ async def test_a_cancelled_call_is_killed(tmp_path: Path, workspace: Path) -> No
 
     await pool.close()
     assert not await asyncio.to_thread((workspace / "after").exists)
+
+
+@pytest.mark.usefixtures("_unprivileged")
+async def test_a_call_that_is_cancelled_while_it_starts_leaves_no_process(
+    tmp_path: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The program has begun others before whoever started it hears of it."""
+    real, goes_on = asyncio.create_subprocess_exec, asyncio.Event()
+
+    async def slow(*arguments: Any, **options: Any) -> asyncio.subprocess.Process:
+        process = await real(*arguments, **options)
+        await goes_on.wait()
+        return process
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", slow)
+    pool = SandboxPool(Sandboxes(tmp_path / "s"), SiteRules(allows_disabled=True))
+    call = asyncio.ensure_future(pool.run(workspace, PROFILE, shell("sleep 61 & echo $! >begun")))
+    await until(lambda: (workspace / "begun").exists() and (workspace / "begun").read_text() != "")
+
+    call.cancel()
+    await asyncio.sleep(0)
+    goes_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+    await pool.close()
+    child = (workspace / "begun").read_text().strip()
+    await until(lambda: is_gone(child))
+
+
+def is_gone(pid: str) -> bool:
+    try:
+        return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def environment(**variables: str) -> Environment:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from core.env import Environment
+from core.env import ConfigurationError, Environment
 from sandbox.contracts import Isolation, Limit, Profile, Strength
 from sandbox.errors import SandboxRefusedError, SandboxUnavailableError
 from sandbox.runners.bubblewrap import runner as bubblewrap
@@ -72,6 +72,13 @@ async def test_a_limit_that_cannot_be_held_is_refused(
     with pytest.raises(SandboxRefusedError, match="memory_bytes cannot be held: only root"):
         await runner.open(workspace, Profile())
     assert names_in(tmp_path) == ["workspace"]
+
+
+def test_ranges_that_cannot_be_read_are_refused_at_the_start(tmp_path: Path) -> None:
+    wrong = Environment({"AGENTRY_SANDBOX_NET_RANGES": "10.20.0.0/16,10.0.0.1/8"})
+
+    with pytest.raises(ConfigurationError, match=r"AGENTRY_SANDBOX_NET_RANGES .*'10\.0\.0\.1/8'"):
+        Sandboxes(tmp_path, environment=wrong)
 
 
 def test_a_list_of_hosts_is_checked_before_it_is_stored() -> None:

@@ -6,6 +6,8 @@ PORTS = (22, 80, 443, 5432)
 CANARY_PORT = 7799  # a service of the host itself: on loopback and on its own address
 SECRET = "Bearer canary-9d2f7c44"
 
+DATABASES = frozenset({f"{ALLOWED}:5432", f"{PRIVATE}:5432"})
+
 # What the internet's name server answers, in this order; a list of lists answers in turn.
 TABLE: dict[str, list[list[str]]] = {
     "allowed.test": [[ALLOWED]],
@@ -20,6 +22,8 @@ TABLE: dict[str, list[list[str]]] = {
     "flip.test": [[ALLOWED], [METADATA]],
     "mixed.test": [[PRIVATE, ALLOWED]],
     "private.suffix.test": [[PRIVATE]],
+    "inside.test": [[PRIVATE]],
+    "named.test": [[PRIVATE]],
     "loop.test": [["127.0.0.1"]],
     "six.test": [[VERSION_6]],
     "mapped.test": [[f"::ffff:{METADATA}"]],
@@ -28,13 +32,14 @@ TABLE: dict[str, list[list[str]]] = {
 NET = (
     "allowed.test:443", "allowed.test:80", "allowed.test:5432", "bound.test:443", "bound.test:80",
     "*.suffix.test:80", "*.suffix.test:443", "rebind.test:80", "flip.test:80", "mixed.test:80",
-    "mapped.test:80", f"loop.test:{CANARY_PORT}",
+    "mapped.test:80", f"loop.test:{CANARY_PORT}", "inside.test:80",
+    "named.test:5432", f"{PRIVATE}:5432",
 )  # fmt: skip
 
 # Names that may be looked up: those the list allows, wherever they lead.
 LOOKED_UP = frozenset(
     {"allowed.test", "bound.test", "www.suffix.test", "private.suffix.test", "rebind.test",
-     "flip.test", "mixed.test", "mapped.test", "loop.test"}
+     "flip.test", "mixed.test", "mapped.test", "loop.test", "inside.test", "named.test"}
 )  # fmt: skip
 SPOKEN_TO = frozenset({"allowed.test", "bound.test", "www.suffix.test", "flip.test"})
 
@@ -44,7 +49,7 @@ def is_allowed(entry: dict[str, str]) -> bool:
     if entry["what"] == "name":
         return entry["name"] in LOOKED_UP
     if entry["what"] == "connection":
-        return entry["at"] in {f"{ALLOWED}:80", f"{ALLOWED}:443", f"{ALLOWED}:5432"}
+        return entry["at"] in {f"{ALLOWED}:80", f"{ALLOWED}:443", *DATABASES}
     if entry["what"] == "request":
         is_tls_port = entry["at"].endswith(":443")
         has_secret = "canary" in entry["head"]
@@ -55,4 +60,4 @@ def is_allowed(entry: dict[str, str]) -> bool:
         )
     if entry["what"] == "hello":
         return entry["server_name"] in SPOKEN_TO
-    return entry["what"] == "greeting" and entry["at"] == f"{ALLOWED}:5432"
+    return entry["what"] == "greeting" and entry["at"] in DATABASES

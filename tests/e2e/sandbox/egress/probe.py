@@ -157,6 +157,7 @@ REFUSED: dict[str, Callable[[], object]] = {
     "name_that_changes_its_mind": lambda: twice("flip.test:80"),
     "name_that_is_public_and_private": lambda: tunnel("mixed.test:80"),
     "name_below_a_suffix_that_is_private": lambda: tunnel("private.suffix.test:80"),
+    "name_that_leads_to_a_private_network": lambda: tunnel("inside.test:80"),
     "name_that_leads_to_the_hosts_loopback": lambda: tunnel(f"loop.test:{CANARY_PORT}"),
     "listed_name_as_a_label": lambda: tunnel("allowed.test.evil.test:80"),
     "suffix_without_its_dot": lambda: tunnel("evilsuffix.test:80"),
@@ -200,6 +201,7 @@ ALLOWED_ONES: dict[str, Callable[[], object]] = {
     "tls_below_a_suffix": lambda: secured("www.suffix.test:443", "www.suffix.test"),
     "plain_by_proxy": lambda: fetched("http://allowed.test/"),
     "database_by_its_name": lambda: database("allowed.test"),
+    "private_database_whose_address_is_named": lambda: database("named.test"),
     "bound_host_by_plain_request": lambda: fetched("http://bound.test/"),
     "bound_host_by_tls": lambda: fetched("https://bound.test/"),
 }

@@ -15,7 +15,7 @@ from sandbox.workspaces.snapshots import Bounds, take_snapshot
 from tests.factories.agents import make_run
 from tests.factories.governance import Cast
 from tests.integration.agents.api.conftest import CallAs
-from tests.unit.sandbox.test_snapshot_store import age
+from tests.unit.sandbox.snapshots.kit import age
 
 PLENTY = Bounds(size_bytes=1024 * 1024, entries=1000)
 

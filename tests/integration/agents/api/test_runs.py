@@ -44,6 +44,35 @@ def test_a_run_is_accepted_and_shown(cast: Cast, call_as: CallAs) -> None:
     assert [row["id"] for row in operator("get", "runs").json()["items"]] == [run["id"]]
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("agentry-cli/1.0", "cli"),
+        ("agentry-python/1.0", "sdk"),
+        ("console/1.0", ""),
+        ("agentry-cli<script>/" + "x" * 10_000, ""),
+        ("agentry-cli/" + "x" * 10_000, "cli"),
+    ],
+)
+def test_what_a_request_says_of_itself_is_kept_and_nothing_is_made_of_it(
+    cast: Cast, call_as: CallAs, sent: str, kept: str
+) -> None:
+    make_agent(cast.acme)
+    operator = call_as("operator")
+    origin = make_finished_run(cast.acme)
+    headers = {"User-Agent": sent}
+
+    made = [
+        operator("post", "runs", {"agent": "helper", "input": "do it"}, **headers),
+        operator("post", f"runs/{origin.pk}/fork", {"message": "Again"}, **headers),
+        operator("post", f"runs/{origin.pk}/replay", {}, **headers),
+    ]
+
+    assert [(run.json()["surface"], run.json()["client"]) for run in made] == [
+        ("api", kept), ("fork", kept), ("replay", kept),
+    ]  # fmt: skip
+
+
 def test_a_run_names_who_asked_for_it(cast: Cast, call_as: CallAs) -> None:
     make_agent(cast.acme)
     operator = call_as("operator")

@@ -1,5 +1,6 @@
 """Answers that go on, over ASGI: events as they are, trace files, the earlier tool's lines."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,8 +12,10 @@ from django.test import AsyncClient
 from agents.contracts import RunState
 from agents.models import Run
 from agents.transitions import run_move
+from governance.guard import consumers
 from observability import live
-from tests.factories.agents import make_agent, make_finished_run
+from observability.live import viewer
+from tests.factories.agents import make_agent, make_finished_run, make_run
 from tests.factories.governance import Cast, make_cast
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -43,6 +46,37 @@ async def test_a_finished_run_is_streamed_from_any_cursor_to_its_end(cast_: Cast
     assert text.rstrip().endswith("event: end\ndata: {}")
     assert "event: run.created" not in rest
     assert "event: run.state" in rest
+
+
+async def test_a_stream_outlives_the_check_of_its_rights(
+    cast_: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str | None] = []
+    is_asked_again = asyncio.Event()
+
+    def forgotten(secret: str) -> None:
+        """As if the two seconds were over for which a token is known."""
+        asked.append(secret)
+        if len(asked) > 3:
+            is_asked_again.set()
+
+    monkeypatch.setattr(viewer, "RECHECK_SECONDS", 0.01)
+    monkeypatch.setattr(consumers, "peek_actor", forgotten)
+    run = await sync_to_async(make_run)(cast_.acme)
+    secret = await sync_to_async(cast_.token)("operator")
+    answer = await AsyncClient().get(
+        f"/api/v1/workspaces/acme/runs/{run.pk}/events/stream",
+        headers={"authorization": f"Bearer {secret}"},
+    )
+    reading = asyncio.create_task(_text(answer))
+
+    async with asyncio.timeout(30):
+        await is_asked_again.wait()
+    await sync_to_async(_end)()
+    text = await reading
+
+    assert "event: error" not in text
+    assert text.rstrip().endswith("event: end\ndata: {}")
 
 
 async def test_a_stream_of_nothing_is_a_problem(cast_: Cast) -> None:

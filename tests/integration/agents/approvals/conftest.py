@@ -1,13 +1,26 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from governance.contracts import Actor
 from governance.models import Workspace
+from plugins.contracts import ToolContext, ToolResult
+from plugins.http.tool import HttpTool
+from tests.factories.agents import make_tool
 from tests.factories.governance import make_workspace
-from tests.integration.agents.approvals.kit import PayTool, install, person, told_engine
-from tests.integration.agents.execution.kit import Engine, an_engine
+from tests.integration.agents.approvals.kit import (
+    ASK,
+    ORDER,
+    Counter,
+    PayTool,
+    install,
+    person,
+    publish,
+    told_engine,
+)
+from tests.integration.agents.execution.kit import Engine, an_engine, script_agent
 
 
 @pytest.fixture
@@ -38,3 +51,27 @@ def _told(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def ann(workspace: Workspace) -> Actor:
     return person(workspace, "ann")
+
+
+@pytest.fixture
+def gus(workspace: Workspace) -> Actor:
+    """Somebody who may give standing approvals of privileged tools."""
+    return person(workspace, "gus", "admin")
+
+
+@pytest.fixture
+def orders(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Counter:
+    """A tool that the workspace declares, under a policy that asks, and an agent that calls it."""
+    counter = Counter()
+
+    async def call(
+        self: HttpTool, arguments: Mapping[str, Any], context: ToolContext
+    ) -> ToolResult:
+        counter.ran.append(dict(arguments))
+        return ToolResult(text="ordered")
+
+    monkeypatch.setattr(HttpTool, "call", call)
+    make_tool(workspace, "orders", input_schema={"type": "object"})
+    publish(workspace, orders=ASK)
+    script_agent(workspace, ORDER, tools=["orders"])
+    return counter

@@ -30,6 +30,7 @@ SCHEMA = {
 ASK = {"effect": "ask", "rule": "ask-first", "reason": "Money leaves the house."}
 ALLOW = {"effect": "allow", "rule": "fine"}
 DENY = {"effect": "deny", "rule": "never", "reason": "Not in this house."}
+ORDER = "steps: [{tool_calls: [{name: orders, arguments: {amount: 7}}]}, {text: Done.}]"
 PAY = "steps: [{tool_calls: [{name: pay, arguments: {amount: 7}}]}, {text: Done.}]"
 
 
@@ -50,6 +51,13 @@ class PayTool:
     async def call(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         self.ran.append(dict(arguments))
         return ToolResult(text=f"Paid {arguments.get('amount')}.")
+
+
+class Counter:
+    """What declared tools were called with."""
+
+    def __init__(self) -> None:
+        self.ran: list[Mapping[str, Any]] = []
 
 
 def install(monkeypatch: pytest.MonkeyPatch, *tools: PayTool) -> None:
@@ -147,3 +155,14 @@ def at_once(works: Iterable[Callable[[], Any]]) -> list[Any]:
     for thread in threads:
         thread.join(60)
     return results
+
+
+def in_thread(work: Callable[[], Any]) -> Callable[[], None]:
+    """Do database work beside an event loop, and wait for it; what it raises is raised here."""
+
+    def wait() -> None:
+        (result,) = at_once([work])
+        if isinstance(result, Exception):
+            raise result
+
+    return wait

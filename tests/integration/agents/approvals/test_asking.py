@@ -123,13 +123,14 @@ def test_an_approved_call_runs_once_and_the_run_goes_on(
     check_invariants(run.pk)
 
 
+@pytest.mark.parametrize("reason", ["Too much.", "Too much", " Too much\n"])
 def test_a_denied_call_does_not_run_and_the_model_reads_the_reason(
-    engine: Engine, workspace: Workspace, pay: PayTool, ann: Actor
+    engine: Engine, workspace: Workspace, pay: PayTool, ann: Actor, reason: str
 ) -> None:
     publish(workspace, pay=ASK)
     run = paying(workspace)
     (approval,) = parked(engine, run)
-    decide(ann, approval, "deny", reason="Too much.")
+    decide(ann, approval, "deny", reason=reason)
     run = engine.until(run)
 
     assert (run.state, pay.ran, ledger(run)) == ("succeeded", [], [("pay", "denied")])

@@ -1,7 +1,7 @@
 """What was approved is what runs: whatever changes between the yes and the claim is a refusal that
 names it, and nothing happens."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -12,14 +12,11 @@ from agents.services.runs import run_fork, run_replay
 from core import clock
 from governance.contracts import Actor
 from governance.models import Approval, User, Workspace
-from plugins.contracts import ToolContext, ToolResult
 from plugins.dispatch import arguments_digest
-from plugins.http.tool import HttpTool
 from plugins.models import ToolCall, ToolDefinition
-from tests.factories.agents import make_tool
 from tests.integration.agents.approvals.kit import (
     ALLOW,
-    ASK,
+    Counter,
     approvals_of,
     decide,
     parked,
@@ -31,35 +28,8 @@ from tests.integration.agents.execution.kit import (
     boss,
     check_invariants,
     ledger,
-    script_agent,
     told,
 )
-
-SCRIPT = "steps: [{tool_calls: [{name: orders, arguments: {amount: 7}}]}, {text: Done.}]"
-
-
-class Counter:
-    """What declared tools were called with."""
-
-    def __init__(self) -> None:
-        self.ran: list[Mapping[str, Any]] = []
-
-
-@pytest.fixture
-def orders(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Counter:
-    counter = Counter()
-
-    async def call(
-        self: HttpTool, arguments: Mapping[str, Any], context: ToolContext
-    ) -> ToolResult:
-        counter.ran.append(dict(arguments))
-        return ToolResult(text="ordered")
-
-    monkeypatch.setattr(HttpTool, "call", call)
-    make_tool(workspace, "orders", input_schema={"type": "object"})
-    publish(workspace, orders=ASK)
-    script_agent(workspace, SCRIPT, tools=["orders"])
-    return counter
 
 
 def approved(engine: Engine, workspace: Workspace, ann: Actor) -> tuple[Run, Approval]:

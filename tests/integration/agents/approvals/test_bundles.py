@@ -21,6 +21,7 @@ from observability.models import TraceEvent
 from plugins.contracts import CallState
 from plugins.dispatch import arguments_digest
 from plugins.models import ToolCall
+from tests.integration.agents.approvals.granting import asks, give
 from tests.integration.agents.approvals.kit import (
     ASK,
     PayTool,
@@ -32,7 +33,6 @@ from tests.integration.agents.approvals.kit import (
     publish,
 )
 from tests.integration.agents.approvals.test_doubts import UnsureTool, doubtful
-from tests.integration.agents.approvals.test_grants import asks, give
 from tests.integration.agents.execution.kit import Engine, begin
 
 TWICE = (

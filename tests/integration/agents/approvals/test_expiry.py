@@ -22,12 +22,12 @@ from tests.integration.agents.approvals.kit import (
 )
 from tests.integration.agents.execution.kit import Engine, check_invariants, kinds, ledger, told
 
-LATER = timedelta(minutes=2)
+LATER = timedelta(hours=2)
 
 
 def asked(engine: Engine, workspace: Workspace, **changes: Any) -> tuple[Any, Approval]:
-    """A run that waits for a minute, and no engine that sweeps."""
-    publish(workspace, pay={**ASK, "expires_seconds": 60.0, **changes})
+    """A run that waits for an hour, and no engine that sweeps."""
+    publish(workspace, pay={**ASK, "expires_seconds": 3_600.0, **changes})
     run = paying(workspace)
     (approval,) = parked(engine, run)
     engine.stop()

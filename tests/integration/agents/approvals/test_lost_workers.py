@@ -17,7 +17,8 @@ from tests.integration.agents.approvals.kit import (
 )
 from tests.integration.agents.execution.kit import Engine, check_invariants, ledger
 
-LEASE = {"lease_seconds": 0.9, "poll_seconds": 0.1}
+# Lost runs are found at the next renewal. A lease that ran out on a busy machine would be a doubt.
+LEASE = {"lease_seconds": 3.0, "poll_seconds": 0.1}
 POINTS = (
     "run.after_claim",
     "approval.before_claim",

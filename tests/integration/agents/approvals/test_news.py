@@ -63,7 +63,7 @@ def heard() -> Iterator[Heard]:
 def test_a_question_and_its_answer_are_told_with_whom_they_concern(
     engine: Engine, workspace: Workspace, pay: PayTool, ann: Actor, heard: Heard
 ) -> None:
-    publish(workspace, pay={**ASK, "approvers": ["user:ann"], "expires_seconds": 60.0})
+    publish(workspace, pay={**ASK, "approvers": ["user:ann"], "expires_seconds": 6_000.0})
     run = paying(workspace)
     (approval,) = parked(engine, run)
     heard.until("ApprovalAsked")
@@ -86,27 +86,28 @@ def test_a_warning_comes_once_and_again_after_an_escalation(
 ) -> None:
     person(workspace, "ben")
     options = {"on_expiry": "escalate", "approvers": ["user:ann"], "escalate_to": ["user:ben"]}
-    publish(workspace, pay={**ASK, "expires_seconds": 100.0, **options})
+    # Spans that no machine is so busy as to spend between two steps of a test.
+    publish(workspace, pay={**ASK, "expires_seconds": 10_000.0, **options})
     run = paying(workspace)
     (approval,) = parked(engine, run)
     engine.stop()
-    with clock.shifted(timedelta(seconds=60)):
+    with clock.shifted(timedelta(seconds=6_000)):
         sweep()
     assert heard.names == ["ApprovalAsked"]
-    with clock.shifted(timedelta(seconds=85)):
+    with clock.shifted(timedelta(seconds=8_500)):
         sweep()
         sweep()
     assert heard.names == ["ApprovalAsked", "ApprovalExpiring"]
-    with clock.shifted(timedelta(seconds=120)):
+    with clock.shifted(timedelta(seconds=12_000)):
         sweep()
         sweep()
     assert heard.names == ["ApprovalAsked", "ApprovalExpiring", "ApprovalEscalated"]
     assert heard.all[-1].approvers == ("user:ben",)
     approval.refresh_from_db()
     assert (approval.escalations, approval.warned_at) == (1, None)
-    with clock.shifted(timedelta(seconds=205)):
+    with clock.shifted(timedelta(seconds=20_500)):
         sweep()
-    with clock.shifted(timedelta(seconds=300)):
+    with clock.shifted(timedelta(seconds=30_000)):
         sweep()
     assert heard.names[3:] == ["ApprovalExpiring", "ApprovalDecided"]
     assert heard.all[-1].state is ApprovalState.EXPIRED

@@ -21,6 +21,7 @@ from tests.integration.agents.approvals.kit import (
     PayTool,
     at_once,
     decide,
+    in_thread,
     parked,
     paying,
     person,
@@ -122,8 +123,9 @@ def test_votes_for_other_arguments_do_not_count(
     (approval,) = parked(engine, run)
     ann, ben = person(workspace, "ann"), person(workspace, "ben")
     decide(ann, approval)
-    assert decide(ben, approval, arguments={"amount": 5}).state == "pending"
-    assert decide(ann, approval).state == "approved"
+    edited = decide(ben, approval, arguments={"amount": 5})
+    assert edited.state == "pending"
+    assert decide(ann, approval, seen_digest=edited.binding_digest).state == "approved"
 
     engine.until(run)
     assert pay.ran == [{"amount": 5}]
@@ -154,11 +156,6 @@ def test_a_decision_while_the_run_is_on_its_way_to_park_is_not_lost(
     assert pay.ran == [{"amount": 7}]
     assert ledger(run) == [("pay", "committed")]
     check_invariants(run.pk)
-
-
-def in_thread(work: Any) -> Any:
-    """Do database work beside an event loop, and wait for it."""
-    return lambda: at_once([work])
 
 
 @pytest.mark.parametrize("verdict", ["approve", "deny"])

@@ -59,7 +59,7 @@ def counted(version: PolicyVersion, wanted: Callable[[PolicyVersion], bool]) -> 
         version.refresh_from_db()
         return wanted(version)
 
-    wait_for(is_there, lambda: f"{version.shadow_asked} asked", seconds=30)
+    wait_for(is_there, lambda: f"{version.shadow_asked} asked")
     return version
 
 

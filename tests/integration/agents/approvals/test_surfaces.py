@@ -120,9 +120,11 @@ def test_the_console_asks_twice_and_decides_once(
     shown = client.get(decide).content.decode()
     assert "&quot;amount&quot;: 7" in shown
     assert Approval.objects.get(pk=approval.pk).state == "pending"
-    answer = client.post(decide, {"verdict": "deny", "reason": "Not today."}, follow=True)
+    seen = {"seen": approval.binding_digest}
+    said = {**seen, "verdict": "deny", "reason": "Not today."}
+    answer = client.post(decide, said, follow=True)
     assert "It is decided." in answer.content.decode()
-    again = client.post(decide, {"verdict": "approve"}, follow=True)
+    again = client.post(decide, {**seen, "verdict": "approve"}, follow=True)
     assert "The approval is denied by ann." in again.content.decode()
     engine.until(run)
     assert "error ann denied the call. Reason: Not today. Nothing was done." in told(run)

@@ -14,7 +14,8 @@ from django.test import override_settings
 from agents.contracts import Message, RunState
 from agents.engine_process import make_journal
 from agents.execution.claiming import history_of
-from agents.execution.host import EngineHost, HostSettings
+from agents.execution.furnishing import HostSettings
+from agents.execution.host import EngineHost
 from agents.models import Checkpoint, Model, Provider, Run
 from agents.services.runs import run_start
 from agents.transitions import LIVE, TERMINAL

@@ -1,6 +1,8 @@
 """Runs that a worker holds and does not drive are found at its next renewal."""
 
+import threading
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from django.db import OperationalError
@@ -17,10 +19,12 @@ from tests.integration.agents.execution.kit import (
     kinds,
     script_agent,
 )
+from tests.waiting import wait_for
 
 TWO_STEPS = "steps: [{text: one, finish: continue}, {text: two}]"
 # Renewals every second. A lease that ran out on a busy machine would be one claim more.
 LEASE = {"lease_seconds": 3.0, "poll_seconds": 0.1}
+LEASE_LENGTH = timedelta(seconds=LEASE["lease_seconds"])
 # Where a run is claimed again and again, and nobody counts how often.
 SHORT_LEASE = LEASE | {"lease_seconds": 0.9}
 
@@ -47,6 +51,35 @@ def test_runs_of_a_claim_whose_answer_was_lost_are_claimed_again(
 
     assert (run.state, run.output, run.fence) == ("succeeded", "two", 2)
     assert kinds(run).count("run.claimed") == 2
+    check_invariants(run.pk)
+
+
+def test_leases_are_renewed_while_the_database_keeps_somebody_waiting(
+    engine: Engine, workspace: Workspace
+) -> None:
+    script_agent(workspace, TWO_STEPS)
+    run = begin(workspace)
+    may_go_on = threading.Event()
+
+    def hold() -> None:
+        may_go_on.wait(120)
+
+    def is_renewed_for_a_whole_lease() -> bool:
+        run.refresh_from_db()
+        return run.lease_until is not None and run.lease_until >= first + LEASE_LENGTH
+
+    with pausepoints.at("run.after_claim", hold):
+        engine.start(**LEASE)
+        engine.until(run, RunState.RUNNING)
+        assert run.lease_until is not None
+        first = run.lease_until
+        try:
+            wait_for(is_renewed_for_a_whole_lease, lambda: f"{run.state} until {run.lease_until}")
+        finally:
+            may_go_on.set()
+        engine.until(run)
+
+    assert (run.state, run.fence) == ("succeeded", 1)
     check_invariants(run.pk)
 
 

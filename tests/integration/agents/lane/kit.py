@@ -16,7 +16,9 @@ class Answer:
     body: Any
 
 
-async def invoke(lane: InvokeLane, secret: str, body: Any, *, path: str = PATH) -> Answer:
+async def invoke(
+    lane: InvokeLane, secret: str, body: Any, *, path: str = PATH, user_agent: str = ""
+) -> Answer:
     """Send one request; bytes go as they are, everything else as JSON."""
     sent = body if isinstance(body, bytes) else json.dumps(body).encode()
     messages: list[Any] = []
@@ -37,6 +39,7 @@ async def invoke(lane: InvokeLane, secret: str, body: Any, *, path: str = PATH) 
         "headers": [
             (b"authorization", f"Bearer {secret}".encode()),
             (b"content-type", b"application/json"),
+            (b"user-agent", user_agent.encode()),
         ],
     }
     assert lane.takes(scope)

@@ -49,7 +49,7 @@ async def test_a_call_is_answered_once_whatever_its_commit_did(
     heard: list[Any] = []
     monkeypatch.setattr("agents.lane.quick.ring", lambda: None)
     monkeypatch.setattr(
-        QuickLane, "_known", lambda *_: (None, SimpleNamespace(depends_on_input=False))
+        QuickLane, "_known", lambda *_: (None, SimpleNamespace(depends_on_input=False), "")
     )
 
     is_taken = QuickLane(lane).accept(

@@ -16,7 +16,7 @@ from tests.architecture.source import ROOT
 POLICY = """
 rules:
   - name: production
-    tools: ["deploy.*"]
+    tools: ["deploy-*"]
     arguments: {env: {equals: production}}
     effect: ask
     approvers: ["group:ops"]
@@ -25,7 +25,7 @@ rules:
 """
 CASES = """\
 given:
-  tool: {name: deploy.app, effect: irreversible}
+  tool: {name: deploy-app, effect: irreversible}
 cases:
   - name: production is asked about
     input: {arguments: {env: production}}
@@ -48,7 +48,7 @@ def test_cases_that_hold_say_nothing() -> None:
     assert [case.name for case in cases] == [
         "production is asked about", "staging is not", "case 3",
     ]  # fmt: skip
-    assert cases[2].question.tool.name == "deploy.app", "what is given stays"
+    assert cases[2].question.tool.name == "deploy-app", "what is given stays"
     assert run_cases(_engine(), cases) == ()
 
 

@@ -123,14 +123,27 @@ def test_clients_without_proxies_find_the_hosts() -> None:
         "https_proxy": "http://127.0.0.1:3128",
         "HTTP_PROXY": "http://127.0.0.1:3128",
         "HTTPS_PROXY": "http://127.0.0.1:3128",
-        "no_proxy": "",
-        "NO_PROXY": "",
+        "no_proxy": "localhost,127.0.0.1,::1",
+        "NO_PROXY": "localhost,127.0.0.1,::1",
     }
     assert [(str(door), str(place)) for door, place in gateway.ways.doors] == [
         ("127.0.1.1:5432", "a.test:5432"),
         ("127.0.1.1:6379", "a.test:6379"),
         ("127.0.1.2:5432", "b.test:5432"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("entry", "own"),
+    [
+        ("127.0.0.1:8080", "localhost,::1"),
+        ("localhost:8080", "127.0.0.1,::1"),
+        ("[::1]:8080", "localhost,127.0.0.1"),
+        ("*.localhost:8080", "localhost,127.0.0.1,::1"),
+    ],
+)
+def test_a_loopback_host_that_is_listed_is_the_outside_one(entry: str, own: str) -> None:
+    assert Gateway([entry]).environment["no_proxy"] == own
 
 
 def test_low_ports_have_a_door_where_that_is_possible() -> None:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from core.env import ConfigurationError
+from sandbox.egress.ranges import Ranges
 from sandbox.egress.rules import Place, Rules, host_of, place_of
 from sandbox.errors import SandboxRefusedError
 
@@ -85,8 +87,8 @@ def test_a_list_has_an_end() -> None:
     [
         ("a.test:1", ["8.8.8.8"], ""),
         ("a.test:1", ["8.8.8.8", "2606:4700::1111"], ""),
-        ("a.test:1", ["10.0.0.5"], ""),
-        ("a.test:1", ["fd00::5", "192.168.1.1"], ""),
+        ("a.test:1", ["10.0.0.5"], "a private address (10.0.0.5)"),
+        ("a.test:1", ["fd00::5", "192.168.1.1"], "a private address (fd00::5)"),
         ("a.test:1", ["8.8.8.8", "10.0.0.5"], "a private address"),
         ("a.test:1", ["10.0.0.5", "127.0.0.1"], "a private address"),
         ("a.test:1", ["127.0.0.1"], "a loopback address"),
@@ -106,6 +108,65 @@ def test_where_a_name_may_lead(entry: str, addresses: list[str], why: str) -> No
 
     assert (told == "") == (why == "")
     assert why in told
+
+
+@pytest.mark.parametrize(
+    ("net", "addresses", "why"),
+    [
+        (["a.test:1", "10.0.0.5:1"], ["10.0.0.5"], ""),
+        (["a.test:1", "[fd00::5]:1", "10.0.0.5:1"], ["FD00:0::5", "10.0.0.5"], ""),
+        (["a.test:1", "127.0.0.1:1"], ["127.0.0.1"], ""),
+        (["a.test:1", "169.254.169.254:1"], ["169.254.169.254"], ""),
+        (["a.test:1", "10.0.0.5:2"], ["10.0.0.5"], "(10.0.0.5)"),
+        (["a.test:1", "10.0.0.5:1"], ["10.0.0.5", "10.0.0.6"], "(10.0.0.6)"),
+        (["a.test:1", "10.0.0.5:1"], ["8.8.8.8", "10.0.0.5"], "(10.0.0.5)"),
+        (["a.test:1", "10.0.0.5:1"], ["::ffff:10.0.0.5"], "inside IPv6"),
+        (["*.test:1", "10.0.0.5:1"], ["10.0.0.5"], "(10.0.0.5)"),
+        (["a.test:1", "10.0.0.5:1"], ["nonsense"], "not an IP address"),
+    ],
+)
+def test_a_name_may_lead_to_an_address_that_is_listed_beside_it(
+    net: list[str], addresses: list[str], why: str
+) -> None:
+    told = Rules(net).why_not_at(place("a.test:1"), addresses)
+
+    assert (told == "") == (why == "")
+    assert why in told
+
+
+@pytest.mark.parametrize(
+    ("entry", "addresses", "why"),
+    [
+        ("a.test:1", ["10.20.1.1"], ""),
+        ("a.test:1", ["fd12::1", "10.20.1.1"], ""),
+        ("a.test:1", ["169.254.170.23"], ""),
+        ("a.test:1", ["10.21.0.1"], "(10.21.0.1)"),
+        ("a.test:1", ["10.20.1.1", "10.21.0.1"], "(10.21.0.1)"),
+        ("a.test:1", ["10.20.1.1", "8.8.8.8"], "(10.20.1.1)"),
+        ("a.test:1", ["100.100.100.200"], "carrier-grade"),
+        ("a.test:1", ["fd12::1%eth0"], "a link-local address"),
+        ("*.test:1", ["10.20.1.1"], "(10.20.1.1)"),
+    ],
+)
+def test_a_name_may_lead_into_a_range_of_the_site(
+    entry: str, addresses: list[str], why: str
+) -> None:
+    listed = ["10.20.0.0/16", "fd12::/32", "100.64.0.0/10", "169.254.170.23"]
+    ranges = Ranges.of(listed, setting="SETTING")
+    told = Rules([entry]).why_not_at(place("a.test:1"), addresses, ranges=ranges)
+
+    assert (told == "") == (why == "")
+    assert why in told
+
+
+@pytest.mark.parametrize(
+    "entry", ["", "10.0.0", "10.0.0.1/8", "0.0.0.0/0", "::/0", "fc00::/6", "db.test", "10.0.0.1:80"]
+)
+def test_a_range_is_no_more_than_a_private_network(entry: str) -> None:
+    with pytest.raises(ConfigurationError, match="SETTING cannot be used") as refused:
+        Ranges.of(["10.0.0.0/8", entry], setting="SETTING")
+
+    assert repr(entry) in str(refused.value)
 
 
 def test_an_address_that_is_listed_is_meant() -> None:

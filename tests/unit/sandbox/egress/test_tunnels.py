@@ -141,6 +141,31 @@ async def test_a_listed_name_cannot_be_made_to_lead_to_us(
     assert site.got == []
 
 
+async def test_a_name_leads_inside_only_where_the_address_is_named_too(world: World) -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        met.append(writer.get_extra_info("sockname")[0])
+        writer.close()
+
+    met: list[str] = []
+    inside = await asyncio.start_server(hang_up, "127.0.0.3", 0)
+    port = inside.sockets[0].getsockname()[1]
+    world.names.table["db.test"] = [["127.0.0.3"]]
+    ask = f"CONNECT db.test:{port} HTTP/1.1\r\n\r\n".encode()
+    async with inside:
+        async with world.opened(f"db.test:{port}"):
+            refused = await world.ask(ask)
+        async with world.opened(f"db.test:{port}", f"127.0.0.3:{port}"):
+            named = await world.ask(ask)
+        async with world.opened(f"db.test:{port}", ranges=["127.0.0.3"]):
+            ranged = await world.ask(ask)
+
+    assert refused.startswith(b"HTTP/1.1 403 ")
+    assert b"the name leads to a loopback address (127.0.0.3)" in refused
+    assert named.startswith(b"HTTP/1.1 200 ")
+    assert ranged.startswith(b"HTTP/1.1 200 ")
+    assert met == ["127.0.0.3", "127.0.0.3"]
+
+
 async def test_a_name_that_is_not_there_is_told(world: World) -> None:
     async with world.opened("a.test:1", "b.test:1") as gateway:
         world.names.table["b.test"] = [[]]

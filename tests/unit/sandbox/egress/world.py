@@ -12,7 +12,7 @@ import trustme
 
 from core.addresses import why_refused
 from sandbox.contracts import HostCredential
-from sandbox.egress import SOCKET, Bounds, Gateway, Outside
+from sandbox.egress import SOCKET, Bounds, Gateway, Outside, Ranges
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 # Two loopback addresses play public ones; every other address is what it is.
@@ -113,9 +113,18 @@ class World:
 
     @asynccontextmanager
     async def opened(
-        self, *net: str, credentials: Sequence[HostCredential] = (), bounds: Bounds = QUICK
+        self,
+        *net: str,
+        credentials: Sequence[HostCredential] = (),
+        bounds: Bounds = QUICK,
+        ranges: Sequence[str] = (),
     ) -> AsyncIterator[Gateway]:
-        outside = Outside(resolver=self.names, why_refused=judge, trust=lambda: self.trust)
+        outside = Outside(
+            ranges=Ranges.of(ranges, setting="ranges"),
+            resolver=self.names,
+            why_refused=judge,
+            trust=lambda: self.trust,
+        )
         self.gateway = Gateway(net, credentials, outside=outside, bounds=bounds)
         try:
             async with self.gateway.open(self.folder / "way"):

@@ -1,9 +1,40 @@
-"""What trying and shadowing policies answers."""
+"""Policies, their versions, and what trying and shadowing them answers."""
 
 from datetime import datetime
 from typing import Any
 
-from agentry.client.records import Record
+from agentry.client.records.base import Record
+
+
+class PolicyVersion(Record, frozen=True, kw_only=True):
+    """One published policy; never changes."""
+
+    number: int
+    language: str = "matrix"
+    source: str = ""
+    cases: str = ""
+    failing_cases: int = 0
+    digest: str = ""
+    note: str = ""
+    is_active: bool = False
+    is_shadow: bool = False
+    shadow_asked: int = 0
+    shadow_differing: int = 0
+    shadow_skipped: int = 0
+    published_at: datetime | None = None
+    published_by: str | None = None
+
+
+class Policy(Record, frozen=True, kw_only=True):
+    """The draft, and the numbers of the version in force and of the shadow."""
+
+    source: str
+    language: str = "matrix"
+    cases: str = ""
+    active: int | None = None
+    shadow: int | None = None
+    is_published: bool = False
+    updated_at: datetime | None = None
 
 
 class CaseFailure(Record, frozen=True, kw_only=True):

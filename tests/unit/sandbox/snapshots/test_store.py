@@ -3,7 +3,6 @@
 import fcntl
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,21 +19,9 @@ from sandbox.workspaces.snapshots import (
     restore_snapshot,
     take_snapshot,
 )
+from tests.unit.sandbox.snapshots.kit import HOUR, age
 
 PLENTY = Bounds(size_bytes=1024 * 1024, entries=1000)
-HOUR = 3600.0
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "workspace"
-    made.mkdir()
-    return made
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> SnapshotStore:
-    return SnapshotStore(tmp_path / "snapshots")
 
 
 def kept(folder: Path, store: SnapshotStore, **files: str) -> str:
@@ -42,12 +29,6 @@ def kept(folder: Path, store: SnapshotStore, **files: str) -> str:
     for name, content in files.items():
         (folder / name).write_text(content)
     return take_snapshot(folder, store, bounds=PLENTY).digest
-
-
-def age(store: SnapshotStore, hours: float = 48) -> None:
-    then = time.time() - hours * HOUR
-    for path in store.folder.rglob("*"):
-        os.utime(path, (then, then))
 
 
 def files(store: SnapshotStore) -> int:

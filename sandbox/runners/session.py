@@ -1,50 +1,68 @@
-"""One open container: its connection, its group, its lease, and taking all of it down."""
+"""One open sandbox, whatever made it: an agent to talk to, a place, a way out, and its end."""
 
 import asyncio
 import contextlib
 import signal
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import msgspec
 
-from sandbox.contracts import Command, Ended, Limits, Outcome, Profile, Usage
+from core.finishing import to_the_end
+from sandbox.cgroups import Group
+from sandbox.contracts import Command, Ended, Limits, Outcome, Usage
 from sandbox.egress import Gateway
 from sandbox.egress.recording import recorded
 from sandbox.errors import SandboxLostError, SandboxUnavailableError
 from sandbox.leases import Lease
 from sandbox.remains import Remains, take_away
-from sandbox.runners.docker.engine import Engine, EngineError, NoSuchThingError
-from sandbox.runners.docker.group import ContainerGroup
-from sandbox.runners.ending import to_the_end
 from sandbox.runners.link import AgentLink, LinkLostError, lost
 
-_FAREWELL_SECONDS = 2.0
+FAREWELL_SECONDS = 2.0
 
 
-class DockerSession:
+class Carrier(Protocol):
+    """What the agent lives in: a process of this one's, or a container of an engine."""
+
+    async def farewell(self) -> None:
+        """Let it end, its agent was told to; what has to be removed is removed by others.
+
+        Raises OSError.
+        """
+        ...
+
+    async def kill(self) -> None:
+        """End it, and everything in the sandbox. Raises OSError."""
+        ...
+
+    async def ran_out_of_memory(self, *, deaths: int) -> bool:
+        """Say after its end whether the kernel killed more in it than it had before.
+
+        Raises:
+            SandboxLostError: Nobody can tell.
+        """
+        ...
+
+
+class AgentSession:
     """See `sandbox.contracts.Session`."""
 
     def __init__(
         self,
         *,
-        engine: Engine,
-        container: str,
+        carrier: Carrier,
         link: AgentLink,
-        group: ContainerGroup,
         lease: Lease,
         remains: Remains,
-        profile: Profile,
+        limits: Limits,
         gateway: Gateway | None = None,
     ) -> None:
-        self._engine = engine
-        self._container = container
+        self._carrier = carrier
         self._link = link
-        self._group = group
         self._lease = lease
         self._remains = remains
-        self._limits: Limits = profile.limits
+        self._limits = limits
         self._gateway = gateway
         self._turn = asyncio.Lock()
         self._is_running = False
@@ -52,8 +70,8 @@ class DockerSession:
         self._closing: asyncio.Task[None] | None = None
 
     @property
-    def group(self) -> ContainerGroup:
-        return self._group
+    def group(self) -> Group:
+        return self._remains.group
 
     @property
     def uid(self) -> int:
@@ -87,36 +105,37 @@ class DockerSession:
                 self._is_running = False
 
     async def _run(self, command: Command) -> Outcome:
-        deaths = self._group.out_of_memory()
+        deaths = self.group.out_of_memory()
         try:
-            answer = asyncio.ensure_future(self._link.begin(command, self._limits))
+            outcome = await self._answered(command)
         except LinkLostError as reason:
             return await self._without_answer(str(reason), deaths)
+        if self.group.out_of_memory() > deaths and outcome.exit_code != 0:
+            return msgspec.structs.replace(outcome, ended_by=Ended.MEMORY)
+        return outcome
+
+    async def _answered(self, command: Command) -> Outcome:
+        answer = asyncio.ensure_future(self._link.begin(command, self._limits))
         try:
-            outcome = await asyncio.shield(answer)
+            return await asyncio.shield(answer)
         except asyncio.CancelledError:
             await to_the_end(self._end_call(answer))
             raise
-        except LinkLostError as reason:
-            return await self._without_answer(str(reason), deaths)
-        if self._group.out_of_memory() > deaths and outcome.exit_code != 0:
-            return msgspec.structs.replace(outcome, ended_by=Ended.MEMORY)
-        return outcome
 
     async def _end_call(self, answer: asyncio.Future[Outcome]) -> None:
         """The caller gave up: kill the call, and the sandbox with it if that does not help."""
         with contextlib.suppress(LinkLostError):
             self._link.cancel()
-            await asyncio.wait([answer], timeout=_FAREWELL_SECONDS)
+            await asyncio.wait([answer], timeout=FAREWELL_SECONDS)
         if answer.done() and not answer.cancelled() and answer.exception() is None:
             return
         answer.cancel()
         await self._kill()
 
     async def _without_answer(self, reason: str, deaths: int) -> Outcome:
-        had_died = self._group.out_of_memory() > deaths
+        had_died = self.group.out_of_memory() > deaths
         await self._kill()
-        if had_died or await asyncio.to_thread(self._was_out_of_memory):
+        if had_died or await self._carrier.ran_out_of_memory(deaths=deaths):
             return Outcome(
                 exit_code=None,
                 signal=signal.SIGKILL,
@@ -124,18 +143,16 @@ class DockerSession:
                 stderr=b"",
                 is_truncated=True,
                 ended_by=Ended.MEMORY,
-                usage=Usage(max_rss_bytes=self._group.peak_memory_bytes()),
+                usage=Usage(max_rss_bytes=self.group.peak_memory_bytes()),
             )
         raise lost(reason)
 
-    def _was_out_of_memory(self) -> bool:
-        """The kernel's counters go with the container; the engine remembers."""
+    async def _kill(self) -> None:
+        self._is_lost = True
         try:
-            return self._engine.state(self._container).is_out_of_memory
-        except NoSuchThingError:
-            return False
-        except EngineError as error:
-            raise lost(f"the engine does not answer: {error}") from error
+            await self._carrier.kill()
+        except OSError as error:
+            raise lost(str(error)) from error
 
     async def cancel(self) -> None:
         if self._is_running:
@@ -149,9 +166,10 @@ class DockerSession:
 
     async def _close(self) -> None:
         self._link.close()
-        if self._gateway is not None:
-            await self._gateway.close()
         try:
+            await self._carrier.farewell()
+            if self._gateway is not None:
+                await self._gateway.close()
             await asyncio.to_thread(take_away, self._remains)
         except (OSError, SandboxUnavailableError) as error:
             self._lease.abandon()  # the reaper tries again
@@ -160,10 +178,3 @@ class DockerSession:
                 remedy="The reaper tries again; see `manage.py sandbox doctor`.",
             ) from error
         self._lease.release()
-
-    async def _kill(self) -> None:
-        self._is_lost = True
-        try:
-            await asyncio.to_thread(self._group.kill)
-        except OSError as error:
-            raise lost(str(error)) from error
