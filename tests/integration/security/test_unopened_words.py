@@ -32,7 +32,8 @@ def workspace(db: None) -> Workspace:
     workspace = make_workspace("acme")
     make_provider(workspace, "script", script="steps: [{text: Done.}]")
     make_model(workspace, "m", provider="script")
-    make_agent(workspace, "helper", model="m")
+    make_agent(workspace, "helper", model="m", prompt="In this tone: {{tone}}",
+               variables={"tone": "dry"})  # fmt: skip
     with elsewhere():
         make_secret(workspace, "bank", BANK)
     return workspace
@@ -40,6 +41,11 @@ def workspace(db: None) -> Workspace:
 
 def _start(workspace: Workspace) -> str:
     return begin(workspace, f"Is it {BANK}?").input
+
+
+def _variable(workspace: Workspace) -> str:
+    run = begin(workspace, variables={"tone": f"Is it {BANK}?"})
+    return str(run.snapshot.content["prompt"])
 
 
 def _cancel(workspace: Workspace) -> str:
@@ -61,7 +67,7 @@ def _without_learning(workspace: Workspace) -> Run:
         return begin(workspace)
 
 
-@pytest.mark.parametrize("write", [_start, _cancel, _delegate])
+@pytest.mark.parametrize("write", [_start, _variable, _cancel, _delegate])
 def test_it_is_not_stored(workspace: Workspace, write: Callable[[Workspace], str]) -> None:
     written = write(workspace)
 
