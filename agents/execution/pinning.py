@@ -13,6 +13,7 @@ from agents.snapshot import PinnedModel, PinnedTool, Snapshot
 from agents.spec import AgentSpec, rendered, spec_parse
 from agents.tools.registry import BUILTIN_TOOLS, safe_builtins
 from core.errors import ConflictError, InvalidInputError, NotFoundError
+from core.redaction import redact_text
 from plugins.declared import declared_tool, definition_of
 from plugins.digest import spec_digest
 from plugins.selectors import declared_tools
@@ -54,14 +55,17 @@ def pin(
 ) -> tuple[Snapshot, str]:
     """Build the snapshot of a run that starts now and store it; returns it with its digest.
 
+    Variables are redacted of what this process knows, as the input is.
+
     Raises:
         InvalidInputError: A named tool, model or variable does not exist.
     """
     spec = spec_parse(version.spec)
+    given = {name: redact_text(value) for name, value in (variables or {}).items()}
     snapshot = Snapshot(
         agent=agent.name,
         version=version.number,
-        prompt=rendered(spec.prompt, {**spec.variables, **dict(variables or {})}),
+        prompt=rendered(spec.prompt, {**spec.variables, **given}),
         models=model_chain(agent.workspace_id, model or spec.model, input_text),
         tools=pinned_tools(agent.workspace_id, spec),
         delegates=tuple(spec.delegates),

@@ -64,8 +64,7 @@ def approval_decide(
     refuse_ineligible(actor, found)
     said = _verdict(verdict, arguments)
     _check_choice(found, said, choice)
-    secrets_learn([found.workspace_id])
-    given = redact_text(reason.strip())[:MAX_REASON_CHARS]
+    given = _given(found, reason)
     handler = approval_handler(found.kind)
     with transaction.atomic():
         reach("approval.before_lock")
@@ -118,6 +117,12 @@ def _check_choice(approval: Approval, said: Verdict, choice: str) -> None:
     if choice and not approval.choices:
         sentence = "This is answered with yes or no; it has no choices."
         raise InvalidInputError(sentence, fields={"choice": [sentence]})
+
+
+def _given(approval: Approval, reason: str) -> str:
+    """Return what the decider said, as it may be stored."""
+    secrets_learn([approval.workspace_id])
+    return redact_text(reason.strip())[:MAX_REASON_CHARS]
 
 
 def _is_open(approval: Approval) -> bool:

@@ -11,7 +11,7 @@ from agents.contracts import RunState
 from agents.models import Run
 from core.redaction import redact_text
 from governance.contracts import SYSTEM
-from governance.models import Approval, Workspace
+from governance.models import Approval, ApprovalVote, Workspace
 from governance.services.approvals import approval_decide
 from governance.services.policies import policy_publish, policy_put
 from governance.services.secrets import secret_set
@@ -90,7 +90,7 @@ def test_what_another_process_stored_is_in_nothing_that_is_written_here(
     told = "I happen to know [redacted] and [redacted], done."
     assert (run.state, run.output, run.input) == ("succeeded", told, "Is it [redacted]?")
     assert "".join(seen.deltas["text"]) == told
-    assert Approval.objects.get().votes.exists()
+    assert ApprovalVote.objects.get().reason == "since it is [redacted]"
     assert ToolCall.objects.get().state == "committed"
     connection.close()
 

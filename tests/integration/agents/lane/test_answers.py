@@ -8,9 +8,11 @@ from django.db import OperationalError
 from agents.lane.lane import InvokeLane
 from agents.models import Run
 from core.pausepoints import at
+from tests.factories.agents import make_secret
 from tests.factories.governance import Cast
 from tests.integration.agents.api.conftest import Caller
 from tests.integration.agents.lane.kit import invoke
+from tests.processes import elsewhere
 
 
 async def test_an_accepted_run_is_described_as_when_it_is_read(
@@ -64,3 +66,17 @@ async def test_a_run_keeps_what_it_was_sent_with_beside_its_surface(
     ]
 
     assert kept == [("api", "cli"), ("api", "sdk"), ("api", "")] * 2
+
+
+async def test_what_is_said_is_redacted_of_secrets_that_this_server_never_opened(
+    lane: InvokeLane, cast: Cast
+) -> None:
+    secret = await sync_to_async(cast.token)("operator")
+    with elsewhere():
+        await sync_to_async(make_secret)(cast.acme, "plain", "an unremarkable sentence")
+
+    accepted = await invoke(lane, secret, {"input": "Is it an unremarkable sentence?"})
+
+    assert accepted.status == 202, accepted.body
+    run = await Run.objects.aget()
+    assert run.input == "Is it [redacted]?"

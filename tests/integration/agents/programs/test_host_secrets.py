@@ -117,6 +117,7 @@ def test_the_value_goes_to_its_host_and_is_nowhere_else(
     api: Api,
     monkeypatch: pytest.MonkeyPatch,
     where: Callable[[Engine], Callable[[], RunnerSource]],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     # Nothing strikes it out afterwards: what is not found was never there.
     monkeypatch.setattr(KnownSecrets, "replace", lambda self, text: text)
@@ -138,6 +139,7 @@ def test_the_value_goes_to_its_host_and_is_nowhere_else(
     kept = [each.read_text() for each in folder.rglob("*") if each.is_file()]
     assert canaries.canaries_in("\n".join(kept)) == set()
     assert _own_words() == set()
+    assert canaries.canaries_in("".join(capfd.readouterr())) == set()  # the worker's log as well
     (used,) = AuditEntry.objects.filter(action="secret_used")
     assert (used.subject_label, used.payload["label"]) == ("github", "local")
 
