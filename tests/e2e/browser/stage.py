@@ -219,11 +219,12 @@ def _govern(root: Any, acme: Any) -> dict[str, str]:
 
     free = "{name: small-tools-are-free, tools: [echo, todo, ls, view, wait], effect: allow}"
     writing = "{name: writing-is-asked-about, tools: [write], effect: ask, reason: Files stay.}"
+    asked = "{name: echoes-are-asked-about, tools: [echo], effect: ask, reason: They fill it.}"
     never = "{name: no-echoes, tools: [echo], effect: deny, reason: Echoes fill the ledger.}"
     cases = "cases:\n  - {name: looking is free, input: {tool: {name: ls}}, expect: allow}\n"
     for lines, as_shadow, note in (
         ((free,), False, "What everybody agreed on."),
-        ((writing, free), True, "Shall people be asked about files?"),
+        ((asked, free), True, "Shall people be asked about echoes?"),
     ):
         policy_put(root, workspace=acme, source=rules(*lines), cases=cases)
         policy_publish(root, workspace=acme, as_shadow=as_shadow, note=note)
