@@ -19,6 +19,7 @@ from core.admin import (
     duration,
     json_block,
     moment_column,
+    no_sandbox,
     pill,
     row_link,
     short_id,
@@ -32,6 +33,7 @@ from governance.guard.admin import GuardedAdmin
 from governance.guard.saving import ServiceAdmin
 from plugins.contracts import CallState, ToolKind
 from plugins.models import ToolCall, ToolDefinition
+from plugins.selectors import call_is_unprotected
 from plugins.selectors.tools import is_unprotected
 from plugins.services.calls import Resolution, call_resolve
 from plugins.services.tools import tool_create, tool_delete, tool_update
@@ -97,13 +99,27 @@ class ToolCallAdmin(GuardedAdmin):
     explanation = "Every effect an agent asked for: written before it happens, settled afterwards."
     lesson = "console/lessons/calls.html"
     change_form_template = "admin/plugins/toolcall/change_form.html"
-    list_display = ("tool", "state_shown", "effect", "attempt", "took", "run_shown", "planned")
+    list_display = (
+        "tool_shown",
+        "state_shown",
+        "effect",
+        "attempt",
+        "took",
+        "run_shown",
+        "planned",
+    )
     list_filter = (StateFilter, "effect")
     list_per_page = 50
     search_fields = ("tool__icontains", "id__istartswith", "run_id__istartswith")
     search_help_text = "Tool, or the beginning of a call's or run's id"
     ordering = ("-planned_at",)
     actions = ()
+
+    @admin.display(description="Tool", ordering="tool")
+    def tool_shown(self, call: ToolCall) -> SafeString | str:
+        if not call_is_unprotected(call):
+            return call.tool
+        return format_html("{} {}", call.tool, no_sandbox())
 
     @admin.display(description="State", ordering="state")
     def state_shown(self, call: ToolCall) -> SafeString:
@@ -178,6 +194,7 @@ class ToolCallAdmin(GuardedAdmin):
             return {}
         return {
             "state": pill(call.state),
+            "no_sandbox": no_sandbox() if call_is_unprotected(call) else "",
             "is_in_doubt": call.state == CallState.IN_DOUBT.value,
             "may_resolve": self._may_resolve(request, call),
             "resolve_url": reverse("admin:plugins_toolcall_resolve", args=[call.pk]),
@@ -208,6 +225,7 @@ class ToolCallAdmin(GuardedAdmin):
             "original": call,
             "form": form,
             "outcomes": _OUTCOMES,
+            "no_sandbox": no_sandbox() if call_is_unprotected(call) else "",
             "chosen": form["outcome"].value(),
             "is_readable": access.may_see_payload(self.actor(request), call.workspace_id),
             "arguments": json_block(call.arguments),
@@ -282,6 +300,7 @@ class ToolDefinitionAdmin(ServiceAdmin):
     formfield_overrides: ClassVar = {URLField: {"assume_scheme": "https"}}
     explanation = "HTTP endpoints and commands that agents may call, beside the built-in tools."
     lesson = "console/lessons/tools.html"
+    change_form_template = "admin/plugins/tooldefinition/change_form.html"
     fixed_fields = ("workspace", "name")
     list_display = ("name", "kind", "effect", "target", "state_shown", "workspace", "updated")
     list_filter = ("kind", "effect", "is_enabled", "workspace")
@@ -327,10 +346,14 @@ class ToolDefinitionAdmin(ServiceAdmin):
 
     updated = moment_column("updated_at", "Changed")
 
+    def beside_form(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
+        row = self.get_object(request, object_id)
+        return {"no_sandbox": no_sandbox() if row is not None and is_unprotected(row) else ""}
+
     @admin.display(description="Calls")
     def target(self, row: ToolDefinition) -> str | SafeString:
         if is_unprotected(row):
-            return pill("failed", label="no sandbox")
+            return no_sandbox()
         if row.kind == ToolKind.COMMAND.value:
             return row.command.strip().splitlines()[0][:80] if row.command.strip() else NOTHING
         return f"{row.method} {row.url}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from plugins.contracts import ToolSpec
+from sandbox.contracts import Isolation
 
 if TYPE_CHECKING:
     from plugins.dispatch import PlannedCall
@@ -20,7 +21,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """`rule` names what decided, `reason` is for people and for the model.
 
     `ask`: it is neither allowed nor denied; this is the question to a person. `grant`: a standing
-    approval answers that question. `question` is what a policy was told of the call beside its
+    approval answers that question. `is_unprotected`: the call is a program that runs without a
+    sandbox. `question` is what a policy was told of the call beside its
     arguments, so that another can be asked the same later.
     """
 
@@ -29,6 +31,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     version: str = VERSION
     is_abnormal: bool = False
+    is_unprotected: bool = False
     grant: str = ""
     ask: dict[str, Any] | None = None
     question: dict[str, Any] | None = None
@@ -38,7 +41,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         kept: dict[str, Any] = msgspec.to_builtins(self)
         if kept.pop("ask") is not None:
             kept["is_asked"] = True
-        for name in ("is_abnormal", "grant", "question"):
+        for name in ("is_abnormal", "is_unprotected", "grant", "question"):
             if not kept[name]:
                 del kept[name]
         return kept
@@ -78,6 +81,11 @@ class Gate(Protocol):
         ...
 
 
+def is_unprotected(spec: ToolSpec) -> bool:
+    """Say whether a call of this tool is a program that runs without a sandbox."""
+    return spec.sandbox is not None and spec.sandbox.isolation is Isolation.DISABLED
+
+
 def decide(spec: ToolSpec) -> Decision:
     """Judge a call of the tool `spec` describes by the built-in rule."""
     if spec.privileged:
@@ -86,5 +94,6 @@ def decide(spec: ToolSpec) -> Decision:
             rule="privileged-needs-approval",
             reason=f"The tool {spec.name} is privileged and this workspace has no policy that "
             "lets anybody approve it. Use an unprivileged tool, or ask a person to do this step.",
+            is_unprotected=is_unprotected(spec),
         )
     return Decision(is_allowed=True, rule=f"unprivileged-{spec.effect.value}")

@@ -39,7 +39,7 @@ from governance.guard.authentication import actor_of
 
 DAYS: Final = (1, 7, 30, MAX_DAYS)
 BATCH_CALLS: Final = 200
-EXAMPLES: Final = 10
+EXAMPLES: Final = 5
 SHOWN_RULES: Final = 20
 NOTE_SECONDS: Final = 3_600
 _SALT: Final = "policy.try"

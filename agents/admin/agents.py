@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 
 from agents.admin.forms import AgentForm
 from agents.admin.starting import may_start_agent
+from agents.admin.versions import unprotected_tools
 from agents.contracts import VersionState
 from agents.models import Agent
 from agents.selectors.agents import version_list, with_versions
@@ -74,6 +75,7 @@ class AgentAdmin(ServiceAdmin):
         return {
             "versions": versions,
             "draft": next((row for row, *_ in versions if _is_draft(row)), None),
+            "unprotected": unprotected_tools(agent.published),
             "may_edit": self.has_change_permission(request, agent),
             "runs_url": reverse("admin:agents_run_changelist") + f"?agent__id__exact={agent.pk}",
             "start_url": _start_url(agent) if may_start_agent(self.actor(request), agent) else "",

@@ -9,8 +9,9 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from agents.models import Message, Run
-from core.admin import duration, moment, pill, pretty_json
+from core.admin import duration, moment, no_sandbox, pill, pretty_json
 from plugins.contracts import CallState
+from plugins.selectors import call_is_unprotected
 
 FOLD_CHARACTERS: Final = 1_400
 FOLD_LINES: Final = 24
@@ -57,6 +58,7 @@ class Call:
     is_error: bool = False
     reason: str = ""
     is_in_doubt: bool = False
+    no_sandbox: SafeString | str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +181,7 @@ def _ledger_call(row: Any, *, key: str = "") -> Call:
         is_error=row.is_error,
         reason=row.reason,
         is_in_doubt=row.state == CallState.IN_DOUBT.value,
+        no_sandbox=no_sandbox() if call_is_unprotected(row) else "",
     )
 
 

@@ -28,6 +28,7 @@ from core.errors import DomainError
 from governance import access
 from governance.contracts import Actor, Perm
 from governance.guard.saving import ServiceAdmin
+from plugins.selectors import tools_unprotected
 
 
 @admin.register(AgentVersion)
@@ -106,6 +107,7 @@ class AgentVersionAdmin(ServiceAdmin):
             "agent_url": reverse("admin:agents_agent_change", args=[version.agent_id]),
             "is_draft": version.state == VersionState.DRAFT.value,
             "digest": version.digest,
+            "unprotected": unprotected_tools(version),
             "published": moment(version.published_at),
         }
 
@@ -153,6 +155,13 @@ class AgentVersionAdmin(ServiceAdmin):
     def _may_publish(self, request: HttpRequest, version: AgentVersion) -> bool:
         is_draft = version.state == VersionState.DRAFT.value
         return is_draft and self._may(request, Perm.AGENT_PUBLISH, version)
+
+
+def unprotected_tools(version: AgentVersion | None) -> list[str]:
+    """Name the tools of a version that run without a sandbox today."""
+    if version is None:
+        return []
+    return tools_unprotected(version.agent.workspace_id, version.spec.get("tools", []))
 
 
 def _before(version: AgentVersion) -> AgentVersion | None:

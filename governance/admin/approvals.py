@@ -14,7 +14,16 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from core.admin import NOTHING, WITHHELD, json_block, moment_column, pill, row_link, short_id
+from core.admin import (
+    NOTHING,
+    WITHHELD,
+    json_block,
+    moment_column,
+    no_sandbox,
+    pill,
+    row_link,
+    short_id,
+)
 from core.errors import DomainError
 from governance import access
 from governance.admin.grants import GrantForm
@@ -97,14 +106,18 @@ class ApprovalAdmin(GuardedAdmin):
     explanation = "What agents may do only after a person has said yes to exactly that."
     lesson = "console/lessons/approvals.html"
     change_form_template = "admin/governance/approval/change_form.html"
-    list_display = ("title", "state_shown", "for_whom", "requester_name", "run_shown", "asked",
-                    "expires")  # fmt: skip
+    list_display = ("title_shown", "state_shown", "for_whom", "requester_name", "run_shown",
+                    "asked", "expires")  # fmt: skip
     list_filter = (StateFilter, "workspace")
     list_per_page = 50
     search_fields = ("title", "agent_name", "requester_name", "id__istartswith",
                      "run_id__istartswith")  # fmt: skip
     ordering = ("-pk",)
     actions = ()
+
+    @admin.display(description="Title", ordering="title")
+    def title_shown(self, row: Approval) -> SafeString | str:
+        return format_html("{} {}", row.title, no_sandbox()) if _unprotected(row) else row.title
 
     @admin.display(description="State", ordering="state")
     def state_shown(self, row: Approval) -> SafeString:
@@ -208,6 +221,7 @@ class ApprovalAdmin(GuardedAdmin):
             return {}
         return {
             "state": pill(row.state),
+            "no_sandbox": no_sandbox() if _unprotected(row) else "",
             "is_pending": row.state == ApprovalState.PENDING.value,
             "may_decide": decider_of(self.actor(request), row.workspace_id).may_decide(row),
             "decide_url": reverse("admin:governance_approval_decide", args=[row.pk]),
@@ -278,6 +292,7 @@ class ApprovalAdmin(GuardedAdmin):
             "original": row,
             "form": form,
             "verdicts": _VERDICTS,
+            "no_sandbox": no_sandbox() if _unprotected(row) else "",
             "chosen": form["verdict"].value(),
             "is_readable": is_readable,
             "arguments": json_block(
@@ -305,6 +320,11 @@ class ApprovalAdmin(GuardedAdmin):
             is_open = decided.state == ApprovalState.PENDING.value
             sentence = "Your vote counts; others must agree." if is_open else "It is decided."
             self.message_user(request, sentence, messages.SUCCESS)
+
+
+def _unprotected(row: Approval) -> bool:
+    """Say whether a yes lets a program run without a sandbox."""
+    return bool(row.evidence.get("is_unprotected"))
 
 
 @admin.register(ApprovalVote)

@@ -104,7 +104,7 @@ class ChannelForm(_ChannelForm):
         required=False,
         label="Who is who",
         help_text="One a line: the member's id in Slack and the username here, such as "
-        "`U024BE7LH ann`. Who is not listed is nobody.",
+        "U024BE7LH ann. Who is not listed is nobody.",
     )
     secret = forms.CharField(
         max_length=500,

@@ -62,6 +62,7 @@ class PolicyForm(_PolicyForm):
     class Meta:
         model = Policy
         fields: ClassVar = ("workspace", "language", "draft", "cases")
+        labels: ClassVar = {"cases": "Test cases"}
         widgets: ClassVar = {
             "draft": forms.Textarea(attrs={"rows": 24, "class": "code", "spellcheck": "false"}),
             "cases": forms.Textarea(attrs={"rows": 12, "class": "code", "spellcheck": "false"}),

@@ -1,6 +1,7 @@
 """Reading the ledger and the tools."""
 
 from plugins.selectors.calls import (
+    call_is_unprotected,
     call_list,
     calls_doubtful,
     calls_in_doubt,
@@ -16,10 +17,12 @@ from plugins.selectors.tools import (
     tool_get,
     tool_list,
     tool_view,
+    tools_unprotected,
 )
 
 __all__ = [
     "ToolView",
+    "call_is_unprotected",
     "call_list",
     "calls_doubtful",
     "calls_in_doubt",
@@ -32,4 +35,5 @@ __all__ = [
     "tool_get",
     "tool_list",
     "tool_view",
+    "tools_unprotected",
 ]

@@ -12,6 +12,7 @@ from governance import access
 from governance.contracts import Actor, Perm
 from plugins.contracts import CallState
 from plugins.models import ToolCall
+from sandbox.contracts import Isolation
 
 if TYPE_CHECKING:
     from governance.models import Workspace
@@ -21,6 +22,17 @@ def call_list(actor: Actor, workspace: "Workspace") -> QuerySet[ToolCall]:
     """Return the ledger of a workspace: what its runs asked for and what came of it."""
     rows = ToolCall.objects.filter(workspace_id=workspace.pk)
     return access.scope(actor, Perm.RUN_VIEW, rows, field="workspace_id")
+
+
+def call_is_unprotected(call: ToolCall) -> bool:
+    """Say whether the call is a program that ran, or would run, without a sandbox.
+
+    By what was recorded when it was judged; the tool may have been declared anew since.
+    """
+    decision = call.decision or {}
+    tool = (decision.get("question") or {}).get("tool") or {}
+    is_asked = tool.get("sandbox") == Isolation.DISABLED.value
+    return bool(decision.get("is_unprotected")) or is_asked
 
 
 def calls_since(

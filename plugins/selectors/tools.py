@@ -1,5 +1,6 @@
 """Reading tools: what a workspace declared, and what comes with the code."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -102,6 +103,12 @@ def tool_declared(actor: Actor, workspace: "Workspace", name: str) -> ToolDefini
 def is_unprotected(row: ToolDefinition) -> bool:
     """Say whether the tool is a program that runs without a sandbox."""
     return row.kind == ToolKind.COMMAND.value and row.engine == Isolation.DISABLED.value
+
+
+def tools_unprotected(workspace_id: UUID, names: Sequence[str]) -> list[str]:
+    """Return which of these tools of a workspace are programs that run without a sandbox."""
+    rows = declared_tools(workspace_id).filter(name__in=names).order_by("name")
+    return [row.name for row in rows if is_unprotected(row)]
 
 
 def tool_view(row: ToolDefinition) -> ToolView:

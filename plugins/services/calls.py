@@ -51,6 +51,8 @@ _TARGETS = {
 }
 
 
+_KEPT = ("question", "is_unprotected")  # what the call was, whatever is said of it now
+
 # What the same outcomes are called in the inbox.
 CHOICES = {
     Resolution.COMMITTED: "happened",
@@ -114,6 +116,9 @@ def _settle(
     call_id: UUID, resolution: Resolution, fields: dict[str, Any], *, by: str, note: str
 ) -> ToolCall:
     doubtful = Q(pk=call_id, state=CallState.IN_DOUBT.value)
+    before = ToolCall.objects.values_list("decision", flat=True).get(pk=call_id) or {}
+    kept = {name: before[name] for name in _KEPT if name in before}
+    fields = {**fields, "decision": {**kept, **fields["decision"]}}
     if not calls_move(doubtful, target=_TARGETS[resolution], **fields):
         raise _stale(call_id)
     call = ToolCall.objects.get(pk=call_id)

@@ -192,6 +192,7 @@ def _play() -> tuple[dict[str, str], dict[str, str]]:
     spec["prompt"] = spec["prompt"].replace("One sentence a change.", "At most two sentences.")
     draft = version_draft_save(actor=root, agent=notes, spec=spec, note="Allow two sentences.")
     rows = {
+        **_govern(root, acme),
         "agent": str(notes.pk),
         "draft": str(draft.pk),
         "version": str(notes.published_id),
@@ -203,6 +204,41 @@ def _play() -> tuple[dict[str, str], dict[str, str]]:
 
     connection.close()
     return {name: str(run.pk) for name, run in runs.items()}, rows
+
+
+def _govern(root: Any, acme: Any) -> dict[str, str]:
+    """Put a policy in force, ask another as a shadow, draft a third; make a channel that nobody
+    answers; declare a tool without a sandbox, which takes a switch of the site otherwise."""
+    from governance.services.channels import channel_create
+    from governance.services.deliveries import channel_test
+    from governance.services.policies import policy_publish, policy_put
+    from plugins.models import ToolDefinition
+
+    def rules(*lines: str) -> str:
+        return "\n".join(("version: 1", "rules:", *(f"  - {line}" for line in lines), ""))
+
+    free = "{name: small-tools-are-free, tools: [echo, todo, ls, view, wait], effect: allow}"
+    writing = "{name: writing-is-asked-about, tools: [write], effect: ask, reason: Files stay.}"
+    asked = "{name: echoes-are-asked-about, tools: [echo], effect: ask, reason: They fill it.}"
+    never = "{name: no-echoes, tools: [echo], effect: deny, reason: Echoes fill the ledger.}"
+    cases = "cases:\n  - {name: looking is free, input: {tool: {name: ls}}, expect: allow}\n"
+    for lines, as_shadow, note in (
+        ((free,), False, "What everybody agreed on."),
+        ((asked, free), True, "Shall people be asked about echoes?"),
+    ):
+        policy_put(root, workspace=acme, source=rules(*lines), cases=cases)
+        policy_publish(root, workspace=acme, as_shadow=as_shadow, note=note)
+    policy = policy_put(root, workspace=acme, source=rules(never, writing, free))
+    channel = channel_create(
+        root, workspace=acme, name="ops", kind="webhook", url="http://127.0.0.1:9/hooks"
+    ).channel
+    channel_test(root, channel=channel)
+    tool = ToolDefinition.objects.create(
+        workspace=acme, name="restart_service", kind="command", effect="irreversible",
+        description="Restarts a service on the worker's host.", engine="disabled",
+        command="systemctl restart $ARG_NAME", input_schema={"type": "object"},
+    )  # fmt: skip
+    return {"policy": str(policy.pk), "channel": str(channel.pk), "tool": str(tool.pk)}
 
 
 def _put_in_doubt(run: Any) -> str:
@@ -226,6 +262,7 @@ def _put_in_doubt(run: Any) -> str:
         wait=None,
         dispatched_at=clock.now(),
         reason="The worker died after the call was sent; nothing was recorded of its outcome.",
+        decision={"is_allowed": True, "rule": "by-hand", "is_unprotected": True},
     )
     Run.objects.filter(pk=run.pk).update(wait_kind="in_doubt", wake_at=None)
     return str(call.pk)

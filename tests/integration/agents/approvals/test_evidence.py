@@ -1,15 +1,20 @@
 """What an approver is shown beside the arguments."""
 
+import pytest
 from django.test import Client
 from django.urls import reverse
 
 from governance.contracts import Actor
 from governance.models import Approval, User, Workspace
 from governance.selectors.evidence import approval_evidence
+from plugins.models import ToolCall
+from plugins.selectors import call_is_unprotected
+from sandbox.contracts import Isolation, Profile
 from tests.integration.agents.approvals.kit import (
     ASK,
     PayTool,
     decide,
+    install,
     parked,
     paying,
     publish,
@@ -97,3 +102,16 @@ def test_it_says_what_was_decided_of_calls_alike_the_likest_first(
     shown = api("ann").get(f"{BASE}/approvals/{third.pk}").json()
     assert shown["evidence"]["plan"] == {"summary": "Pays 7."}
     assert "evidence" not in api("ann").get(f"{BASE}/approvals").json()["items"][0]
+
+
+def test_whoever_decides_is_told_that_a_call_has_no_sandbox(
+    engine: Engine, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(monkeypatch, PayTool(sandbox=Profile(isolation=Isolation.DISABLED)))
+    publish(workspace, pay=ASK)
+
+    (approval,) = parked(engine, paying(workspace))
+
+    assert approval.evidence["is_unprotected"] is True
+    (call,) = ToolCall.objects.all()
+    assert call_is_unprotected(call)
