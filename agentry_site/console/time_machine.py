@@ -152,7 +152,7 @@ class ExampleShown:
     run_url: str
     is_reconstructed: bool
     is_unprotected: bool
-    arguments: SafeString | str
+    arguments: SafeString
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -336,7 +336,7 @@ def _shown(example: Example) -> ExampleShown:
         run_url=reverse("admin:agents_run_change", args=[example.run]),
         is_reconstructed=example.is_reconstructed,
         is_unprotected=example.is_unprotected,
-        arguments="" if example.arguments is None else json_block(example.arguments),
+        arguments=json_block(example.arguments),
     )
 
 

@@ -324,7 +324,7 @@ class ApprovalAdmin(GuardedAdmin):
 
 def _unprotected(row: Approval) -> bool:
     """Say whether a yes lets a program run without a sandbox."""
-    return bool(row.evidence.get("is_unprotected"))
+    return bool((row.evidence.get("sandbox") or {}).get("is_unprotected"))
 
 
 @admin.register(ApprovalVote)

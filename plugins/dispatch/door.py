@@ -53,7 +53,7 @@ from plugins.dispatch.settling import (
 )
 from plugins.errors import OutcomeUnknownError, ToolError
 from plugins.ledger import REPEATABLE, UNCLAIMED
-from plugins.policy import Decision, Gate, decide, is_unprotected
+from plugins.policy import Decision, Gate, decide
 from plugins.schemas import Checker
 
 KEYED_ATTEMPTS = 3
@@ -210,8 +210,6 @@ class Door:
                     call, state=CallState.CLAIMED, decision=granted.record()
                 )
             evidence = await evidence_of(bound, call, context)
-            if is_unprotected(bound.spec):
-                evidence |= {"is_unprotected": True}
             park = Park(kind=WaitKind.APPROVAL, ask={**decision.ask, "evidence": evidence})
             return Settlement(
                 state=CallState.WAITING,

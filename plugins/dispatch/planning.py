@@ -9,7 +9,7 @@ import msgspec
 from core.redaction import redact_or_withhold, redact_text
 from plugins.contracts import PlanResult, ToolContext
 from plugins.errors import ToolError
-from sandbox.contracts import Isolation
+from plugins.policy import is_unprotected
 
 if TYPE_CHECKING:
     from plugins.dispatch.door import BoundTool
@@ -37,7 +37,7 @@ def _place(bound: "BoundTool") -> dict[str, Any]:
     return {
         "sandbox": {
             "engine": profile.isolation.value or "site",
-            "is_unprotected": profile.isolation is Isolation.DISABLED,
+            "is_unprotected": is_unprotected(bound.spec),
             "net": list(profile.net),
         }
     }

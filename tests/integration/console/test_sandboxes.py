@@ -103,7 +103,9 @@ def test_an_agent_and_its_versions_name_the_tools_without_a_sandbox(
     assert named(reverse("admin:agents_agentversion_change", args=[draft.pk])) == []
 
 
-@pytest.mark.parametrize(("evidence", "is_marked"), [({"is_unprotected": True}, True), ({}, False)])
+@pytest.mark.parametrize(
+    ("evidence", "is_marked"), [({"sandbox": {"is_unprotected": True}}, True), ({}, False)]
+)
 def test_whoever_decides_sees_that_it_runs_without_a_sandbox(
     cast: Cast, browse: Browser, evidence: dict[str, Any], is_marked: bool
 ) -> None:

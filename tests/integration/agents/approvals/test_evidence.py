@@ -112,6 +112,6 @@ def test_whoever_decides_is_told_that_a_call_has_no_sandbox(
 
     (approval,) = parked(engine, paying(workspace))
 
-    assert approval.evidence["is_unprotected"] is True
+    assert approval.evidence["sandbox"]["is_unprotected"] is True
     (call,) = ToolCall.objects.all()
     assert call_is_unprotected(call)
