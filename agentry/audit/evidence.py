@@ -195,9 +195,12 @@ def _calls(header: dict[str, Any], records: _Records, report: EvidenceReport) ->
             _digest(call, call.text.encode(), data["arguments_digest"], "what the call ran with")
         if data["result_digest"] and records.get("blob", data["result_digest"]) is None:
             raise BrokenError("the whole result of the call is missing", line=call.line)
-        approval_id = (data["decision"] or {}).get("approval")
+        decision = data["decision"] or {}
+        approval_id = decision.get("approval")
         if approval_id is not None:
             _approved(call, records.get("approval", approval_id), report)
+        elif data["state"] not in _NOT_BEGUN and decision.get("is_allowed") is False:
+            raise BrokenError("the call ran, and nothing says who allowed it", line=call.line)
 
 
 def _approved(call: _Record, approval: _Record | None, report: EvidenceReport) -> None:
@@ -250,6 +253,9 @@ def _approvals(header: dict[str, Any], records: _Records, report: EvidenceReport
         payload = entry.data["payload"]
         about = str(payload.get("approval") or entry.data["subject"]["id"])
         told[entry.data["action"], about].add(str(payload.get("binding_digest")))
+        is_used = entry.data["action"] == "effect" and payload.get("approval")
+        if is_used and records.get("approval", payload["approval"]) is None:
+            raise BrokenError("the entry is of an approval that is missing", line=entry.line)
     for approval in records.all("approval"):
         data = approval.data
         facts = canonical(data["binding"])

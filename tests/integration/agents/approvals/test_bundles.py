@@ -164,6 +164,18 @@ def test_an_approval_that_was_rewritten_does_not_verify(
     assert what in _verdict(_file(auditor, run))
 
 
+def test_an_approval_that_is_gone_is_missed(run: Run, auditor: Actor) -> None:
+    """Also when the ledger does not name it any more, or says that nobody was to be asked."""
+    call = ToolCall.objects.filter(run_id=run.pk, tool="pay").earliest("pk")
+    decision = dict(call.decision or {})
+    Approval.objects.filter(pk=decision.pop("approval")).delete()
+    assert _verdict(_file(auditor, run)) == "the approval of the call is missing"
+    ToolCall.objects.filter(pk=call.pk).update(decision=decision)
+    assert _verdict(_file(auditor, run)) == "the call ran, and nothing says who allowed it"
+    ToolCall.objects.filter(pk=call.pk).update(decision={**decision, "is_allowed": True})
+    assert _verdict(_file(auditor, run)) == "the entry is of an approval that is missing"
+
+
 def test_events_and_messages_that_are_gone_are_missed(run: Run, auditor: Actor) -> None:
     TraceEvent.objects.filter(run_id=run.pk, sequence=3).delete()
     assert "events of the run are missing" in _verdict(_file(auditor, run))
