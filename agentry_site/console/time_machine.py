@@ -202,13 +202,13 @@ class TimeMachine:
         return TemplateResponse(request, "console/time_machine/batch.html", context)
 
     def _seen(self, request: HttpRequest, policy_id: UUID) -> tuple[Any, Actor]:
-        """Return the policy, for those who may see it and what was called."""
+        """Return the policy, for those who may see it and what was called with what."""
         page = self.site._registry[apps.get_model("governance.Policy")]
         policy = page.get_object(request, str(policy_id))
         if policy is None or not isinstance(page, GuardedAdmin):
             raise PermissionDenied
         actor = actor_of(request)
-        for needed in (Perm.POLICY_VIEW, Perm.RUN_VIEW):
+        for needed in (Perm.POLICY_VIEW, Perm.RUN_VIEW, Perm.RUN_PAYLOAD):
             if not access.can(actor, needed, policy.workspace_id):
                 raise PermissionDenied(f"This needs the permission {needed}.")
         return policy, actor

@@ -44,7 +44,7 @@ function showStopped() {
 async function batch() {
   const answer = await fetch(page.dataset.batch, { method: "POST", body: question() });
   if (answer.redirected || answer.status === 403) {
-    complain("You may not look at these calls any more. Sign in again, or ask for the permissions policy.view and run.view.");
+    complain("You may not look at these calls any more. Sign in again, or ask for the permissions policy.view, run.view and run.payload.");
     return false;
   }
   if (!answer.ok) throw new Error(`the site answered ${answer.status}`);

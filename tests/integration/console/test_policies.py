@@ -243,20 +243,25 @@ def test_what_was_counted_for_one_person_is_of_no_use_to_another(
     note = batch(browse("admin"), policy).context["next"]
 
     for so_far in (note, note[:-2] + "xx", "nonsense"):
-        answer = batch(browse("viewer"), policy, so_far)
+        answer = batch(browse("operator"), policy, so_far)
         assert "cannot be gone on from" in answer.context["problem"]
 
 
-def test_arguments_are_kept_from_those_who_may_not_see_them(cast: Cast, browse: Browser) -> None:
+def test_who_may_not_see_arguments_tries_nothing_and_reads_why(cast: Cast, browse: Browser) -> None:
     policy = drafted(cast, ALLOW)
     policy_publish(cast.actor("admin"), workspace=cast.acme)
     drafted(cast, DENY)
     called(cast.acme, arguments={"amount": 7, "to": "the board"})
+    viewer = browse("viewer")
+    trying = reverse("admin:policy_try", args=[policy.pk])
 
-    shown = batch(browse("viewer"), policy).content.decode()
+    refused = batch(viewer, policy)
+    page = viewer.get(address(policy)).content.decode()
 
-    assert "the board" not in shown
-    assert "run.payload" in shown
+    assert (refused.status_code, viewer.get(trying).status_code) == (403, 403)
+    assert "the board" not in refused.content.decode()
+    assert "takes <code>run.view</code> and <code>run.payload</code>" in page
+    assert trying not in page
 
 
 def test_a_call_without_a_sandbox_is_marked(cast: Cast, browse: Browser) -> None:
@@ -265,7 +270,7 @@ def test_a_call_without_a_sandbox_is_marked(cast: Cast, browse: Browser) -> None
     drafted(cast, DENY)
     called(cast.acme, sandbox="disabled")
 
-    assert "is-unprotected" in batch(browse("viewer"), policy).content.decode()
+    assert "is-unprotected" in batch(browse("operator"), policy).content.decode()
 
 
 @pytest.mark.parametrize("days", ["0", "91", "many", "-1", ""])
@@ -282,7 +287,7 @@ def test_days_that_cannot_be_looked_back_are_refused_with_a_sentence(
 
 
 def test_a_time_without_calls_says_what_to_do(cast: Cast, browse: Browser) -> None:
-    shown = batch(browse("viewer"), drafted(cast)).content.decode()
+    shown = batch(browse("operator"), drafted(cast)).content.decode()
 
     assert "No calls in this time" in shown
 
