@@ -7,6 +7,7 @@ file that holds the value, for secrets mounted into a container.
 
 import contextlib
 import difflib
+import math
 import os
 import secrets
 from collections.abc import Collection, Mapping
@@ -118,15 +119,21 @@ class Environment:
 
     def integer(self, name: str) -> int:
         try:
-            return int(self.raw(name))
+            found = int(self.raw(name))
         except ValueError:
             raise ConfigurationError(f"{name}={self.raw(name)!r} is not a whole number.") from None
+        if found < 0:
+            raise ConfigurationError(f"{name}={found} is less than nothing; write 0 or more.")
+        return found
 
     def number(self, name: str) -> float:
         try:
-            return float(self.raw(name))
+            found = float(self.raw(name))
         except ValueError:
             raise ConfigurationError(f"{name}={self.raw(name)!r} is not a number.") from None
+        if not 0 <= found < math.inf:
+            raise ConfigurationError(f"{name}={found:g} is no amount; write 0 or more.")
+        return found
 
     def boolean(self, name: str) -> bool:
         value = self.raw(name).strip().lower()

@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
 from agentry_site.logs import logging_config
 from agentry_site.sandboxing import sandbox_rules
@@ -120,7 +121,16 @@ TEMPLATES = [
 DATABASE_POOL = ENV.integer("AGENTRY_DATABASE_POOL")
 REQUEST_SLOTS = ENV.integer("AGENTRY_REQUEST_SLOTS")
 _database_url = ENV.text("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'agentry.sqlite3'}"
-DATABASES = {"default": environ.Env.db_url_config(_database_url)}
+try:
+    DATABASES = {"default": environ.Env.db_url_config(_database_url)}
+    if not DATABASES["default"]["ENGINE"].startswith("django.db.backends."):
+        raise ImproperlyConfigured
+except (KeyError, ValueError, ImproperlyConfigured):
+    # Its text is not told: it may hold a password.
+    raise ConfigurationError(
+        "DATABASE_URL is no address of a database; write it like "
+        "postgres://user:password@host:5432/name, or unset it for SQLite."
+    ) from None
 IS_POSTGRES = DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql"
 if IS_POSTGRES:
     # Under ASGI every request has a thread of its own, so connections are pooled, not per thread.
@@ -289,7 +299,13 @@ INVOKE_QUEUE = ENV.integer("AGENTRY_INVOKE_QUEUE")
 INVOKE_WAITS = ENV.integer("AGENTRY_INVOKE_WAITS")
 PUBLIC_URL = ENV.text("AGENTRY_PUBLIC_URL")
 if _mail_url := ENV.text("AGENTRY_EMAIL_URL"):
-    vars().update(environ.Env.email_url_config(_mail_url))
+    try:
+        vars().update(environ.Env.email_url_config(_mail_url))
+    except (KeyError, ValueError, ImproperlyConfigured):
+        raise ConfigurationError(
+            "AGENTRY_EMAIL_URL is no address of a mail server; write it like "
+            "smtp+tls://user:password@host:587, or unset it to send no letters."
+        ) from None
 IS_MAIL_CONFIGURED = bool(_mail_url)
 DEFAULT_FROM_EMAIL = ENV.text("AGENTRY_EMAIL_FROM")
 FETCH_ALLOW = tuple(ENV.items("AGENTRY_FETCH_ALLOW"))

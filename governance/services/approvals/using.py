@@ -17,12 +17,12 @@ from governance.contracts import (
     AuditAction,
     AuditSubject,
     GrantState,
-    Perm,
     Terms,
 )
 from governance.models import Grant, GrantUse, PolicyVersion, User
 from governance.policy.alike import read_alike
 from governance.policy.contracts import PolicyInput
+from governance.selectors.approvals import decider_of
 from governance.selectors.grants import grants_for
 from governance.services.approvals.granting import grant_end
 from governance.services.approvals.terms import is_within
@@ -91,15 +91,18 @@ def _holds(grant: Grant, call: CoveredCall) -> bool:
         grant_end(grant, GrantState.CHANGED, reason, actor=SYSTEM)
         return False
     # One rule may ask more of people about one call than about another.
-    is_asked_alike = grant.approval is not None and is_within(grant.approval, call.terms)
-    return is_asked_alike and read_alike(grant.pattern).covers(call.question)
+    if grant.approval is None or not is_within(grant.approval, call.terms):
+        return False
+    return read_alike(grant.pattern).covers(call.question)
 
 
 def _giver_may(grant: Grant) -> bool:
+    """Say whether its giver is still one of those who were asked, and may decide."""
     user = User.objects.filter(pk=grant.granted_by_id, is_active=True).first()
-    if user is None:
+    if user is None or grant.approval is None:
         return False
-    return access.can(access.actor_of_user(user), Perm.APPROVAL_DECIDE, grant.workspace_id)
+    decider = decider_of(access.actor_of_user(user), grant.workspace_id)
+    return decider.is_eligible(grant.approval)
 
 
 def _count(grant: Grant) -> bool:

@@ -5,11 +5,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
 
+from agents.models import Run
 from agents.services.runs import run_start
 from core.errors import PermissionDeniedError, StaleStateError
+from governance.access import actor_of_user
 from governance.contracts import SYSTEM, Actor
 from governance.models import Approval, Grant, GrantUse, Membership, User, Workspace
 from governance.policy.contracts import PolicyDecision, PolicyInput
@@ -190,7 +193,9 @@ def test_the_vote_of_who_may_decide_no_more_counts_no_more(
 
 def given(workspace: Workspace, approval: Approval) -> Grant:
     pattern = {"arguments": {"amount": {"present": True}}}
-    gus = person(workspace, "gus", "admin")
+    if not User.objects.filter(username="gus").exists():
+        person(workspace, "gus", "admin")
+    gus = actor_of_user(User.objects.get(username="gus"))
     return grant_give(actor=gus, approval_id=approval.pk, pattern=pattern, any_agent=True)
 
 
@@ -212,3 +217,25 @@ def test_a_grant_answers_no_question_that_is_asked_more_strictly_than_its_own(
     parked(engine, other)
     assert GrantUse.objects.count() == 0
     assert [each["amount"] for each in pay.ran if each["amount"] > MUCH] == []
+
+
+def test_a_grant_ends_when_its_giver_is_none_of_the_approvers_any_more(
+    engine: Engine, workspace: Workspace, pay: PayTool
+) -> None:
+    finance = Group.objects.create(name="finance")
+    person(workspace, "gus", "admin")
+    User.objects.get(username="gus").groups.add(finance)
+    told = {**ASK, "is_grantable": True, "approvers": ["group:finance"]}
+    approval = asked(engine, workspace, pay=told)
+    grant = given(workspace, approval)
+    assert approval.run_id is not None
+    engine.until(Run.objects.get(pk=approval.run_id))
+    engine.until(paying(workspace))
+    grant.refresh_from_db()
+    assert (grant.state, grant.uses) == ("active", 1)
+
+    User.objects.get(username="gus").groups.remove(finance)
+    parked(engine, paying(workspace))
+    grant.refresh_from_db()
+    assert (grant.state, grant.uses) == ("changed", 1)
+    assert grant.ended_reason == "gus may not decide here any more."
