@@ -1,6 +1,6 @@
 """`manage.py createsuperuser`: in the place of Django's, which tells the audit chain nothing."""
 
-import os
+import sys
 from getpass import getpass, getuser
 from typing import Any
 
@@ -10,8 +10,6 @@ from core.errors import DomainError
 from governance.contracts import SYSTEM
 from governance.services.users import user_create
 
-_PASSWORD = "DJANGO_SUPERUSER_PASSWORD"  # noqa: S105  # the name of a variable, as Django has it
-
 
 class Command(BaseCommand):
     help = "Make a user who may do everything; the password is asked for twice."
@@ -20,18 +18,17 @@ class Command(BaseCommand):
         parser.add_argument("--username", default="", help="Else that of your account here.")
         parser.add_argument("--email", default="")
         parser.add_argument(
-            "--noinput",
-            "--no-input",
-            action="store_false",
-            dest="interactive",
-            help=f"Ask nothing: the password stands in {_PASSWORD}.",
+            "--password-stdin",
+            action="store_true",
+            help="Ask nothing: the password is the first line of standard input.",
         )
 
     def handle(self, *args: Any, **options: Any) -> str:
         username = options["username"] or getuser()
-        password = _typed(username) if options["interactive"] else os.environ.get(_PASSWORD, "")
+        is_given = options["password_stdin"]
+        password = sys.stdin.readline().rstrip("\n") if is_given else _typed(username)
         if not password:
-            raise CommandError(f"There is no password: set {_PASSWORD}, or leave --noinput out.")
+            raise CommandError("There is no password: the first line is empty.")
         try:
             user_create(
                 SYSTEM,
