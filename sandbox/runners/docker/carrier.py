@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 
+from core.clock import monotonic
 from core.finishing import to_the_end, undivided
 from sandbox import cgroups
 from sandbox.errors import SandboxUnavailableError
@@ -12,6 +13,8 @@ from sandbox.runners.docker.group import ContainerGroup
 from sandbox.runners.link import LINE_BYTES, AgentLink, LinkLostError, lost
 
 _START_SECONDS = 60.0
+# A container that is out of memory ends before its engine has heard why.
+_NEWS_SECONDS, _BETWEEN_SECONDS = 1.5, 0.05
 
 
 class ContainerCarrier:
@@ -75,11 +78,15 @@ class ContainerCarrier:
         await asyncio.to_thread(self.group.kill)
 
     async def ran_out_of_memory(self, *, deaths: int) -> bool:
-        """The kernel's counters go with the container; the engine remembers."""
-        try:
-            state = await asyncio.to_thread(self._engine.state, self._name)
-        except NoSuchThingError:
-            return False
-        except EngineError as error:
-            raise lost(f"the engine does not answer: {error}") from error
-        return state.is_out_of_memory
+        """The kernel's counters go with the container; the engine remembers, once it has heard."""
+        ends_at = monotonic() + _NEWS_SECONDS
+        while True:
+            try:
+                state = await asyncio.to_thread(self._engine.state, self._name)
+            except NoSuchThingError:
+                return False
+            except EngineError as error:
+                raise lost(f"the engine does not answer: {error}") from error
+            if state.is_out_of_memory or monotonic() > ends_at:
+                return state.is_out_of_memory
+            await asyncio.sleep(_BETWEEN_SECONDS)

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import copy
 import io
 import json
 import logging
@@ -175,8 +176,9 @@ def logged() -> Iterator[io.StringIO]:
 def _handlers() -> list[logging.Handler]:
     import logging.config
 
-    made = logging.config.DictConfigurator(settings.LOGGING)
-    formatter = made.configure_formatter(settings.LOGGING["formatters"]["line"])
+    config = copy.deepcopy(settings.LOGGING)  # making a formatter takes its class out
+    made = logging.config.DictConfigurator(config)
+    formatter = made.configure_formatter(config["formatters"]["line"])
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
     return [handler]

@@ -74,7 +74,7 @@ TABLE: tuple[tuple[str, str, Any, Perm], ...] = (
     ("post", "runs/{run}/pause", {}, Perm.RUN_CONTROL),
     ("post", "runs/{run}/cancel", {}, Perm.RUN_CONTROL),
     ("post", "runs/{run}/fork", {}, Perm.RUN_CONTROL),
-    ("post", "policy/simulate", {"source": "default: deny"}, Perm.POLICY_VIEW),
+    ("post", "policy/simulate", {"source": "default: deny"}, Perm.RUN_PAYLOAD),
     ("get", "tool-calls", None, Perm.RUN_VIEW),
     ("get", "tool-calls/{call}", None, Perm.RUN_VIEW),
     ("post", "tool-calls/{call}/resolve", {"outcome": "failed"}, Perm.TOOL_CALL_RESOLVE),
