@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from django.test import AsyncClient, Client
 
 ADDRESS = "/static/console/base.css"
@@ -27,6 +28,7 @@ async def test_what_did_not_change_is_not_sent_again() -> None:
     assert again.status_code == 304
 
 
+@pytest.mark.django_db  # what begins and ends a request looks after connections
 def test_a_wsgi_server_gets_it_as_it_always_did() -> None:
     answer: Any = Client().get(ADDRESS)
 
