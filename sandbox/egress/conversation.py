@@ -152,8 +152,18 @@ class Conversation:
             out = Flow(self._reader, far[1], count=self._count_sent)
             back = Flow(far[0], self._writer, count=self._count_received)
             await both(self._checked_out(out, place), back.all())
+        except ConnectionError:
+            if not self._was_left():
+                raise
         finally:
             await close(far[1])
+
+    def _was_left(self) -> bool:
+        """Say whether the program inside had its answer and hung up, which is no failure.
+
+        With TLS a program often closes before the far end's farewell has come: a reset.
+        """
+        return self._received > 0 and self._reader.exception() is not None
 
     async def _accept(self) -> None:
         self._has_answered = True

@@ -186,12 +186,13 @@ def _proof(proof: "EvidenceReport") -> str:
     )
     return (
         f"The evidence of run {proof.run} in {proof.workspace} holds: {counts}; "
-        f"{proof.approved_effects} approved effects ran as approved, {proof.granted_effects} by "
-        f"standing approvals.{chain_told}{redacted}"
+        f"{_counted(proof.approved_effects, 'approved_effect')} ran as approved, "
+        f"{proof.granted_effects} by standing approvals.{chain_told}{redacted}"
     )
 
 
 _NOUNS = {
+    "approved_effect": ("approved effect", "approved effects"),
     "audit": ("audit entry", "audit entries"),
     "grant_use": ("use of a grant", "uses of grants"),
     "policy": ("policy", "policies"),

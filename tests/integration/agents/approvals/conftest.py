@@ -20,8 +20,8 @@ from tests.integration.agents.approvals.kit import (
     publish,
     told_engine,
 )
-from tests.integration.agents.approvals.posting import Receiver
 from tests.integration.agents.execution.kit import Engine, an_engine, script_agent
+from tests.receiver import Receiver
 
 
 @pytest.fixture

@@ -24,12 +24,12 @@ from tests.integration.agents.approvals.kit import (
 from tests.integration.agents.approvals.posting import (
     BASE,
     SLACK_SECRET,
-    Receiver,
     asked,
     slack,
     webhook,
 )
 from tests.integration.agents.execution.kit import Engine, boss, told
+from tests.receiver import Receiver
 
 
 def post_signed(secret: str, document: dict[str, Any], *, age_seconds: int = 0) -> Any:

@@ -22,12 +22,12 @@ from tests.integration.agents.approvals.kit import (
 )
 from tests.integration.agents.approvals.posting import (
     BASE,
-    Receiver,
     asked,
     slack,
     webhook,
 )
 from tests.integration.agents.execution.kit import Engine
+from tests.receiver import Receiver
 from tests.waiting import wait_for
 from tests.wire.smtp_server import SmtpServer
 

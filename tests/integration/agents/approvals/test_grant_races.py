@@ -286,11 +286,31 @@ def test_a_run_of_the_granted_version_is_covered_although_another_is_published_m
     assert grant.ended_reason == "Changed since: agent version."
 
 
-@pytest.mark.parametrize("point", LOSSES)
-def test_a_worker_that_is_lost_around_the_count_leaves_one_use_and_one_effect(
-    engine: Engine, workspace: Workspace, pay: PayTool, gus: Actor, point: str
+WORKER = (UnavailableError("The worker is gone."), LEASE)
+CONNECTION: tuple[Exception, dict[str, float]] = (
+    OperationalError("server closed the connection unexpectedly"),
+    {},
+)
+
+
+@pytest.mark.parametrize(
+    ("point", "loss", "settings"),
+    [
+        *((point, *WORKER) for point in LOSSES),
+        *((point, *CONNECTION) for point in LOSSES[:-1]),
+    ],
+)
+def test_a_worker_or_connection_lost_around_the_count_leaves_one_use_and_one_effect(
+    engine: Engine,
+    workspace: Workspace,
+    pay: PayTool,
+    gus: Actor,
+    point: str,
+    loss: Exception,
+    settings: dict[str, float],
 ) -> None:
-    """The driver gives up at the point, as when its process dies there; another takes the run."""
+    """The driver gives up at the point, as when its process dies there, and another takes the run;
+    or it does not know whether it has taken the call, and tries again."""
     run, approval = asks(engine, workspace)
     grant = give(gus, approval, uses=1)
     engine.until(run)
@@ -299,33 +319,10 @@ def test_a_worker_that_is_lost_around_the_count_leaves_one_use_and_one_effect(
 
     def lose() -> None:
         lost.append(point)
-        raise UnavailableError("The worker is gone.")
+        raise loss
 
     with pausepoints.at(point, once(lose)):
-        engine.start(**LEASE)
-        second = engine.until(paying(workspace), RunState.SUCCEEDED, RunState.WAITING)
-
-    assert (lost, second.state) == ([point], "succeeded")
-    counted_once(grant, second, pay)
-
-
-@pytest.mark.parametrize("point", LOSSES[:-1])
-def test_a_connection_that_breaks_around_the_count_leaves_one_use_and_one_effect(
-    engine: Engine, workspace: Workspace, pay: PayTool, gus: Actor, point: str
-) -> None:
-    """The worker does not know whether it has taken the call, and tries again."""
-    run, approval = asks(engine, workspace)
-    grant = give(gus, approval, uses=1)
-    engine.until(run)
-    engine.stop()
-    lost: list[str] = []
-
-    def lose() -> None:
-        lost.append(point)
-        raise OperationalError("server closed the connection unexpectedly")
-
-    with pausepoints.at(point, once(lose)):
-        engine.start()
+        engine.start(**settings)
         second = engine.until(paying(workspace), RunState.SUCCEEDED, RunState.WAITING)
 
     assert (lost, second.state) == ([point], "succeeded")

@@ -14,6 +14,7 @@ import pytest
 from django.db import connection
 
 from agents.contracts import Control, RunState
+from agents.execution import cancelling
 from agents.execution.sweep import sweep
 from agents.models import Run
 from agents.selectors.why import why
@@ -94,8 +95,10 @@ def row(run: Run) -> dict[str, Any]:
 
 
 def test_a_worker_that_has_not_heard_of_the_pause_goes_on(
-    engine: Engine, workspace: Workspace
+    engine: Engine, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # It looks many times a second here, and would hear of the pause before it is withdrawn.
+    monkeypatch.setattr(cancelling, "asked_of", lambda _worker_id: [])
     script_agent(workspace, SCRIPT)
     run = begin(workspace)
     with held_at("result.before_commit") as gate:

@@ -1,11 +1,12 @@
 """Tunnels: TLS is left alone and must be meant for the host; names are looked up once."""
 
 import asyncio
+import socket
 import ssl
 
 import pytest
 
-from sandbox.egress import conversation
+from sandbox.egress import SOCKET, conversation
 from sandbox.egress.hello import HelloError, UnfinishedError, read_hello
 from tests.unit.sandbox.egress.world import Upstream, World, authority, hello_of
 
@@ -234,3 +235,37 @@ def _with_extension(extension: bytes) -> bytes:
     message += extension
     message[1:4] = (len(message) - 4).to_bytes(3, "big")
     return b"\x16\x03\x01" + len(message).to_bytes(2, "big") + bytes(message)
+
+
+@pytest.mark.parametrize("was_answered", [True, False])
+async def test_a_program_that_hangs_up_after_its_answer_has_broken_nothing(
+    world: World, was_answered: bool
+) -> None:
+    """It closes with bytes unread, as TLS clients do: the gateway's end is reset."""
+    has_left = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        if was_answered:
+            writer.write(b"all of it, and a farewell nobody reads")
+            await writer.drain()
+        await has_left.wait()
+
+    site = await world.upstream("a.test", answer=answer)
+    async with world.opened(f"a.test:{site.port}") as gateway:
+        with socket.socket(socket.AF_UNIX) as link:
+            link.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(link, str(world.folder / "way" / SOCKET))
+            await loop.sock_sendall(
+                link, f"CONNECT a.test:{site.port} HTTP/1.1\r\n\r\n".encode() + REQUEST
+            )
+            wanted = b"\r\n\r\na" if was_answered else b" 200 "
+            came = b""
+            while wanted not in came:
+                came += await loop.sock_recv(link, 1)
+        records = await gateway.taken()
+        has_left.set()
+
+    assert [r.is_allowed for r in records] == [True]
+    assert (records[0].reason == "") is was_answered
