@@ -1,5 +1,6 @@
 """What tokens cost: a model's own prices, else the maintained table, else unknown, never zero."""
 
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 
@@ -29,6 +30,27 @@ def cost_of(model: PinnedModel, usage: Usage) -> Decimal | None:
         + usage.output_tokens * price.output_usd
     )
     return (total / _MILLION).quantize(Decimal("0.00000001"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """What a budget counts for some tokens; `is_known` is false where a stand-in price was used."""
+
+    usd: Decimal
+    is_known: bool
+
+
+# Of a model nobody knows the price of: as dear as the dearest in common use, so that a cap holds.
+UNKNOWN = Price(input_usd=Decimal(15), output_usd=Decimal(75))
+
+
+def charge_of(model: PinnedModel, usage: Usage) -> Charge:
+    """Return what a budget counts for `usage`: never zero only because a price is not known."""
+    known = cost_of(model, usage)
+    if known is not None:
+        return Charge(usd=known, is_known=True)
+    stand_in = usage.input_tokens * UNKNOWN.input_usd + usage.output_tokens * UNKNOWN.output_usd
+    return Charge(usd=(stand_in / _MILLION).quantize(Decimal("0.00000001")), is_known=False)
 
 
 def _price(model: PinnedModel) -> Price | None:

@@ -39,6 +39,8 @@ class Perm(StrEnum):
     POLICY_PUBLISH = "policy.publish"
     APPROVAL_VIEW = "approval.view"
     APPROVAL_DECIDE = "approval.decide"  # for whom the approval names as approver
+    BUDGET_VIEW = "budget.view"  # what was spent, by whom and on what, and how much may be
+    BUDGET_EDIT = "budget.edit"  # set limits of spending, and raise them
     CHANNEL_VIEW = "channel.view"
     CHANNEL_EDIT = "channel.edit"  # includes who of a channel is who here
     APPROVAL_GRANT = "approval.grant"  # standing approval of privileged tools
@@ -60,6 +62,7 @@ _VIEW = frozenset(
         Perm.PROVIDER_VIEW,
         Perm.POLICY_VIEW,
         Perm.APPROVAL_VIEW,
+        Perm.BUDGET_VIEW,
         Perm.CHANNEL_VIEW,
     }
 )

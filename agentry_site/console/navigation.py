@@ -4,14 +4,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from django.urls import reverse
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A page of a model in the sidebar; `key` is what follows `g` on the keyboard."""
+    """A page in the sidebar: a model's, or one of our own by its `page` name.
 
-    model: str
+    `key` is what follows `g` on the keyboard.
+    """
+
     title: str
     icon: str
+    model: str = ""
+    page: str = ""
     key: str = ""
 
 
@@ -35,10 +41,20 @@ GROUPS: Final[tuple[tuple[str, tuple[Place, ...]], ...]] = (
         "Work",
         (
             Place(model="agents.Run", title="Runs", icon="runs", key="r"),
-            Place(model="agents.Session", title="Sessions", icon="sessions"),
-            Place(model="governance.Approval", title="Approvals", icon="approvals", key="p"),
-            Place(model="governance.Grant", title="Grants", icon="seal"),
+            Place(page="approval_queue", title="Approvals", icon="approvals", key="p"),
             Place(model="plugins.ToolCall", title="Tool calls", icon="calls", key="c"),
+            Place(model="agents.Session", title="Sessions", icon="sessions"),
+        ),
+    ),
+    (
+        "Watch",
+        (
+            Place(page="cost", title="Cost", icon="cost", key="o"),
+            Place(model="governance.Budget", title="Budgets", icon="budget", key="b"),
+            Place(page="errors", title="Errors", icon="warning", key="e"),
+            Place(model="agents.Worker", title="Workers", icon="workers", key="w"),
+            Place(page="profiles", title="Profiles", icon="profile"),
+            Place(page="trace_viewer", title="Trace viewer", icon="events", key="v"),
         ),
     ),
     (
@@ -46,6 +62,7 @@ GROUPS: Final[tuple[tuple[str, tuple[Place, ...]], ...]] = (
         (
             Place(model="agents.Agent", title="Agents", icon="agents", key="a"),
             Place(model="agents.AgentVersion", title="Versions", icon="versions"),
+            Place(model="plugins.ToolDefinition", title="Tools", icon="tools"),
         ),
     ),
     (
@@ -56,7 +73,19 @@ GROUPS: Final[tuple[tuple[str, tuple[Place, ...]], ...]] = (
             Place(model="agents.ModelRoute", title="Routes", icon="routes"),
         ),
     ),
-    ("Tools", (Place(model="plugins.ToolDefinition", title="Tools", icon="tools"),)),
+    (
+        "Governance",
+        (
+            Place(model="governance.Policy", title="Policies", icon="roles"),
+            Place(model="governance.PolicyDifference", title="Shadow answers", icon="versions"),
+            Place(model="governance.Approval", title="All approvals", icon="approvals"),
+            Place(model="governance.Grant", title="Grants", icon="seal"),
+            Place(model="governance.Delegation", title="Delegations", icon="users"),
+            Place(model="governance.Secret", title="Secrets", icon="seal"),
+            Place(model="governance.Channel", title="Channels", icon="routes"),
+            Place(model="governance.Delivery", title="Deliveries", icon="records"),
+        ),
+    ),
     (
         "Access",
         (
@@ -64,63 +93,68 @@ GROUPS: Final[tuple[tuple[str, tuple[Place, ...]], ...]] = (
             Place(model="governance.Workspace", title="Workspaces", icon="workspaces"),
             Place(model="governance.Membership", title="Members", icon="members"),
             Place(model="governance.Role", title="Roles", icon="roles"),
-            Place(model="governance.Secret", title="Secrets", icon="seal"),
-            Place(model="governance.Policy", title="Policies", icon="roles"),
-            Place(model="governance.PolicyVersion", title="Policy versions", icon="versions"),
-            Place(model="governance.Channel", title="Channels", icon="routes"),
-            Place(model="governance.Delivery", title="Deliveries", icon="records"),
-            Place(model="governance.PolicyDifference", title="Shadow answers", icon="versions"),
-            Place(model="governance.Delegation", title="Delegations", icon="users"),
-            Place(model="governance.ApprovalVote", title="Votes", icon="records"),
-            Place(model="governance.GrantUse", title="Uses of grants", icon="records"),
             Place(model="governance.ApiToken", title="Tokens", icon="tokens"),
-            Place(model="auditlog.LogEntry", title="Activity", icon="activity"),
-            Place(model="governance.AuditEntry", title="Audit", icon="audit"),
-            Place(model="governance.AuditCheckpoint", title="Signatures", icon="seal"),
         ),
     ),
     (
-        "System",
+        "Proof",
         (
-            Place(model="agents.Worker", title="Workers", icon="workers", key="w"),
+            Place(model="governance.AuditEntry", title="Audit", icon="audit"),
+            Place(model="governance.AuditCheckpoint", title="Signatures", icon="seal"),
+            Place(model="auditlog.LogEntry", title="Activity", icon="activity"),
+        ),
+    ),
+    (
+        "Records",
+        (
             Place(model="observability.TraceEvent", title="Trace events", icon="events"),
             Place(model="agents.Message", title="Messages", icon="records"),
             Place(model="agents.Checkpoint", title="Checkpoints", icon="records"),
             Place(model="agents.RunSnapshot", title="Snapshots", icon="records"),
             Place(model="observability.Blob", title="Stored texts", icon="records"),
+            Place(model="governance.PolicyVersion", title="Policy versions", icon="versions"),
+            Place(model="governance.ApprovalVote", title="Votes", icon="records"),
+            Place(model="governance.GrantUse", title="Uses of grants", icon="records"),
         ),
     ),
 )
 
 
 def groups_for(
-    apps: Iterable[Mapping[str, Any]], *, path: str, index_url: str
+    apps: Iterable[Mapping[str, Any]], pages: Iterable[str], *, path: str, index_url: str
 ) -> tuple[Group, ...]:
-    """Return the groups of what `apps` (Django's list of permitted pages) holds.
+    """Return the groups of what `apps` (Django's list of permitted pages) and `pages` hold.
 
-    A page that no group names comes last, so that nothing registered is out of reach.
+    A model's page that no group names comes last, so that nothing registered is out of reach.
     """
-    pages = {
-        model["model"]._meta.label: model
+    names = {
+        model["model"]._meta.label: str(model["name"])
         for app in apps
         for model in app["models"]
         if model["admin_url"]
     }
+    urls = {
+        model["model"]._meta.label: str(model["admin_url"])
+        for app in apps
+        for model in app["models"]
+        if model["admin_url"]
+    } | {name: reverse(f"admin:{name}") for name in pages}
     overview = Entry(
         title="Overview", icon="overview", url=index_url, key="h", is_current=path == index_url
     )
     groups = [Group(title="", entries=(overview,))]
     for title, places in GROUPS:
         entries = tuple(
-            _entry(place, pages.pop(place.model)["admin_url"], path)
+            _entry(place, urls.pop(place.page or place.model), path)
             for place in places
-            if place.model in pages
+            if (place.page or place.model) in urls
         )
         if entries:
             groups.append(Group(title=title, entries=entries))
     rest = tuple(
-        _entry(Place(model=label, title=str(page["name"]), icon="records"), page["admin_url"], path)
-        for label, page in sorted(pages.items())
+        _entry(Place(title=names[label], icon="records"), url, path)
+        for label, url in sorted(urls.items())
+        if label in names
     )
     return (*groups, Group(title="More", entries=rest)) if rest else tuple(groups)
 

@@ -14,6 +14,7 @@ from django.urls import URLPattern, URLResolver, reverse
 
 from agentry_site.console.navigation import groups_for, place_of
 from agentry_site.console.overview import overview_of
+from agentry_site.console.pages import PAGES, Page
 from agentry_site.console.time_machine import TimeMachine
 from core.api.problems import problem_headers
 from governance.guard.admin import GuardedAdmin
@@ -29,6 +30,10 @@ class ConsoleSite(admin.AdminSite):
     site_url = None
     enable_nav_sidebar = True
     login_form = SignInForm
+
+    def __init__(self, name: str = "admin") -> None:
+        super().__init__(name)
+        self.pages: tuple[Page, ...] = tuple(page(self) for page in PAGES)
 
     def register(
         self,
@@ -46,7 +51,8 @@ class ConsoleSite(admin.AdminSite):
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         """Pages that put together what several apps know come before those of one app."""
-        return [*TimeMachine(site=self).urls(), *super().get_urls()]
+        own = [address for page in self.pages for address in page.urls()]
+        return [*TimeMachine(site=self).urls(), *own, *super().get_urls()]
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Let in people with the staff mark; what each of them sees is decided page by page."""
@@ -79,7 +85,10 @@ class ConsoleSite(admin.AdminSite):
         if context["has_permission"] and not context["is_popup"]:
             index_url = reverse(f"{self.name}:index")
             context["nav_groups"] = groups_for(
-                context["available_apps"], path=request.path, index_url=index_url
+                context["available_apps"],
+                [page.name for page in self.pages if page.may_open(request)],
+                path=request.path,
+                index_url=index_url,
             )
             context["place"] = place_of(context["nav_groups"])
             context["nav_search_url"] = reverse(f"{self.name}:agents_run_changelist")

@@ -1,0 +1,37 @@
+"""Pages that belong to no single model: what each of them is, and which there are."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from django.contrib.admin import AdminSite
+from django.http import HttpRequest
+from django.urls import URLPattern
+
+
+class Page(ABC):
+    """One page of the console with its addresses. Its place in the sidebar is in `navigation`.
+
+    Every view goes through `site.admin_view` and asks `governance.access` for itself: what the
+    sidebar leaves out is not thereby forbidden.
+    """
+
+    name: ClassVar[str]  # reverse(f"admin:{name}") is the page
+
+    def __init__(self, site: AdminSite) -> None:
+        self.site = site
+
+    @abstractmethod
+    def urls(self) -> list[URLPattern]:
+        """Return the page's address, and those of its parts."""
+
+    @abstractmethod
+    def may_open(self, request: HttpRequest) -> bool:
+        """Say whether the page would show this person anything."""
+
+    def context(self, request: HttpRequest, **more: Any) -> dict[str, Any]:
+        """What every page of the console is drawn with, and `more`."""
+        return {**self.site.each_context(request), **more}
+
+
+# In the order in which their addresses are looked through.
+PAGES: tuple[type[Page], ...] = ()
