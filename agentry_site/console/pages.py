@@ -1,4 +1,4 @@
-"""Pages that belong to no single model: what each of them is, and which there are."""
+"""Pages that belong to no single model: what each of them is. `page_list` says which there are."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
@@ -31,7 +31,3 @@ class Page(ABC):
     def context(self, request: HttpRequest, **more: Any) -> dict[str, Any]:
         """What every page of the console is drawn with, and `more`."""
         return {**self.site.each_context(request), **more}
-
-
-# In the order in which their addresses are looked through.
-PAGES: tuple[type[Page], ...] = ()

@@ -14,9 +14,12 @@ from django.urls import URLPattern, URLResolver, reverse
 
 from agentry_site.console.navigation import groups_for, place_of
 from agentry_site.console.overview import overview_of
-from agentry_site.console.pages import PAGES, Page
+from agentry_site.console.page_list import PAGES
+from agentry_site.console.pages import Page
 from agentry_site.console.time_machine import TimeMachine
 from core.api.problems import problem_headers
+from governance import access
+from governance.contracts import Perm
 from governance.guard.admin import GuardedAdmin
 from governance.guard.authentication import actor_of
 from governance.guard.signing_in import SignInForm
@@ -91,7 +94,10 @@ class ConsoleSite(admin.AdminSite):
                 index_url=index_url,
             )
             context["place"] = place_of(context["nav_groups"])
-            context["nav_search_url"] = reverse(f"{self.name}:agents_run_changelist")
+            context["nav_search_url"] = reverse(f"{self.name}:find")
+            context["nav_may_start"] = access.permitted_workspace_ids(
+                actor_of(request), Perm.RUN_START
+            ).exists()
         return context
 
     def index(
