@@ -1,8 +1,17 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Error,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 from tests.e2e.browser.driver import CHROMIUM, PATIENCE_MILLISECONDS, browser_open, page_open
 from tests.e2e.browser.stage import Stage, staged
@@ -10,7 +19,7 @@ from tests.e2e.browser.stage import Stage, staged
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Complaints:
-    """What a page complained of: console errors, exceptions, violations of its policy."""
+    """What a page complained of: console errors, exceptions, its policy, other hosts asked."""
 
     heard: list[str] = field(default_factory=list)
 
@@ -25,7 +34,13 @@ class Complaints:
         def exception(error: Error) -> None:
             heard.append(f"exception: {error}")
 
+        def request(asked: Request) -> None:
+            host = urlsplit(asked.url).hostname
+            if host not in {None, "127.0.0.1"}:
+                heard.append(f"asks another host: {asked.url}")
+
         page.on("console", console)
+        page.on("request", request)
         page.on("pageerror", exception)
 
 

@@ -6,15 +6,12 @@ import urllib.request
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.browser.driver import page_open, sign_in
 from tests.e2e.browser.stage import WORKSPACE, Stage
 
 pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.slow]
-
-TOO_BAD = {"serious", "critical"}
 
 
 def start(stage: Stage, agent: str, text: str) -> str:
@@ -237,86 +234,3 @@ def test_a_viewer_reads_states_and_nothing_else(page: Page, stage: Stage) -> Non
     expect(page.locator("#conversation")).to_contain_text("What was said is hidden")
     assert "release notes for 2.4" not in page.content()
     expect(page.locator(".run-deeds .button")).to_have_text(["History"])
-
-
-@pytest.mark.parametrize("size", [(1440, 900), (390, 844)], ids=["wide", "narrow"])
-def test_nothing_is_wider_than_its_screen(
-    browser: Browser, stage: Stage, size: tuple[int, int]
-) -> None:
-    with page_open(browser, size=size) as page:
-        sign_in(page, stage, "root")
-        too_wide = {}
-        for address in addresses(stage):
-            page.goto(f"{stage.url}{address}")
-            width = page.evaluate("document.documentElement.scrollWidth")
-            if width > size[0]:
-                too_wide[address] = width
-        assert too_wide == {}
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_pages_are_accessible(browser: Browser, stage: Stage, theme: str) -> None:
-    found = {}
-    with page_open(browser, theme=theme) as page:
-        page.goto(f"{stage.url}/admin/login/")
-        found["login"] = serious(page)
-        sign_in(page, stage, "root")
-        for address in addresses(stage):
-            page.goto(f"{stage.url}{address}")
-            found[address] = serious(page)
-    assert {address: rules for address, rules in found.items() if rules} == {}
-
-
-def test_no_page_breaks_its_policy_or_complains(page: Page, stage: Stage) -> None:
-    """Apart from the test above: what looks for mistakes there writes styles into the page."""
-    sign_in(page, stage, "root")
-    for address in addresses(stage):
-        page.goto(f"{stage.url}{address}")
-        expect(page.get_by_role("heading", level=1)).to_be_visible()
-
-
-def addresses(stage: Stage) -> list[str]:
-    run = f"/admin/agents/run/{stage.runs['succeeded']}/change/"
-    return [
-        "/admin/",
-        "/admin/agents/run/",
-        f"/admin/agents/run/start/?agent={stage.rows['agent']}",
-        run,
-        f"{run}#show=calls",
-        f"{run}#show=timeline",
-        f"/admin/agents/run/{stage.runs['running']}/change/",
-        f"/admin/agents/run/{stage.runs['succeeded']}/fork/",
-        "/admin/plugins/toolcall/",
-        f"/admin/plugins/toolcall/{stage.rows['call']}/change/",
-        "/admin/agents/agent/",
-        f"/admin/agents/agent/{stage.rows['agent']}/change/",
-        f"/admin/agents/agentversion/{stage.rows['draft']}/change/",
-        "/admin/agents/provider/add/",
-        "/admin/agents/worker/",
-        "/admin/governance/role/add/",
-        "/admin/governance/apitoken/add/",
-        "/admin/observability/traceevent/",
-        "/admin/governance/policy/",
-        f"/admin/governance/policy/{stage.rows['policy']}/change/?cases=run",
-        f"/admin/governance/policy/{stage.rows['policy']}/try/?days=7",
-        f"/admin/governance/policy/{stage.rows['policy']}/publish/",
-        "/admin/governance/policydifference/",
-        "/admin/governance/channel/",
-        "/admin/governance/channel/add/",
-        "/admin/governance/channel/add/?kind=slack",
-        f"/admin/governance/channel/{stage.rows['channel']}/change/",
-        "/admin/governance/delivery/",
-        f"/admin/plugins/tooldefinition/{stage.rows['tool']}/change/",
-        "/admin/password_change/",
-        "/docs/reference/problems",
-    ]
-
-
-def serious(page: Page) -> list[str]:
-    """Return the rules of WCAG the page breaks badly, each with the elements."""
-    result = Axe().run(page)
-    return [
-        f"{violation['id']}: {[node['target'] for node in violation['nodes']][:3]}"
-        for violation in result.response["violations"]
-        if violation["impact"] in TOO_BAD
-    ]

@@ -99,7 +99,8 @@ def play(engine: Engine, workspace: Workspace, folder: Path) -> Played:
                 "openai",
                 folder,
                 {"tool_calls": [{"name": n, "arguments": a} for n, a in calls]},
-                {"text": told, "reasoning": told, "chunk_chars": 3},
+                # Slowly: fragments of an answer that is whole at once need not be shown.
+                {"text": told, "reasoning": told, "chunk_chars": 3, "chunk_ms": 3},
                 key=VENDOR,
             ) as vendor,
             vendor_process(
@@ -232,7 +233,7 @@ def test_without_redaction_they_are_everywhere(
     played = play(engine, workspace, tmp_path)
 
     places = set(played.found)
-    assert {"frames", "deltas", "logs"} <= places
+    assert {"frames", "deltas", "logs"} <= places, played.deltas
     assert {"agents.Run.input", "agents.Message.parts", "plugins.ToolCall.arguments"} <= places
     assert any(place.startswith("observability.TraceEvent") for place in places)
     assert any(place.startswith("/api/v1/") for place in places)

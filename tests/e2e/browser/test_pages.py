@@ -1,0 +1,71 @@
+"""Every page of the console: accessible, as wide as its screen, true to its policy, known here."""
+
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.base import AXE_FILE_PATH
+from playwright.sync_api import Page, expect
+
+from tests.e2e.browser.conftest import Complaints
+from tests.e2e.browser.driver import sign_in
+from tests.e2e.browser.places import places
+from tests.e2e.browser.stage import Stage
+
+pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.slow]
+
+AXE = AXE_FILE_PATH.read_text(encoding="utf-8")
+# Asked in the page: all that axe knows of a large page takes seconds to bring over.
+FIND = """async (rules) => {
+  const found = await axe.run(document, { resultTypes: ["violations"], ...rules });
+  return found.violations
+    .filter((each) => ["serious", "critical"].includes(each.impact))
+    .map((each) => `${each.id}: ${each.nodes.slice(0, 3).map((node) => node.target).join(" | ")}`);
+}"""
+OTHERS = ("/docs/reference/problems",)
+# What a page is made of is the same in the dark; its colours are not.
+RULES = {"light": {}, "dark": {"runOnly": ["color-contrast"]}}
+
+
+def visited(page: Page, stage: Stage) -> Iterator[str]:
+    page.goto(f"{stage.url}/admin/login/")
+    yield "/admin/login/"
+    sign_in(page, stage, "root")
+    for address in (*places(stage).values(), *OTHERS):
+        page.goto("about:blank")  # an address that differs in its # alone is no visit
+        page.goto(f"{stage.url}{address}")
+        yield address
+
+
+def test_every_page_of_the_sidebar_is_walked(page: Page, stage: Stage) -> None:
+    sign_in(page, stage, "root")
+    links = page.locator("#nav-sidebar a").evaluate_all("all => all.map(a => a.pathname)")
+    known = {address.partition("?")[0].partition("#")[0] for address in places(stage).values()}
+
+    assert len(links) > 20
+    assert set(links) - known == set()
+
+
+@pytest.mark.timeout(600)  # there are many of them
+def test_every_page_is_sound(page: Page, stage: Stage, complaints: Complaints) -> None:
+    """It breaks no policy, is no wider than its screen, and anybody can use it, in the dark too."""
+    found: dict[str, list[str]] = {}
+    for address in visited(page, stage):
+        expect(page.get_by_role("heading", level=1).first).to_be_visible()
+        wrong = found.setdefault(address, [])
+        for width in (390, 1440):
+            page.set_viewport_size({"width": width, "height": 900})
+            if page.evaluate("document.documentElement.scrollWidth") > width:
+                wrong.append(f"is wider than {width} pixels")
+        wrong += complaints.heard
+        for theme in ("light", "dark"):
+            page.emulate_media(color_scheme=theme)
+            wrong += [f"{theme}: {rule}" for rule in serious(page, theme)]
+        page.emulate_media(color_scheme="light")
+        complaints.heard.clear()  # what looks for mistakes writes styles into the page
+    assert {address: wrong for address, wrong in found.items() if wrong} == {}
+
+
+def serious(page: Page, theme: str) -> list[str]:
+    """Return the rules of WCAG the page breaks badly, each with the elements."""
+    page.evaluate(AXE)
+    return list(page.evaluate(FIND, RULES[theme]))
