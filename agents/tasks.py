@@ -3,6 +3,7 @@
 from celery import shared_task
 
 from agents.engine_process import host_ring
+from agents.execution.failures import failures_tell
 from agents.execution.sweep import sweep as sweep_runs
 
 
@@ -17,3 +18,9 @@ def sweep() -> None:
     """Repair what messages, races and dead workers left behind."""
     if sweep_runs().total:
         host_ring()
+
+
+@shared_task(name="agents.failures", soft_time_limit=50, time_limit=60)
+def failures() -> None:
+    """Write down news of runs that failed."""
+    failures_tell()

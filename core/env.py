@@ -11,9 +11,11 @@ import math
 import os
 import secrets
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from core.variables import VARIABLES
+from core.variables import VARIABLES, Variable
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off", ""}
@@ -66,6 +68,16 @@ def environment_of_child(
     return kept | dict(changes or {})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """One variable as it may be shown: of a secret, and of an address, not what it says."""
+
+    variable: Variable
+    value: str
+    is_given: bool
+    is_from_file: bool
+
+
 class Environment:
     """Typed access to one mapping of variables; asking for an undeclared name is a mistake."""
 
@@ -114,6 +126,18 @@ class Environment:
                 ) from error
         return variable.default if value is None else value
 
+    def told(self) -> tuple[Told, ...]:
+        """Return every declared variable with what may be shown of it."""
+        return tuple(
+            Told(
+                variable=variable,
+                value=_shown(variable, self._source.get(name, "")),
+                is_given=name in self._source or f"{name}_FILE" in self._source,
+                is_from_file=f"{name}_FILE" in self._source,
+            )
+            for name, variable in _BY_NAME.items()
+        )
+
     def text(self, name: str) -> str:
         return self.raw(name)
 
@@ -145,6 +169,16 @@ class Environment:
 
     def items(self, name: str) -> list[str]:
         return [item.strip() for item in self.raw(name).split(",") if item.strip()]
+
+
+def _shown(variable: Variable, value: str) -> str:
+    """Addresses may carry a password, or be one: of them the scheme and the host are told."""
+    if variable.kind == "secret" or not value:
+        return ""
+    if variable.kind != "url":
+        return value
+    parts = urlsplit(value)
+    return f"{parts.scheme}://{parts.hostname or ''}/…"
 
 
 def secret_of_folder(folder: Path, name: str = "secret") -> str:

@@ -196,6 +196,7 @@ class ChannelEvent(StrEnum):
     APPROVAL_DECIDED = "approval.decided"
     APPROVAL_EXPIRING = "approval.expiring"
     APPROVAL_ESCALATED = "approval.escalated"
+    RUN_FAILED = "run.failed"  # the first of an agent for a reason, once in a while
     TEST = "channel.test"  # somebody tries whether it works
 
 

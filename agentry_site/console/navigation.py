@@ -94,6 +94,7 @@ GROUPS: Final[tuple[tuple[str, tuple[Place, ...]], ...]] = (
             Place(model="governance.Membership", title="Members", icon="members"),
             Place(model="governance.Role", title="Roles", icon="roles"),
             Place(model="governance.ApiToken", title="Tokens", icon="tokens"),
+            Place(page="site_settings", title="Settings", icon="gear"),
         ),
     ),
     (

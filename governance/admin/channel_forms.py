@@ -18,6 +18,7 @@ _EVENTS: Final = (
     (ChannelEvent.APPROVAL_DECIDED.value, "somebody has decided"),
     (ChannelEvent.APPROVAL_EXPIRING.value, "a question is about to expire"),
     (ChannelEvent.APPROVAL_ESCALATED.value, "a question goes to others"),
+    (ChannelEvent.RUN_FAILED.value, "a run failed: the first of an agent for a reason"),
 )
 # What is asked of a channel of each kind, beside what is asked of all of them.
 FIELDS: Final = {

@@ -6,7 +6,7 @@ from uuid import UUID
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -96,6 +96,10 @@ class ChannelAdmin(ServiceAdmin):
 
     state_shown = switch_column()
     changed = moment_column("updated_at", "Changed")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Letters of a person are on the page of that person."""
+        return super().get_queryset(request).filter(owner__isnull=True)
 
     @admin.display(description="Goes to")
     def target(self, row: Channel) -> str:
@@ -290,6 +294,11 @@ class DeliveryAdmin(GuardedAdmin):
 
     created = moment_column("created_at", "Written")
     due = moment_column("due_at", "Due")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Messages of channels, and one's own letters."""
+        own = Q(channel__owner__isnull=True) | Q(channel__owner_id=self.actor(request).user_id)
+        return super().get_queryset(request).filter(own)
 
     @admin.display(description="State", ordering="state")
     def state_shown(self, row: Delivery) -> SafeString:

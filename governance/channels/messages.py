@@ -1,4 +1,4 @@
-"""What a channel says about an approval: as JSON for programs, as blocks for Slack, as a letter.
+"""What a channel says: as JSON for programs, as blocks for Slack, as a letter.
 
 Arguments are not among it: who may see them signs in. Text from models is shown as text, never as
 markup: Slack's control characters are escaped, and a letter has no HTML.
@@ -18,6 +18,7 @@ _TITLES = {
     ChannelEvent.APPROVAL_DECIDED: "Decided",
     ChannelEvent.APPROVAL_EXPIRING: "Nobody has decided yet",
     ChannelEvent.APPROVAL_ESCALATED: "Escalated to you",
+    ChannelEvent.RUN_FAILED: "A run failed",
     ChannelEvent.TEST: "A test",
 }
 _OPEN = frozenset(
@@ -106,6 +107,8 @@ def _facts(event: ChannelEvent, data: Mapping[str, Any]) -> list[str]:
         by = f" by {data['by']}" if data.get("by") else ""
         facts.append(f"It was {data.get('state', 'decided')}{by}.")
         facts += [f"Reason: {data['reason']}"] if data.get("reason") else []
+    elif event is ChannelEvent.RUN_FAILED:
+        facts.append(f"Why: {data.get('code', '')}. {data.get('remedy', '')}".strip())
     elif data.get("expires_at"):
         facts.append(f"Until: {data['expires_at']}")
     return [" ".join(str(fact).split())[:_TEXT_CHARACTERS] for fact in facts]

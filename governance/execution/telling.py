@@ -4,7 +4,7 @@ A message is written down once for each channel, news and recipient, whoever tel
 how often: the subscriber in the process that made it, and the sweep behind that.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -24,7 +24,7 @@ def deliveries_write(event: ChannelEvent, approval_id: UUID) -> None:
     """Write down the messages of one piece of news; the sweep would too."""
     approval = Approval.objects.filter(pk=approval_id).first()
     if approval is not None:
-        _enqueue(event, approval, _channels(approval.workspace_id))
+        _enqueue(event, approval, channels_of(approval.workspace_id))
 
 
 def deliveries_missed() -> int:
@@ -59,32 +59,58 @@ def deliveries_missed() -> int:
     return written
 
 
-def _channels(workspace_id: UUID) -> Iterable[Channel]:
+def channels_of(workspace_id: UUID) -> Iterable[Channel]:
     return Channel.objects.filter(workspace_id=workspace_id, is_enabled=True).select_related(
-        "workspace"
+        "workspace", "owner"
     )
 
 
 def _enqueue(event: ChannelEvent, approval: Approval, channels: Iterable[Channel]) -> int:
-    """Write the messages; those that are there stay. Returns how many were asked for."""
-    now = clock.now()
-    rows = [
-        Delivery(
-            workspace_id=approval.workspace_id,
-            channel=channel,
-            event=event.value,
-            event_key=_key(event, approval),
-            recipient=recipient,
-            payload=_payload(approval, channel.workspace.name),
-            due_at=now,
-        )
-        for channel in channels
-        if event.value in channel.events
-        for recipient in _recipients(event, channel, approval)
-    ]
+    """Write the messages; those that are there stay. Returns how many are new."""
+    return messages_write(
+        [
+            message(
+                event,
+                _key(event, approval),
+                channel,
+                recipient,
+                _payload(approval, channel.workspace.name),
+            )
+            for channel in channels
+            if event.value in channel.events
+            for recipient in _recipients(event, channel, approval)
+        ]
+    )
+
+
+def message(
+    event: ChannelEvent, key: str, channel: Channel, recipient: str, payload: dict[str, Any]
+) -> Delivery:
+    return Delivery(
+        workspace_id=channel.workspace_id,
+        channel=channel,
+        event=event.value,
+        event_key=key,
+        recipient=recipient,
+        payload=payload,
+        due_at=clock.now(),
+    )
+
+
+def messages_write(rows: Sequence[Delivery]) -> int:
+    """Keep those that are not there yet; another process may write the same at this moment."""
+    if not rows:
+        return 0
+    told = set(
+        Delivery.objects.filter(
+            channel__in={row.channel_id for row in rows},
+            event_key__in={row.event_key for row in rows},
+        ).values_list("channel_id", "event_key", "recipient")
+    )
+    fresh = [row for row in rows if (row.channel_id, row.event_key, row.recipient) not in told]
     with transaction.atomic():
-        Delivery.objects.bulk_create(rows, ignore_conflicts=True)
-    return len(rows)
+        Delivery.objects.bulk_create(fresh, ignore_conflicts=True)
+    return len(fresh)
 
 
 def _recipients(event: ChannelEvent, channel: Channel, approval: Approval) -> Iterable[str]:
@@ -97,7 +123,7 @@ def _recipients(event: ChannelEvent, channel: Channel, approval: Approval) -> It
             channel=channel, event_key=f"{ChannelEvent.APPROVAL_ASKED}:{approval.pk}"
         )
         return list(told.values_list("recipient", flat=True))
-    return list(addresses_for(approval))
+    return list(addresses_for(approval, only=channel.owner_id))
 
 
 def _key(event: ChannelEvent, approval: Approval) -> str:

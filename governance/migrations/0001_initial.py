@@ -150,6 +150,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('updated_at', models.DateTimeField(auto_now=True)),
                 ('acts_as', models.ForeignKey(blank=True, help_text='Whose decisions come in by webhook; none: none are taken.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('owner', models.ForeignKey(blank=True, editable=False, help_text="Whose letters these are; none: the workspace's channel.", null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='governance.workspace')),
             ],
             options={
@@ -556,6 +557,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='channel',
             constraint=models.UniqueConstraint(fields=('workspace', 'name'), name='channel_name_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='channel',
+            constraint=models.UniqueConstraint(condition=models.Q(('owner__isnull', False)), fields=('workspace', 'owner'), name='channel_owner_once'),
         ),
         migrations.AddIndex(
             model_name='auditentry',

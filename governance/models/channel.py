@@ -16,7 +16,10 @@ def state_choices() -> list[tuple[str, str]]:
 
 
 class Channel(models.Model):
-    """Where a workspace's news goes, and, where it can, where decisions come back from."""
+    """Where a workspace's news goes, and, where it can, where decisions come back from.
+
+    One with an `owner` is that person's own: letters to their address, kept by nobody else.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="+")
@@ -36,6 +39,15 @@ class Channel(models.Model):
         related_name="+",
         help_text="Whose decisions come in by webhook; none: none are taken.",
     )
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        editable=False,
+        on_delete=models.CASCADE,
+        related_name="+",
+        help_text="Whose letters these are; none: the workspace's channel.",
+    )
     is_enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -43,7 +55,12 @@ class Channel(models.Model):
     class Meta:
         ordering = ("name",)
         constraints = [
-            models.UniqueConstraint(fields=["workspace", "name"], name="channel_name_once")
+            models.UniqueConstraint(fields=["workspace", "name"], name="channel_name_once"),
+            models.UniqueConstraint(
+                fields=["workspace", "owner"],
+                name="channel_owner_once",
+                condition=Q(owner__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -2,13 +2,14 @@
 
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from core.errors import NotFoundError
 from core.sealing import unseal
 from governance import access
-from governance.contracts import Actor, Perm
+from governance.contracts import Actor, ChannelEvent, Perm
 from governance.models import Approval, Channel, Delivery, User, Workspace
 from governance.selectors.approvals import decider_of
 
@@ -20,12 +21,13 @@ SECRET_PURPOSE = "channel"  # noqa: S105 - what is sealed, for the seal
 
 
 def channel_list(actor: Actor, workspace: Workspace) -> QuerySet[Channel]:
-    rows = Channel.objects.filter(workspace=workspace).select_related("acts_as")
+    rows = Channel.objects.filter(workspace=workspace, owner__isnull=True).select_related("acts_as")
     return access.scope(actor, Perm.CHANNEL_VIEW, rows.prefetch_related("identities__user"))
 
 
 def delivery_list(actor: Actor, workspace: Workspace) -> QuerySet[Delivery]:
-    rows = Delivery.objects.filter(workspace=workspace).select_related("channel")
+    own = Q(channel__owner__isnull=True) | Q(channel__owner_id=actor.user_id)
+    rows = Delivery.objects.filter(own, workspace=workspace).select_related("channel")
     return access.scope(actor, Perm.CHANNEL_VIEW, rows)
 
 
@@ -36,18 +38,47 @@ def channel_named(workspace_name: str, name: str) -> Channel:
         NotFoundError: There is none, which says nothing about whether there is the workspace.
     """
     rows = Channel.objects.select_related("workspace", "acts_as")
-    found = rows.filter(workspace__name=workspace_name, name=name, is_enabled=True).first()
+    found = rows.filter(
+        workspace__name=workspace_name, name=name, is_enabled=True, owner__isnull=True
+    ).first()
     if found is None:
         raise NotFoundError("There is no such channel.", remedy="Check the address.")
     return found
 
 
-def addresses_for(approval: Approval) -> "Iterator[str]":
-    """Yield the addresses of people who could decide it now, at most 200."""
+def workspaces_told_of(event: ChannelEvent) -> list[Workspace]:
+    """Return the workspaces where some channel wants this news."""
+    wanted = Channel.objects.filter(is_enabled=True).select_related("workspace")
+    # JSON lists are looked through here: SQLite has no index for it, and channels are few.
+    found = {row.workspace_id: row.workspace for row in wanted if event.value in row.events}
+    return list(found.values())
+
+
+def letters_of(user_id: UUID) -> QuerySet[Channel]:
+    """Return what a person wants to be told of, by workspace; nobody else asks this."""
+    return Channel.objects.filter(owner_id=user_id).select_related("workspace")
+
+
+def people_with(needed: Perm, workspace_id: UUID) -> "Iterator[User]":
+    """Yield members who can be written to and have a permission there now, at most 200."""
+    for user in _members(workspace_id)[:MAX_RECIPIENTS]:
+        if access.can(access.actor_of_user(user), needed, workspace_id):
+            yield user
+
+
+def _members(workspace_id: UUID) -> QuerySet[User]:
     people = User.objects.filter(
-        memberships__workspace_id=approval.workspace_id, is_active=True, is_service=False
+        memberships__workspace_id=workspace_id, is_active=True, is_service=False
     )
-    for user in people.exclude(email="").distinct().order_by("pk")[:MAX_RECIPIENTS]:
+    return people.exclude(email="").distinct().order_by("pk")
+
+
+def addresses_for(approval: Approval, *, only: UUID | None = None) -> "Iterator[str]":
+    """Yield the addresses of people who could decide it now, at most 200; or of that one person."""
+    people = _members(approval.workspace_id)
+    if only is not None:
+        people = people.filter(pk=only)
+    for user in people[:MAX_RECIPIENTS]:
         decider = decider_of(access.actor_of_user(user), approval.workspace_id)
         if decider.may_decide(approval):
             yield user.email

@@ -1,5 +1,7 @@
 """Users: all of them for superusers, else those one shares a workspace with."""
 
+from uuid import UUID
+
 from django.db.models import Q, QuerySet
 
 from governance import access
@@ -15,3 +17,9 @@ def user_list(actor: Actor) -> QuerySet[User]:
         workspace__in=access.permitted_workspace_ids(actor, Perm.WORKSPACE_VIEW)
     )
     return User.objects.filter(Q(pk=actor.user_id) | Q(pk__in=shared.values("user_id")))
+
+
+def memberships_of(user_id: UUID) -> QuerySet[Membership]:
+    """Return where a person is a member, with the roles there; asked for oneself."""
+    rows = Membership.objects.filter(user_id=user_id).select_related("workspace")
+    return rows.prefetch_related("roles").order_by("workspace__name")
