@@ -77,6 +77,11 @@ class Told:
     is_given: bool
     is_from_file: bool
 
+    @property
+    def help_parts(self) -> tuple[str, ...]:
+        """The help cut at its backquotes: every second part is code."""
+        return tuple(self.variable.help.split("`"))
+
 
 class Environment:
     """Typed access to one mapping of variables; asking for an undeclared name is a mistake."""

@@ -129,7 +129,11 @@ def _people_and_team() -> str:
 
     people = {
         name: User.objects.create_user(
-            username=name, password=PASSWORD, is_staff=True, is_superuser=name == "root"
+            username=name,
+            password=PASSWORD,
+            email=f"{name}@acme.example",
+            is_staff=True,
+            is_superuser=name == "root",
         )
         for name in ("root", "olga", "victor", "nina", "otto")
     }

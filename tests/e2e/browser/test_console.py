@@ -234,3 +234,34 @@ def test_a_viewer_reads_states_and_nothing_else(page: Page, stage: Stage) -> Non
     expect(page.locator("#conversation")).to_contain_text("What was said is hidden")
     assert "release notes for 2.4" not in page.content()
     expect(page.locator(".run-deeds .button")).to_have_text(["History"])
+
+
+def test_anything_is_found_and_reached_from_anywhere_by_keys(page: Page, stage: Stage) -> None:
+    sign_in(page, stage, "olga")
+    page.goto(f"{stage.url}/admin/plugins/toolcall/")
+    page.keyboard.press("Control+k")
+    words = page.get_by_role("combobox")
+    expect(words).to_be_focused()
+
+    words.fill(stage.runs["failed"][:13])
+    expect(page.get_by_role("option")).to_contain_text(["translator"])
+    words.fill("relea")
+    expect(page.get_by_role("option").first).to_contain_text("release-notes")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+
+    page.keyboard.press("Control+k")
+    words.fill("run")
+    expect(page.locator("[role=option][aria-selected=true]")).to_contain_text("Runs")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/admin/agents/run/")
+
+
+def test_letters_are_chosen_on_ones_own_page(page: Page, stage: Stage) -> None:
+    sign_in(page, stage, "olga")
+    page.get_by_role("link", name="Your profile").click()
+    page.get_by_label("A run failed, in acme").check()
+    page.get_by_role("button", name="Keep these").click()
+
+    expect(page.get_by_role("status")).to_contain_text("is kept")
+    expect(page.get_by_label("A run failed, in acme")).to_be_checked()
