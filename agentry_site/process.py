@@ -10,14 +10,16 @@ from django.conf import settings
 from agentry_site.admission import Admission
 from agentry_site.embedded import Embedded
 from agents.lane.lane import InvokeLane
+from core.loop_lag import LoopWatch
 from observability import live
 from observability.live.websocket import websocket_urlpatterns
+from observability.telemetry import loop_unwatch, loop_watch, telemetry_start, telemetry_stop
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-PROBES = frozenset({"/healthz", "/readyz", "/version"})
+PROBES = frozenset({"/healthz", "/readyz", "/version", "/metrics"})
 PROBE_SLOTS = 4
 
 
@@ -52,10 +54,13 @@ class Site:
             await send({"type": "websocket.close", "code": 4404})
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
+        watch: LoopWatch | None = None
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 try:
+                    await asyncio.to_thread(telemetry_start, "web")
+                    watch = loop_watch(asyncio.get_running_loop())
                     await asyncio.to_thread(self._embedded.start)
                 except Exception as error:  # reported to the server, which then refuses to start
                     await send({"type": "lifespan.startup.failed", "message": str(error)})
@@ -66,5 +71,8 @@ class Site:
                 await self.lane.aclose()
                 await asyncio.to_thread(self._embedded.stop)
                 await asyncio.to_thread(live.close)
+                if watch is not None:
+                    await asyncio.to_thread(loop_unwatch, watch)
+                await asyncio.to_thread(telemetry_stop)
                 await send({"type": "lifespan.shutdown.complete"})
                 return

@@ -340,6 +340,19 @@ SNAPSHOT_GRACE_HOURS = ENV.number("AGENTRY_SNAPSHOT_GRACE_HOURS")
 if SNAPSHOT_GRACE_HOURS < 1:
     raise ConfigurationError("AGENTRY_SNAPSHOT_GRACE_HOURS must be at least 1.")
 
+METRICS_DIR = DATA_DIR / "metrics"
+METRICS_TOKEN = ENV.text("AGENTRY_METRICS_TOKEN")
+METRICS_ADDRESS = ENV.text("AGENTRY_METRICS_ADDRESS")
+METRICS_NAMES = ENV.integer("AGENTRY_METRICS_NAMES")
+METRICS_AGENTS = tuple(ENV.items("AGENTRY_METRICS_AGENTS"))
+LOOP_LAG_SECONDS = ENV.number("AGENTRY_LOOP_LAG_SECONDS")
+if LOOP_LAG_SECONDS <= 0:
+    raise ConfigurationError("AGENTRY_LOOP_LAG_SECONDS must be more than 0, such as 0.1.")
+if METRICS_ADDRESS and not METRICS_ADDRESS.rpartition(":")[2].isdecimal():
+    raise ConfigurationError(
+        f"AGENTRY_METRICS_ADDRESS={METRICS_ADDRESS!r} is no address; write it like 127.0.0.1:9464."
+    )
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "governance.guard.authentication.TokenAuthentication",

@@ -32,9 +32,11 @@ from agents.transitions import leases_end
 from core import clock
 from core.errors import UnavailableError
 from core.ids import new_id
+from core.metrics.instruments import RECORDER
 from governance.selectors.policies import workspaces_governed
 from governance.services.approvals import approvals_announce
 from governance.services.known_secrets import secrets_learn
+from observability.telemetry import loop_unwatch, loop_watch
 from sandbox.contracts import RunnerSource
 from sandbox.services import sandboxes
 
@@ -129,6 +131,9 @@ class EngineHost:
         if await self._shared.database.run(workers_bury):
             await self._sweep()
         await self._register()
+        watch = loop_watch(self._loop)
+        RECORDER.gauge("agentry_engine_runs", lambda: float(len(self._drivers)))
+        RECORDER.gauge("agentry_engine_capacity", lambda: float(settings.capacity))
         beats = [
             asyncio.create_task(self._every(settings.lease_seconds / 3, self._renew)),
             # By itself: it stands in line with drivers' work, and renewing must not.
@@ -148,6 +153,7 @@ class EngineHost:
                 beat.cancel()
             await asyncio.gather(*beats, return_exceptions=True)
             await self._close()
+            await asyncio.to_thread(loop_unwatch, watch)
 
     async def _close(self) -> None:
         aside = [*self._news, *([self._letting_go] if self._letting_go else [])]

@@ -33,6 +33,15 @@ class Names:
             self._file = file
             self._is_full = False
 
+    @property
+    def most(self) -> int:
+        return self._most
+
+    def known(self) -> list[str]:
+        """Return the names that have series of their own, as far as this process has heard."""
+        with self._lock:
+            return sorted(self._known)
+
     def admitted(self, name: str) -> str:
         """Return the value the series of `name` goes by."""
         name = _fitted(name)

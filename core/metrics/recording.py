@@ -149,6 +149,9 @@ class Recorder:
             raise ValueError(f"{name} is no gauge of a process.")
         self._gauges[name] = read
 
+    def names(self, label: str) -> Names:
+        return self._names[label]
+
     def gauges_end(self) -> None:
         """Tell no gauges any more: the process is ending."""
         self._gauges.clear()
