@@ -9,6 +9,7 @@ from django.conf import settings
 
 from agentry_site.admission import Admission
 from agentry_site.embedded import Embedded
+from agentry_site.telemetry import INVOKE_ROUTE, Observed
 from agents.lane.lane import InvokeLane
 from core.loop_lag import LoopWatch
 from observability import live
@@ -30,9 +31,10 @@ class Site:
         self._sockets: Any = URLRouter(websocket_urlpatterns)
         self.lane = InvokeLane()
         self._embedded = Embedded()
-        self._django = Admission(django, slots=settings.REQUEST_SLOTS)
+        self._invoke = Observed(self.lane, route=INVOKE_ROUTE)
+        self._django = Observed(Admission(django, slots=settings.REQUEST_SLOTS))
         # Whether the process is well is asked most when every other slot is taken.
-        self._probes = Admission(django, slots=PROBE_SLOTS)
+        self._probes = Observed(Admission(django, slots=PROBE_SLOTS))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -40,7 +42,7 @@ class Site:
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif self.lane.takes(scope):
-            await self.lane(scope, receive, send)
+            await self._invoke(scope, receive, send)
         elif scope["path"] in PROBES:
             await self._probes(scope, receive, send)
         else:

@@ -14,6 +14,8 @@ from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
+import structlog
+
 from agents.contracts import RunState
 from agents.execution import cancelling
 from agents.execution.calls import folder_of
@@ -26,6 +28,7 @@ from agents.execution.furnishing import Furniture, HostSettings
 from agents.execution.registration import worker_gone, worker_seen, workers_bury
 from agents.execution.stops import Stop
 from agents.execution.sweep import sweep
+from agents.execution.telling import run_claimed
 from agents.journal.journal import Journal
 from agents.journal.records import Entry
 from agents.transitions import leases_end
@@ -125,6 +128,7 @@ class EngineHost:
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
+        structlog.contextvars.bind_contextvars(worker=self.name)  # tasks begun here inherit it
         settings = self._settings
         self._shared = Furniture(settings, self._make_journal(), self._make_sandboxes())
         self._means = self._shared.means(on_released=self._released, on_asked=self._asked)
@@ -203,6 +207,7 @@ class EngineHost:
         try:
             contexts = await self._shared.database.run(job)
             for context in contexts:
+                run_claimed(context)
                 self._begin(context)
         except Exception:
             # Runs that were taken and are driven by nobody are strays; the next renewal finds them.

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import threading
 from collections.abc import Callable
 
@@ -10,6 +11,7 @@ from django.conf import settings
 from core.loop_lag import LoopWatch, SlowCallback, unwatched, watched
 from core.metrics.instruments import LOOP_LAG_SECONDS, LOOP_SLOW, RECORDER, process_watched
 from core.metrics.shelf import Shelf
+from core.tracing.setup import tracing_start, tracing_stop
 from observability.telemetry.listener import Listener
 
 logger = logging.getLogger(__name__)
@@ -40,6 +42,7 @@ def telemetry_start(role: str) -> str:
         process_watched()
         name = place.take(role)
         _shelf = place
+        tracing_start(settings.TRACES, role=role, instance=f"{socket.gethostname()}/{name}")
         if settings.METRICS_ADDRESS and role != "web":
             _listener = Listener(settings.METRICS_ADDRESS, token=settings.METRICS_TOKEN)
             _listener.start()
@@ -52,6 +55,7 @@ def telemetry_stop() -> None:
     with _lock:
         place, _shelf = _shelf, None
         listener, _listener = _listener, None
+    tracing_stop()
     if listener is not None:
         listener.stop()
     if place is not None:
