@@ -25,13 +25,15 @@ KEPT = 100
 LAGS_KEPT = 1_200
 BEAT_SECONDS = 0.25
 STACK_DEPTH = 40
+BETWEEN = "between callbacks"
 # Frames of these are how a loop comes to call something, not what it calls.
 _MACHINERY = ("asyncio", "uvloop", "threading", "concurrent", "uvicorn", "anyio")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlowCallback:
-    """One callback that held its loop up. `where` is `module:function:line`; `stack` goes from
+    """One callback that held its loop up. `where` is `module:function:line`, or
+    BETWEEN; `stack` goes from
     the callback inwards, ending where it was when it was looked at."""
 
     at: datetime
@@ -169,8 +171,8 @@ def recent() -> list[SlowCallback]:
 def places(frame: FrameType) -> tuple[str, ...]:
     """Name the places of a thread's stack, from the callback inwards.
 
-    What comes before the callback is the loop's own machinery. A loop that is between callbacks
-    has only that, and then its innermost place is named.
+    What comes before the callback is the loop's own machinery, which is left out. A loop that is
+    late between callbacks has only that: it had no processor, or another thread kept it from one.
     """
     outwards: list[FrameType] = []
     at: FrameType | None = frame
@@ -181,10 +183,11 @@ def places(frame: FrameType) -> tuple[str, ...]:
     tops = [str(each.f_globals.get("__name__", "")).partition(".")[0] for each in inwards]
     # Functions of ours that started the loop come before its first frame.
     first = tops.index("asyncio") if "asyncio" in tops else 0
-    while first < len(inwards) - 1 and tops[first] in _MACHINERY:
+    while first < len(inwards) and tops[first] in _MACHINERY:
         first += 1
-    chosen = inwards[first:] or inwards[-1:]
-    return tuple(_place(each) for each in chosen[:STACK_DEPTH])
+    if first == len(inwards):
+        return (BETWEEN,)
+    return tuple(_place(each) for each in inwards[first : first + STACK_DEPTH])
 
 
 def _place(frame: FrameType) -> str:
