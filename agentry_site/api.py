@@ -16,7 +16,10 @@ from drf_spectacular.renderers import OpenApiJsonRenderer
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from agents.selectors.workers import workers_alive
+from core.errors import DomainError
+from core.metrics.exposition import content_type
 from core.process import installed_version
+from observability.telemetry import metrics_page, scrape_require
 
 _CHECK_SECONDS = 2.0
 UNKNOWN = "Not looked at: that takes a database that answers and is up to date."
@@ -69,6 +72,21 @@ def readyz(request: HttpRequest) -> HttpResponse:
     document = {"status": "ready" if is_ready else "unavailable", "checks": told}
     return JsonResponse(
         document, status=200 if is_ready else 503, headers={"Cache-Control": "no-store"}
+    )
+
+
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """The figures of this machine's processes and of the site, for Prometheus."""
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    try:
+        scrape_require(
+            token=settings.METRICS_TOKEN, peer=request.META.get("REMOTE_ADDR", ""), headers=headers
+        )
+    except DomainError as error:
+        return HttpResponse(f"{error}\n", status=error.status, content_type="text/plain")
+    return HttpResponse(
+        metrics_page(), content_type=content_type(), headers={"Cache-Control": "no-store"}
     )
 
 
@@ -134,5 +152,6 @@ urlpatterns = [
     path("", include("agents.api.legacy_urls")),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
     path("version", site_version, name="version"),
 ]

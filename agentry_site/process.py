@@ -9,15 +9,18 @@ from django.conf import settings
 
 from agentry_site.admission import Admission
 from agentry_site.embedded import Embedded
+from agentry_site.telemetry import INVOKE_ROUTE, Observed
 from agents.lane.lane import InvokeLane
+from core.loop_lag import LoopWatch
 from observability import live
 from observability.live.websocket import websocket_urlpatterns
+from observability.telemetry import loop_unwatch, loop_watch, telemetry_start, telemetry_stop
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-PROBES = frozenset({"/healthz", "/readyz", "/version"})
+PROBES = frozenset({"/healthz", "/readyz", "/version", "/metrics"})
 PROBE_SLOTS = 4
 
 
@@ -28,9 +31,10 @@ class Site:
         self._sockets: Any = URLRouter(websocket_urlpatterns)
         self.lane = InvokeLane()
         self._embedded = Embedded()
-        self._django = Admission(django, slots=settings.REQUEST_SLOTS)
+        self._invoke = Observed(self.lane, route=INVOKE_ROUTE)
+        self._django = Observed(Admission(django, slots=settings.REQUEST_SLOTS))
         # Whether the process is well is asked most when every other slot is taken.
-        self._probes = Admission(django, slots=PROBE_SLOTS)
+        self._probes = Observed(Admission(django, slots=PROBE_SLOTS))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -38,7 +42,7 @@ class Site:
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif self.lane.takes(scope):
-            await self.lane(scope, receive, send)
+            await self._invoke(scope, receive, send)
         elif scope["path"] in PROBES:
             await self._probes(scope, receive, send)
         else:
@@ -52,10 +56,13 @@ class Site:
             await send({"type": "websocket.close", "code": 4404})
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
+        watch: LoopWatch | None = None
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 try:
+                    await asyncio.to_thread(telemetry_start, "web")
+                    watch = loop_watch(asyncio.get_running_loop())
                     await asyncio.to_thread(self._embedded.start)
                 except Exception as error:  # reported to the server, which then refuses to start
                     await send({"type": "lifespan.startup.failed", "message": str(error)})
@@ -66,5 +73,8 @@ class Site:
                 await self.lane.aclose()
                 await asyncio.to_thread(self._embedded.stop)
                 await asyncio.to_thread(live.close)
+                if watch is not None:
+                    await asyncio.to_thread(loop_unwatch, watch)
+                await asyncio.to_thread(telemetry_stop)
                 await send({"type": "lifespan.shutdown.complete"})
                 return

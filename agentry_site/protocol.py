@@ -6,13 +6,16 @@ answered from the connection itself: no task, no middleware, no message passing.
 plain (and every failure) takes the way through ASGI, on the same connection, with the same answer.
 """
 
+import time
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from agentry_site.telemetry import invoke_observed
 from agents.lane.answers import refusal
 from agents.lane.lane import InvokeLane
 from agents.lane.quick import QuickLane
+from core import tracing
 from core.errors import UnavailableError
 
 # uvicorn stops reading a body here until the application asks for more.
@@ -51,9 +54,11 @@ class LeanProtocol(HttpToolsProtocol):
         if self._held is None or self._held[0] is not self.cycle:
             return
         (cycle, app), self._held = self._held, None
+        began = time.perf_counter()
 
         def answer(body: bytes, location: bytes) -> None:
             self._answer(cycle, body, location)
+            invoke_observed(time.perf_counter() - began)
 
         def decline() -> None:
             if self.transport.is_closing():
@@ -66,7 +71,8 @@ class LeanProtocol(HttpToolsProtocol):
                 super(LeanProtocol, self)._start_asgi_task(cycle, refusing)
 
         assert self.lane is not None
-        if not self.lane.accept(
+        # A request that is to be traced takes the way on which its span is made.
+        if tracing.is_on() or not self.lane.accept(
             cycle.scope["path"], cycle.scope["headers"], bytes(cycle.body), answer, decline, fail
         ):
             decline()

@@ -7,6 +7,7 @@ class AgentsConfig(AppConfig):
 
     def ready(self) -> None:
         from agents.models import Agent, AgentVersion, Model, ModelRoute, Provider, Session
+        from agents.selectors.figures import agents_figures
         from agents.services.approving import ToolCallApprovals
         from agents.services.doubting import InDoubtApprovals
         from agents.subscribers import join
@@ -18,9 +19,11 @@ class AgentsConfig(AppConfig):
             sealed_column_register,
         )
         from governance.services.activity import activity_register
+        from observability.telemetry import readings_register
         from plugins.registry import builtins_register
 
         join()
+        readings_register(agents_figures)
         builtins_register(BUILTIN_TOOLS.values())
         approval_kind_register(ApprovalKind.TOOL_CALL, ToolCallApprovals())
         approval_kind_register(ApprovalKind.IN_DOUBT, InDoubtApprovals())

@@ -6,6 +6,7 @@ import msgspec
 
 from agents.journal.records import RunRow
 from agents.models import Run
+from core.tracing.durable import trace_id
 
 RUN_URL = "/api/v1/workspaces/{workspace}/runs/{run}"
 
@@ -49,6 +50,7 @@ def run_document(run: Run, *, workspace: str, payload: bool = True) -> dict[str,
         if run.forked_from_sequence is not None
         else None,
         "replay_of": _text(run.replay_of_id),
+        "trace_id": trace_id(root_id=run.root_id, trace_parent=run.trace_parent),
         "surface": run.surface,
         "client": run.client,
         "requested_by": _text(run.requested_by_id),
@@ -88,6 +90,7 @@ def accepted_json(
         | {
             "id": run_id,
             "root": run_id,
+            "trace_id": trace_id(root_id=row.root_id, trace_parent=row.trace_parent),
             "input": row.input if payload else None,
             "output": "" if payload else None,
             "reason": "" if payload else None,

@@ -8,13 +8,16 @@ in the same transaction. Zero rows changed means somebody else was first.
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
 from agents.contracts import Control, RunErrorCode, RunState, VersionState
+from agents.metrics import EndedRun, run_ended, run_errors
 from agents.models import AgentVersion, Run
 from core import clock
 from core.errors import StaleStateError
@@ -93,7 +96,13 @@ def run_move(
             if run.message_count:
                 calls_close(run.pk, cause=f"The run {target.value} while no worker had it")
             wake_after(run)
+            transaction.on_commit(partial(_tell_end, run))
     return run
+
+
+def _tell_end(run: Run) -> None:
+    run_errors(run.error_code)
+    run_ended(msgspec.convert(run, EndedRun, from_attributes=True), {})
 
 
 def _told(run_id: UUID, kind: EventKind, payload: Mapping[str, Any]) -> Run:

@@ -10,6 +10,7 @@ from agentry_site.logs import logging_config
 from agentry_site.sandboxing import sandbox_rules
 from core.env import ConfigurationError, Environment, secret_of_folder
 from core.patterns import patterns_parse
+from core.tracing.setup import TraceSettings
 from governance.secrets.places import Kind, places_parse
 from governance.secrets.vault import VaultSettings
 
@@ -89,6 +90,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "agentry_site.telemetry.route_noted",
     "django.middleware.security.SecurityMiddleware",
     "agentry_site.static_files.StaticFiles",
     "csp.middleware.CSPMiddleware",
@@ -340,6 +342,20 @@ SNAPSHOT_DAYS = ENV.number("AGENTRY_SNAPSHOT_DAYS")
 SNAPSHOT_GRACE_HOURS = ENV.number("AGENTRY_SNAPSHOT_GRACE_HOURS")
 if SNAPSHOT_GRACE_HOURS < 1:
     raise ConfigurationError("AGENTRY_SNAPSHOT_GRACE_HOURS must be at least 1.")
+
+TRACES = TraceSettings.of(ENV)
+METRICS_DIR = DATA_DIR / "metrics"
+METRICS_TOKEN = ENV.text("AGENTRY_METRICS_TOKEN")
+METRICS_ADDRESS = ENV.text("AGENTRY_METRICS_ADDRESS")
+METRICS_NAMES = ENV.integer("AGENTRY_METRICS_NAMES")
+METRICS_AGENTS = tuple(ENV.items("AGENTRY_METRICS_AGENTS"))
+LOOP_LAG_SECONDS = ENV.number("AGENTRY_LOOP_LAG_SECONDS")
+if LOOP_LAG_SECONDS <= 0:
+    raise ConfigurationError("AGENTRY_LOOP_LAG_SECONDS must be more than 0, such as 0.1.")
+if METRICS_ADDRESS and not METRICS_ADDRESS.rpartition(":")[2].isdecimal():
+    raise ConfigurationError(
+        f"AGENTRY_METRICS_ADDRESS={METRICS_ADDRESS!r} is no address; write it like 127.0.0.1:9464."
+    )
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

@@ -18,6 +18,7 @@ from agents.selectors.why import Why, why
 from agents.transitions import LIVE
 from core import clock
 from core.admin import NOTHING, count, duration, moment, money, pill, row_link
+from core.tracing.durable import trace_id
 from governance import access
 from governance.contracts import Actor, Perm
 from plugins.selectors import calls_of_runs
@@ -155,6 +156,7 @@ def _facts(run: Run) -> tuple[tuple[str, SafeString | str], ...]:
     facts.append(("Workspace", run.workspace.name))
     facts.append(("Asked by", run.requested_by.get_username() if run.requested_by else NOTHING))
     facts.append(("By way of", way_of(run)))
+    facts.append(("Trace", trace_id(root_id=run.root_id, trace_parent=run.trace_parent)))
     if run.crashes:
         facts.append(("Worker deaths", str(run.crashes)))
     return tuple(facts)

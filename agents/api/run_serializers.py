@@ -61,6 +61,7 @@ class RunSerializer(serializers.Serializer[Run]):
     priority = serializers.IntegerField()
     forked_from = ForkedFromSerializer(allow_null=True)
     replay_of = serializers.UUIDField(allow_null=True)
+    trace_id = serializers.CharField(help_text="Of the OpenTelemetry trace the run belongs to.")
     surface = serializers.CharField(allow_blank=True)
     client = serializers.CharField(
         allow_blank=True,

@@ -15,6 +15,8 @@ from agents.execution.secrets import SecretDesk
 from agents.execution.tooling import Toolbox
 from agents.execution.turns import Turn, Turns
 from agents.journal.records import ApprovalRow, RunRow
+from core import tracing
+from core.tracing.durable import call_place
 from plugins.contracts import CallState, FileUse, Park, ToolContext
 from plugins.dispatch import (
     CallRequest,
@@ -157,7 +159,18 @@ class CallRunner:
     async def perform(
         self, context: RunContext, known: OpenCall, log: EffectLog, position: int
     ) -> Performed:
-        """Bring a call to an outcome. Of one that changes files the turn comes with it."""
+        """Bring a call to an outcome. Of one that changes files the turn comes with it.
+
+        What it begins, in a sandbox or elsewhere, belongs to the call's span.
+        """
+        if not tracing.is_on():
+            return await self._perform(context, known, log, position)
+        with tracing.within(call_place(context.place, known.call.id)):
+            return await self._perform(context, known, log, position)
+
+    async def _perform(
+        self, context: RunContext, known: OpenCall, log: EffectLog, position: int
+    ) -> Performed:
         door = self._toolbox.door(context)
         use = self._files(context, known.call)
         turn = self._turns.of(context, use, keeps=known.call.effect not in REPEATABLE)

@@ -92,6 +92,8 @@ def _context(run: Taken, snapshot: Snapshot) -> RunContext:
         is_governed=run.policy_id is not None,
         checkpoint_sequence=0,
         state=None,
+        parent_call_id=run.parent_call_id,
+        trace_parent=run.trace_parent,
     )
 
 

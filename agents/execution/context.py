@@ -12,6 +12,8 @@ from agents.engine.loop import ModelFailed
 from agents.engine.state import EngineState, Limits
 from agents.providers.replay import RecordedAnswer
 from agents.snapshot import Snapshot
+from core.tracing import Place
+from core.tracing.durable import run_place, trace_id
 from plugins.contracts import CallState, Park
 from plugins.dispatch import PlannedCall
 
@@ -82,6 +84,22 @@ class RunContext:
     workspace_digest: str = ""  # of the files, as this run last knew them
     files_are_ready: bool = False  # the folder is what it should be
     blocker: str = ""
+    parent_call_id: UUID | None = None
+    trace_parent: str = ""
+
+    @property
+    def place(self) -> Place:
+        """The run's span."""
+        return run_place(
+            run_id=self.run_id,
+            root_id=self.root_id,
+            parent_call_id=self.parent_call_id,
+            trace_parent=self.trace_parent,
+        )
+
+    @property
+    def trace_id(self) -> str:
+        return trace_id(root_id=self.root_id, trace_parent=self.trace_parent)
 
 
 @dataclass(slots=True, kw_only=True)

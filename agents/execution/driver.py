@@ -8,6 +8,7 @@ ended, released or lost; it never raises for a reason that belongs to the run.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -34,10 +35,12 @@ from agents.execution.context import RunContext
 from agents.execution.entries import Draft, outcome
 from agents.execution.progress import Progress
 from agents.execution.stops import Brake, Stop
+from agents.execution.telling import call_settled, model_asked, run_released
 from agents.journal.journal import Journal
 from agents.journal.records import Committed, Entry
 from core.errors import LeaseLostError, UnavailableError
 from core.pausepoints import reach
+from core.tracing import half
 from observability.contracts import EventKind
 from plugins.contracts import CallState, WaitKind
 from plugins.dispatch import PlannedCall
@@ -65,6 +68,7 @@ class RunDriver:
         self._means = means
         self._progress = Progress(context, means.journal, self._committed)
         self.brake = Brake()
+        self._began_ns = time.time_ns()
 
     @property
     def context(self) -> RunContext:
@@ -82,10 +86,17 @@ class RunDriver:
         if entry.approvals or entry.closes or is_doubtful:
             self._means.on_asked(entry)
         if entry.releases:
+            run_released(self._context, entry.progress, began_ns=self._began_ns)
             self._means.on_released(entry)
 
     async def drive(self) -> None:
-        structlog.contextvars.bind_contextvars(run_id=str(self._context.run_id))
+        context = self._context
+        structlog.contextvars.bind_contextvars(
+            run_id=str(context.run_id),
+            workspace_id=str(context.workspace_id),
+            trace_id=context.trace_id,
+            span_id=f"{half(context.run_id):016x}",
+        )
         deadline: asyncio.TimerHandle | None = None
         try:
             deadline = self.brake.arm(self._context.deadline_at)
@@ -158,10 +169,13 @@ class RunDriver:
 
     async def _ask(self) -> Asked | None:
         reach("step.before_model")
+        began_ns = time.time_ns()
         asked = await self.brake.interruptible(
             self._means.asker.ask(self._context, self._progress.state, self._progress.history)
         )
         reach("step.after_model")
+        if asked is not None:
+            model_asked(self._context, asked, self._progress.history, began_ns=began_ns)
         return asked
 
     async def _turn(self, command: Command) -> Command | None:
@@ -208,6 +222,7 @@ class RunDriver:
         """Answer the calls the door refused; the model sees why."""
         for call in planned:
             if call.settlement is not None:
+                call_settled(self._context, call, call.settlement)
                 command = self._progress.advance(outcome(call, call.settlement))
         return command
 
@@ -299,6 +314,9 @@ class RunDriver:
         reach("result.before_commit")
         await self._progress.commit_turns(draft.entry(), finished.turns)
         reach("result.after_commit")
+        for item in finished.items:
+            if item.settlement.is_final:
+                call_settled(self._context, item.call, item.settlement)
 
     async def _retry_later(self, command: RetryLater) -> None:
         draft = self._progress.draft()
@@ -340,6 +358,7 @@ class RunDriver:
         draft = self._progress.draft()
         for call, source, settlement in self._means.calls.abandoned(self._context, cause):
             draft.settle(call, settlement, source=source)
+            call_settled(self._context, call, settlement)
         if any(known.is_asked for known in self._context.open.values()):
             draft.close_asked(cause)
         return draft

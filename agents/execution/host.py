@@ -14,6 +14,8 @@ from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
+import structlog
+
 from agents.contracts import RunState
 from agents.execution import cancelling
 from agents.execution.calls import folder_of
@@ -26,15 +28,18 @@ from agents.execution.furnishing import Furniture, HostSettings
 from agents.execution.registration import worker_gone, worker_seen, workers_bury
 from agents.execution.stops import Stop
 from agents.execution.sweep import sweep
+from agents.execution.telling import run_claimed
 from agents.journal.journal import Journal
 from agents.journal.records import Entry
 from agents.transitions import leases_end
 from core import clock
 from core.errors import UnavailableError
 from core.ids import new_id
+from core.metrics.instruments import RECORDER
 from governance.selectors.policies import workspaces_governed
 from governance.services.approvals import approvals_announce
 from governance.services.known_secrets import secrets_learn
+from observability.telemetry import loop_unwatch, loop_watch
 from sandbox.contracts import RunnerSource
 from sandbox.services import sandboxes
 
@@ -123,12 +128,16 @@ class EngineHost:
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
+        structlog.contextvars.bind_contextvars(worker=self.name)  # tasks begun here inherit it
         settings = self._settings
         self._shared = Furniture(settings, self._make_journal(), self._make_sandboxes())
         self._means = self._shared.means(on_released=self._released, on_asked=self._asked)
         if await self._shared.database.run(workers_bury):
             await self._sweep()
         await self._register()
+        watch = loop_watch(self._loop)
+        RECORDER.gauge("agentry_engine_runs", lambda: float(len(self._drivers)))
+        RECORDER.gauge("agentry_engine_capacity", lambda: float(settings.capacity))
         beats = [
             asyncio.create_task(self._every(settings.lease_seconds / 3, self._renew)),
             # By itself: it stands in line with drivers' work, and renewing must not.
@@ -148,6 +157,7 @@ class EngineHost:
                 beat.cancel()
             await asyncio.gather(*beats, return_exceptions=True)
             await self._close()
+            await asyncio.to_thread(loop_unwatch, watch)
 
     async def _close(self) -> None:
         aside = [*self._news, *([self._letting_go] if self._letting_go else [])]
@@ -197,6 +207,7 @@ class EngineHost:
         try:
             contexts = await self._shared.database.run(job)
             for context in contexts:
+                run_claimed(context)
                 self._begin(context)
         except Exception:
             # Runs that were taken and are driven by nobody are strays; the next renewal finds them.

@@ -11,6 +11,7 @@ from agents.models import Run
 from core import clock
 from core.errors import DomainError
 from core.ids import new_id
+from core.tracing.durable import child_header
 from plugins.errors import ToolError
 
 MAX_DEPTH = 8
@@ -62,6 +63,7 @@ def child_row(context: RunContext, wish: dict[str, Any], call_id: UUID) -> RunRo
         deadline_at=context.deadline_at,
         requested_by_id=context.requested_by_id,
         surface="agent",
+        trace_parent=child_header(context.place, call_id, trace_parent=context.trace_parent),
         available_at=now,
         created_at=now,
         updated_at=now,

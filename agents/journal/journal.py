@@ -8,6 +8,7 @@ A batch that fails for a reason of one contribution is split until the culprit f
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
@@ -27,6 +28,12 @@ from agents.journal.records import (
     Outcome,
 )
 from core.errors import LeaseLostError, UnavailableError
+from core.metrics.instruments import (
+    COMMIT_ENTRIES,
+    COMMIT_SECONDS,
+    JOURNAL_ENTRIES,
+    JOURNAL_SPLITS,
+)
 from core.pausepoints import reach
 
 MAX_BATCH = 500
@@ -281,6 +288,7 @@ class Journal:
 
     def _flush(self, items: list[_AnyItem]) -> None:
         reach("journal.before_write")
+        began = time.perf_counter()
         try:
             outcomes = self._writer.write([item.contribution for item in items])
         except UnavailableError as error:
@@ -294,6 +302,9 @@ class Journal:
         reach("journal.after_commit")
         self.statistics.commits += 1
         self.statistics.contributions += len(items)
+        COMMIT_SECONDS.observe(time.perf_counter() - began)
+        COMMIT_ENTRIES.observe(len(items))
+        JOURNAL_ENTRIES.add(len(items))
         self._announce(zip((item.contribution for item in items), outcomes, strict=True))
         _resolve(zip(items, outcomes, strict=True))
 
@@ -303,6 +314,7 @@ class Journal:
             _resolve([(items[0], error)])
             return
         self.statistics.splits += 1
+        JOURNAL_SPLITS.add(1)
         middle = len(items) // 2
         self._flush(items[:middle])
         self._flush(items[middle:])

@@ -144,6 +144,7 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     client: str = ""
     idempotency_key: str = ""
     request_digest: str = ""
+    trace_parent: str = ""
     available_at: datetime
     created_at: datetime
     updated_at: datetime

@@ -128,6 +128,7 @@ RUN_COLUMNS: Final = {
     "client": "text",
     "idempotency_key": "text",
     "request_digest": "text",
+    "trace_parent": "text",
     "available_at": "timestamptz",
     "created_at": "timestamptz",
     "updated_at": "timestamptz",

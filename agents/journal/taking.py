@@ -18,6 +18,7 @@ COLUMNS = (
     "id", "workspace_id", "fence", "agent_name", "snapshot_id", "limits", "input", "parent_id",
     "session_id", "root_id", "depth", "requested_by_id", "deadline_at", "head_sequence", "control",
     "prefix_run_id", "prefix_length", "replay_of_id", "message_count", "crashes",
+    "parent_call_id", "trace_parent",
 )  # fmt: skip
 # Whether a policy is in force or watches, asked with the claim: one published before it binds the
 # run.
@@ -50,6 +51,8 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     replay_of_id: UUID | None
     message_count: int
     crashes: int
+    parent_call_id: UUID | None
+    trace_parent: str
     policy_id: UUID | None = None
 
 
@@ -164,7 +167,7 @@ def _taken(row: tuple[Any, ...]) -> Taken:
 
 _UUIDS = frozenset(
     {"id", "workspace_id", "parent_id", "session_id", "root_id", "requested_by_id",
-     "prefix_run_id", "replay_of_id", "policy_id"}
+     "prefix_run_id", "replay_of_id", "policy_id", "parent_call_id"}
 )  # fmt: skip
 
 

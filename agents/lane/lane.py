@@ -28,7 +28,7 @@ from agents.lane.seats import Seats
 from agents.models import Run
 from agents.representation import accepted_json, accepted_template, run_json
 from agents.services.runs import request_digest, run_start
-from core import clock
+from core import clock, tracing
 from core.api.clients import client_of
 from core.errors import ConflictError, InvalidInputError
 from core.ids import new_id
@@ -235,7 +235,7 @@ class InvokeLane:
             reach("start.after_commit")
             return run.pk, run_json(run, workspace=pin.workspace, payload=payload)
 
-        return await self._database.run(start)
+        return await self._database.run(tracing.carried(start))
 
     async def _read(self, run_id: UUID, workspace: str, payload: bool) -> bytes:
         def read_run() -> bytes:
@@ -318,6 +318,7 @@ class InvokeLane:
             request_digest=request_digest(pin.agent, request.input, None, None, None, "")
             if key
             else "",
+            trace_parent=tracing.header_here(),
             available_at=now,
             created_at=now,
             updated_at=now,

@@ -164,6 +164,7 @@ class Migration(migrations.Migration):
                 ('client', models.CharField(blank=True, help_text='With what, as the request itself says; never proven.', max_length=20)),
                 ('idempotency_key', models.CharField(blank=True, max_length=200)),
                 ('request_digest', models.CharField(blank=True, max_length=64)),
+                ('trace_parent', models.CharField(blank=True, help_text='The traceparent of the request or call it began in.', max_length=55)),
                 ('created_at', models.DateTimeField()),
                 ('started_at', models.DateTimeField(null=True)),
                 ('finished_at', models.DateTimeField(null=True)),

@@ -136,6 +136,9 @@ class Run(models.Model):
     )
     idempotency_key = models.CharField(max_length=200, blank=True)
     request_digest = models.CharField(max_length=64, blank=True)
+    trace_parent = models.CharField(
+        max_length=55, blank=True, help_text="The traceparent of the request or call it began in."
+    )
 
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)

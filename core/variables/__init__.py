@@ -10,6 +10,7 @@ from core.variables.sandboxes import SANDBOXES
 from core.variables.secrets import SECRETS
 from core.variables.services import SERVICES
 from core.variables.site import SITE
+from core.variables.telemetry import TELEMETRY
 from core.variables.variable import Kind, Variable
 from core.variables.worker import WORKER
 
@@ -24,4 +25,5 @@ VARIABLES: tuple[Variable, ...] = (
     *SANDBOXES,
     *PROVIDERS,
     *SECRETS,
+    *TELEMETRY,
 )

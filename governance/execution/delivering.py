@@ -17,6 +17,7 @@ from django.db.models import F, Q
 
 from core import clock
 from core.errors import DomainError
+from core.metrics.instruments import DELIVERIES
 from core.pausepoints import reach
 from core.redaction import redact_text
 from governance.channels.messages import letter, slack_content, webhook_content
@@ -69,7 +70,9 @@ def _take(row: Delivery) -> bool:
 
 def _settle(row: Delivery, outcome: Posted) -> None:
     ours, now = Q(pk=row.pk), clock.now()
-    if not outcome.problem and 200 <= outcome.status < 300:
+    is_sent = not outcome.problem and 200 <= outcome.status < 300
+    DELIVERIES.add(1, row.channel.kind, "sent" if is_sent else "failed")
+    if is_sent:
         deliveries_move(ours, target=DeliveryState.DELIVERED, settled_at=now, last_error="")
         return
     error = redact_text(outcome.problem or f"The server answered {outcome.status}.")

@@ -12,6 +12,7 @@ with the message that carries it, so that a result and its history commit as one
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, TypeAlias
@@ -19,6 +20,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from core.ids import new_id
+from core.metrics.instruments import TOOL_CALLS, TOOL_SECONDS
 from core.pausepoints import reach
 from core.redaction import redact_or_withhold, redact_text
 from plugins.contracts import (
@@ -319,6 +321,16 @@ async def _redispatch(call: PlannedCall, log: EffectLog) -> PlannedCall:
 
 
 async def _run(bound: BoundTool, call: PlannedCall, context: ToolContext) -> Settlement:
+    began = time.perf_counter()
+    settlement = await _outcome(bound, call, context)
+    outcome = "failed" if settlement.is_error else settlement.state.value
+    TOOL_CALLS.add(1, bound.spec.name, outcome)
+    if settlement.state is not CallState.WAITING:
+        TOOL_SECONDS.observe(time.perf_counter() - began, bound.spec.name)
+    return settlement
+
+
+async def _outcome(bound: BoundTool, call: PlannedCall, context: ToolContext) -> Settlement:
     """Run the effect itself. Whatever goes wrong becomes a settlement; only being cancelled by
     the caller passes."""
     spec = bound.spec

@@ -12,6 +12,7 @@ import sys
 import threading
 from pathlib import Path
 
+from core import tracing
 from core.env import environment_of_child
 from core.ids import new_id
 from core.variables import VARIABLES
@@ -23,6 +24,7 @@ _LONGEST_WORD = 4000
 # It gets what it needs to find programs and engines, and none of the site's secrets.
 _NAMES = frozenset({"PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "HOME", "VIRTUAL_ENV", "PYTHONPATH"})
 _ENGINES = ("DOCKER_",)
+_TRACES = "OTEL_"  # where its spans go to; only where this process makes any
 
 
 class ChildWorker:
@@ -116,8 +118,9 @@ class ChildWorker:
 
 def _environment() -> dict[str, str]:
     own = {variable.name for variable in VARIABLES if variable.section == "Sandboxes"}
+    wanted = (*_ENGINES, _TRACES) if tracing.is_on() else _ENGINES
     return {
         name: value
         for name, value in environment_of_child().items()
-        if name in _NAMES | own or name.startswith(_ENGINES)
+        if name in _NAMES | own or name.startswith(wanted)
     } | {"PYTHONUNBUFFERED": "1"}

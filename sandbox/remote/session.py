@@ -3,12 +3,15 @@
 import asyncio
 import contextlib
 import itertools
+import time
 from types import TracebackType
 from typing import Self
 
+from core import tracing
 from core.errors import DomainError
 from core.finishing import to_the_end
-from sandbox.contracts import Command, Isolation, Outcome
+from core.metrics.instruments import SANDBOX_CALLS, SANDBOX_SECONDS
+from sandbox.contracts import Command, Ended, Isolation, Outcome
 from sandbox.errors import SandboxLostError
 from sandbox.remote import wire
 
@@ -44,10 +47,24 @@ class RemoteSession:
         await self.close()
 
     async def run(self, command: Command) -> Outcome:
+        began, ended = time.perf_counter(), "lost"
+        try:
+            outcome = await self._run(command)
+            ended = outcome.ended_by.value
+            return outcome
+        except asyncio.CancelledError:
+            ended = Ended.CANCELLED.value
+            raise
+        finally:
+            SANDBOX_CALLS.add(1, self.engine.value, ended)
+            SANDBOX_SECONDS.observe(time.perf_counter() - began, self.engine.value)
+
+    async def _run(self, command: Command) -> Outcome:
         if self._lost or self._closing is not None:
             raise _lost(self._lost or "it was closed before", has_run=False)
         number = next(self._numbers)
-        message = wire.packed(wire.Run(number=number, command=command))
+        order = wire.Run(number=number, command=command, trace_parent=tracing.header_here())
+        message = wire.packed(order)
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
         try:

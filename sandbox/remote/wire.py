@@ -40,6 +40,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     number: int
     command: Command
+    trace_parent: str = ""
 
 
 class Abandon(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -5,10 +5,12 @@ import asyncio
 import logging
 import sys
 from pathlib import Path
+from socket import gethostname
 
 from core.env import ConfigurationError, Environment
 from core.errors import DomainError
 from core.pausepoints import install_from_environment
+from core.tracing.setup import TraceSettings, tracing_start, tracing_stop
 from sandbox.worker.server import Setting, serve
 
 
@@ -36,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
             workspaces=Path(given.workspaces),
             folder=Path(given.folder) if given.folder else None,
         )
+        tracing_start(TraceSettings.of(env), role="sandbox-worker", instance=gethostname())
         asyncio.run(
             serve(
                 setting,
@@ -46,6 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (ConfigurationError, DomainError) as error:
         sys.stdout.write(f"{error}\n")
         return 1
+    finally:
+        tracing_stop()
     return 0
 
 

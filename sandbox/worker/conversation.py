@@ -8,10 +8,12 @@ import contextlib
 import logging
 from pathlib import Path
 
+from core import tracing
 from core.errors import DomainError
 from core.finishing import to_the_end
 from core.pausepoints import reach
-from sandbox.contracts import Abilities, Isolation, Profile, Session, Strength
+from core.tracing import conventions as name
+from sandbox.contracts import Abilities, Isolation, Outcome, Profile, Session, Strength
 from sandbox.errors import SandboxLostError, SandboxRefusedError, SandboxUnavailableError
 from sandbox.remote import wire
 from sandbox.services import Sandboxes
@@ -43,6 +45,7 @@ class Conversation:
         self._workspaces = workspaces
         self._peer = peer
         self._session: Session | None = None
+        self._engine = ""
         self._serving: asyncio.Task[None] | None = None
         self._calls: dict[int, asyncio.Task[None]] = {}
         self._is_draining = False
@@ -113,6 +116,7 @@ class Conversation:
         try:
             async with self._places.taken():
                 session, engine = await self._open(order)
+                self._engine = engine.value
                 try:
                     self._session = session
                     self._tell(wire.Opened(engine=engine))
@@ -182,7 +186,7 @@ class Conversation:
     async def _call(self, session: Session, message: wire.Run) -> None:
         number = message.number
         try:
-            outcome = await session.run(message.command)
+            outcome = await self._traced(session, message)
             self._tell(wire.Ran(number=number, outcome=outcome))
         except DomainError as error:
             self._tell(wire.failed(error, number=number))
@@ -193,6 +197,16 @@ class Conversation:
         except Exception as error:  # noqa: BLE001 - told to the caller, logged with its trace
             _log.exception("a call ended in a defect of the sandbox worker")
             self._tell(wire.failed(_defect(error), number=number))
+
+    async def _traced(self, session: Session, message: wire.Run) -> Outcome:
+        """Run it, as a span of the call that asked for it where its process makes any."""
+        if not tracing.is_on() or not message.trace_parent:
+            return await session.run(message.command)
+        with tracing.span("sandbox", parent=tracing.place_of(message.trace_parent)) as told:
+            told[name.SANDBOX_ENGINE] = self._engine
+            outcome = await session.run(message.command)
+            told[name.SANDBOX_ENDED] = outcome.ended_by.value
+            return outcome
 
     def _call_ended(self, number: int) -> None:
         self._calls.pop(number, None)

@@ -13,6 +13,7 @@ PUBLIC: dict[str, str] = {
     "/api/v1/openapi.json": "the API's description; clients are generated from it",
     "/docs/reference/problems": "what the codes mean; whoever is refused may read it",
     "/healthz": "a process supervisor has no token, and is told `ok`",
+    "/metrics": "a scraper has no account; it shows the site's metrics token, or is on the machine",
     "/readyz": "a load balancer has no token, and is told which part does not answer",
     "/version": "clients ask it before they sign in",
 }

@@ -55,6 +55,7 @@ class Run(Record, frozen=True, kw_only=True):
     priority: int = 0
     forked_from: ForkedFrom | None = None
     replay_of: str | None = None
+    trace_id: str = ""
     surface: str = ""
     client: str = ""
     requested_by: str | None = None

@@ -5,6 +5,7 @@ import json
 import logging
 from argparse import ArgumentParser
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 from core.env import Environment
 from core.errors import DomainError
 from core.pausepoints import install_from_environment
+from core.tracing.setup import tracing_start, tracing_stop
 from sandbox.contracts import Abilities
 from sandbox.services import Sandboxes, sandboxes
 from sandbox.worker import Setting, serve
@@ -59,10 +61,13 @@ class Command(BaseCommand):
         setting = Setting.of(
             Environment.of_process(), socket=socket, workspaces=settings.WORKSPACES_DIR
         )
+        tracing_start(settings.TRACES, role="sandbox-worker", instance=gethostname())
         try:
             asyncio.run(serve(setting))
         except DomainError as error:
             raise CommandError(str(error)) from error
+        finally:
+            tracing_stop()
 
     def _examine(self, *, is_here: bool, as_json: bool) -> None:
         try:

@@ -8,6 +8,7 @@ from celery import current_app, signals
 from django.core.management.base import BaseCommand, CommandError
 
 from agents.engine_process import host_start, host_stop
+from observability.telemetry import telemetry_start, telemetry_stop
 
 
 class Command(BaseCommand):
@@ -40,8 +41,10 @@ class Command(BaseCommand):
 
 
 def _started(**_: Any) -> None:
+    telemetry_start("worker")
     host_start()
 
 
 def _stopped(**_: Any) -> None:
     host_stop()
+    telemetry_stop()

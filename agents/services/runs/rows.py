@@ -10,7 +10,7 @@ from agents.contracts import RunKind
 from agents.engine.state import Limits
 from agents.models import Agent, AgentVersion, Run
 from agents.services.runs.limits import deadline, limits_of_run
-from core import clock
+from core import clock, tracing
 from core.errors import NotFoundError
 from core.ids import new_id
 from governance import access
@@ -52,6 +52,7 @@ def new_run(
         requested_by_id=actor.user_id,
         surface=surface,
         client=client,
+        trace_parent=tracing.header_here(),
     )
 
 
