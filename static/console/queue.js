@@ -332,6 +332,7 @@ document.addEventListener("submit", (event) => {
 });
 addEventListener("popstate", () => setOpened(location.pathname !== page.dataset.place));
 
+page.classList.add("is-live");
 setClock(page.dataset.now);
 keepTicking();
 markCurrent(open.question()?.dataset.question ?? "");
