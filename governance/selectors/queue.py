@@ -1,23 +1,25 @@
 """The queue: what waits for people, what is soonest at risk first, as one person may decide it."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import Case, F, QuerySet, TextField, When
+from django.db.models import Case, Count, F, Max, QuerySet, TextField, When
 from django.db.models.functions import Cast, Substr
 
 from core import clock
 from governance import access
 from governance.contracts import Actor, ApprovalState, Perm, Verdict
-from governance.models import Approval, ApprovalVote
+from governance.models import Approval, ApprovalVote, Workspace
 from governance.selectors.approvals import Decider, decider_of
 
 LOOKED_AT: Final = 5_000
 SHOWN: Final = 200
 DECIDED_SHOWN: Final = 100
+DECIDED_LOOKED_AT: Final = 1_000
 EXCERPT_CHARS: Final = 200
 DECIDED_WITHIN: Final = timedelta(days=1)
 
@@ -26,7 +28,7 @@ _COLUMNS: Final = (
     "kind", "subject_id", "run_id", "agent_name", "requester_id", "requester_name", "title",
     "state", "binding_digest", "approvers", "quorum", "allow_self", "owner_id", "allow_owner",
     "tool", "effect", "is_privileged", "choices", "rule", "expires_seconds", "expires_at",
-    "escalations", "created_at", "decided_at", "decided_by_name", "choice", "workspace__name",
+    "escalations", "created_at", "decided_at", "decided_by_name", "choice", "workspace",
 )  # fmt: skip
 
 
@@ -39,11 +41,11 @@ class QueueFilter:
     tool: str = ""
     kind: str = ""
 
-    def fits(self, row: Approval) -> bool:
+    def fits(self, row: Approval, workspace: str) -> bool:
         return all(
             not wanted or wanted == value
             for wanted, value in (
-                (self.workspace, row.workspace.name),
+                (self.workspace, workspace),
                 (self.agent, row.agent_name),
                 (self.tool, row.tool),
                 (self.kind, row.kind),
@@ -146,28 +148,59 @@ def queue_pending(
     Of more than 5,000 questions the 5,000 soonest at risk are looked at.
     """
     waiting = list(_pending(actor)[:LOOKED_AT])
-    ballot = ballot_of(_visible_votes(actor).filter(approval__state=ApprovalState.PENDING.value))
+    ballot = ballot_of(_pending_votes(actor))
     refusals = _refusals(actor, waiting, ballot)
-    fitting = [row for row in waiting if wanted.fits(row)]
+    names = _names(waiting)
+    fitting = [row for row in waiting if wanted.fits(row, names[row.workspace_id])]
     mine = [row for row in fitting if not refusals[row.pk]]
     listed = mine if only_mine else fitting
     return Queue(
-        rows=_rows(listed[:shown], refusals, ballot),
+        rows=_rows(listed[:shown], names, refusals, ballot),
         total=len(listed),
         mine=len(mine),
         open=len(fitting),
-        choices=_choices(waiting),
+        choices=_choices(waiting, names),
     )
 
 
 def queue_decided(actor: Actor, wanted: QueueFilter) -> Queue:
-    """Return what was decided, expired or withdrawn within the last day, the last first."""
-    since = clock.now() - DECIDED_WITHIN
-    rows = _visible(actor).exclude(state=ApprovalState.PENDING.value)
-    found = list(rows.filter(decided_at__gte=since).order_by("-decided_at")[:LOOKED_AT])
-    fitting = [row for row in found if wanted.fits(row)]
-    shown = _rows(fitting[:DECIDED_SHOWN], {}, Ballot(votes={}))
-    return Queue(rows=shown, total=len(fitting), choices=_choices(found))
+    """Return what was decided, expired or withdrawn within the last day, the last first; of more
+    than 1,000 the last 1,000 are looked at."""
+    found = list(_decided(actor, clock.now()).order_by("-decided_at")[:DECIDED_LOOKED_AT])
+    names = _names(found)
+    fitting = [row for row in found if wanted.fits(row, names[row.workspace_id])]
+    shown = _rows(fitting[:DECIDED_SHOWN], names, {}, Ballot(votes={}))
+    return Queue(rows=shown, total=len(fitting), choices=_choices(found, names))
+
+
+def queue_mark(actor: Actor, *, with_decided: bool) -> str:
+    """Return a text that is another whenever what the queue shows somebody is: what waits, what it
+    is bound to, who agreed, whose time is over, and what this person may decide.
+
+    Reads no more of a question than its id and its binding, so that it can be asked for often.
+    """
+    now = clock.now()
+    waiting = list(
+        _pending(actor).values_list("pk", "binding_digest", "workspace_id", "expires_at")[
+            :LOOKED_AT
+        ]
+    )
+    late = sum(ends is not None and ends <= now for *_, ends in waiting)
+    votes = _pending_votes(actor).order_by("pk").values_list("pk", "digest", "verdict")
+    places = sorted({workspace_id for _, _, workspace_id, _ in waiting})
+    told = hashlib.sha256(repr((late, list(votes))).encode())
+    told.update("".join(f"{key}{digest}" for key, digest, *_ in waiting).encode())
+    told.update(repr([_sorted(decider_of(actor, place)) for place in places]).encode())
+    if with_decided:
+        found = _decided(actor, now).aggregate(last=Max("decided_at"), count=Count("pk"))
+        told.update(repr(found).encode())
+    return told.hexdigest()
+
+
+def _sorted(decider: Decider) -> tuple[Any, ...]:
+    """Write a decider down the same way in every process."""
+    away = [_sorted(each) for each in decider.stands_for]
+    return (decider.user_id, sorted(decider.names), sorted(decider.held), decider.can_lend, away)
 
 
 def details_of(actor: Actor, rows: Iterable[QueueRow]) -> dict[UUID, RowDetail]:
@@ -211,7 +244,7 @@ def refusal_for(decider: Decider, approval: Approval, ballot: Ballot) -> str:
 
 
 def _visible(actor: Actor) -> QuerySet[Approval]:
-    rows = Approval.objects.select_related("workspace").only(*_COLUMNS)
+    rows = Approval.objects.only(*_COLUMNS)
     return access.scope(actor, Perm.APPROVAL_VIEW, rows)
 
 
@@ -220,8 +253,13 @@ def _pending(actor: Actor) -> QuerySet[Approval]:
     return rows.order_by(F("expires_at").asc(nulls_last=True), "pk")
 
 
-def _visible_votes(actor: Actor) -> QuerySet[ApprovalVote]:
-    rows = ApprovalVote.objects.all()
+def _decided(actor: Actor, now: datetime) -> QuerySet[Approval]:
+    rows = _visible(actor).exclude(state=ApprovalState.PENDING.value)
+    return rows.filter(decided_at__gte=now - DECIDED_WITHIN)
+
+
+def _pending_votes(actor: Actor) -> QuerySet[ApprovalVote]:
+    rows = ApprovalVote.objects.filter(approval__state=ApprovalState.PENDING.value)
     return access.scope(actor, Perm.APPROVAL_VIEW, rows, field="approval__workspace")
 
 
@@ -236,8 +274,17 @@ def _refusals(actor: Actor, rows: Iterable[Approval], ballot: Ballot) -> dict[UU
     return found
 
 
+def _names(rows: Iterable[Approval]) -> dict[UUID, str]:
+    """Name the workspaces of rows, each once."""
+    places = Workspace.objects.filter(pk__in={row.workspace_id for row in rows})
+    return dict(places.values_list("pk", "name"))
+
+
 def _rows(
-    listed: list[Approval], refusals: dict[UUID, str], ballot: Ballot
+    listed: list[Approval],
+    names: dict[UUID, str],
+    refusals: dict[UUID, str],
+    ballot: Ballot,
 ) -> tuple[QueueRow, ...]:
     return tuple(
         QueueRow(
@@ -246,7 +293,7 @@ def _rows(
             state=row.state,
             kind=row.kind,
             title=row.title,
-            workspace=row.workspace.name,
+            workspace=names[row.workspace_id],
             agent=row.agent_name,
             tool=row.tool,
             run_id=row.run_id,
@@ -272,10 +319,10 @@ def is_irreversible(approval: Approval) -> bool:
     return approval.effect == "irreversible"
 
 
-def _choices(rows: Iterable[Approval]) -> Choices:
+def _choices(rows: Iterable[Approval], names: dict[UUID, str]) -> Choices:
     found: list[set[Any]] = [set(), set(), set(), set()]
     for row in rows:
-        values = (row.workspace.name, row.agent_name, row.tool, row.kind)
+        values = (names[row.workspace_id], row.agent_name, row.tool, row.kind)
         for known, value in zip(found, values, strict=True):
             known.add(value)
     workspaces, agents, tools, kinds = (tuple(sorted(known - {""})) for known in found)

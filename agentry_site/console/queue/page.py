@@ -20,7 +20,7 @@ from agentry_site.console.queue.shown import (
     Truth,
     View,
     listing,
-    look,
+    mark_of,
     marks,
     now_iso,
     outcome,
@@ -68,7 +68,7 @@ class ApprovalQueue(Page):
         view = View.of(request.GET)
         row = None if approval_id is None else self._row(request, approval_id)
         truth = None if row is None else truth_of(actor, row, row.binding_digest)
-        found = listing(actor, look(actor, view, truth))
+        found = listing(actor, view, truth, mark_of(actor, view, truth))
         if row is None and found.rows:
             row = self._row(request, found.rows[0].id)
         context = self.context(
@@ -88,17 +88,18 @@ class ApprovalQueue(Page):
         what has become of the open question."""
         actor = self._actor(request)
         view = View.of(request.GET)
-        found = look(actor, view, self._truth(request, actor))
-        if request.headers.get("If-None-Match") == found.mark:
+        truth = self._truth(request, actor)
+        mark = mark_of(actor, view, truth)
+        if request.headers.get("If-None-Match") == mark:
             return HttpResponseNotModified()
         context = {
-            "listing": listing(actor, found),
+            "listing": listing(actor, view, truth, mark),
             "view": view,
             "is_mine": view.show == MINE,
             "now": now_iso(),
         }
         response = TemplateResponse(request, "console/queue/list.html", context)
-        response["ETag"] = found.mark
+        response["ETag"] = mark
         return response
 
     def question_view(self, request: HttpRequest, approval_id: UUID) -> HttpResponse:

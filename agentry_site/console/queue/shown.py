@@ -26,6 +26,7 @@ from governance.selectors.queue import (
     RowDetail,
     details_of,
     queue_decided,
+    queue_mark,
     queue_pending,
 )
 from governance.services.approvals.deciding import what_changed
@@ -130,44 +131,30 @@ class Listing:
     mark: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """What was found for a view. `mark` is another whenever anything of it is."""
-
-    view: View
-    pending: Queue
-    queue: Queue
-    truth: Truth | None
-
-    @property
-    def mark(self) -> str:
-        told = repr((self.view, self.queue, self.pending.mine, self.pending.open, self.truth))
-        return f'"{hashlib.sha256(told.encode()).hexdigest()[:32]}"'
+def mark_of(actor: Actor, view: View, truth: Truth | None) -> str:
+    """Return what is another whenever the view, or how the open question stands, is."""
+    told = repr((view, truth, queue_mark(actor, with_decided=view.show == DECIDED)))
+    return f'"{hashlib.sha256(told.encode()).hexdigest()[:32]}"'
 
 
-def look(actor: Actor, view: View, truth: Truth | None) -> Found:
-    """Look one view of the queue up."""
+def listing(actor: Actor, view: View, truth: Truth | None, mark: str) -> Listing:
+    """Gather one view of the queue. The mark was made before: what changes between is shown
+    once more, and never missed."""
     pending = queue_pending(actor, view.wanted, only_mine=view.show == MINE, shown=view.shown)
     queue = queue_decided(actor, view.wanted) if view.show == DECIDED else pending
-    return Found(view=view, pending=pending, queue=queue, truth=truth)
-
-
-def listing(actor: Actor, found: Found) -> Listing:
-    """Make ready what was found for being shown."""
-    view, queue = found.view, found.queue
     details = details_of(actor, queue.rows)
     return Listing(
         rows=tuple(_row(row, details[row.id], view) for row in queue.rows),
-        tabs=_tabs(view, found.pending),
+        tabs=_tabs(view, pending),
         narrowings=_narrowings(view, queue),
-        mine=found.pending.mine,
-        open=found.pending.open,
+        mine=pending.mine,
+        open=pending.open,
         total=queue.total,
         more=queue.more,
         more_url=view.query(shown=str(view.shown + SHOWN)) if view.show != DECIDED else "",
         is_narrowed=view.wanted != QueueFilter(),
-        truth=found.truth,
-        mark=found.mark,
+        truth=truth,
+        mark=mark,
     )
 
 
