@@ -29,10 +29,9 @@ from governance import access
 from governance.admin.grants import GrantForm
 from governance.contracts import ApprovalState, Perm, Verdict
 from governance.guard.admin import GuardedAdmin
+from governance.guard.question import is_unprotected, question_shown
 from governance.models import Approval, ApprovalVote
-from governance.registry import approval_handler
-from governance.selectors.approvals import decider_of, difference
-from governance.selectors.evidence import past_decisions
+from governance.selectors.approvals import decider_of
 from governance.services.approvals import approval_decide, grant_give, grant_propose
 from governance.services.approvals.deciding import MAX_REASON_CHARS
 
@@ -48,6 +47,9 @@ _VERDICTS = (
         "Nothing is done. The model is told your reason and decides what to do next.",
     ),
 )
+
+
+_BACK = {True: "admin:approval_queue_open", False: "admin:governance_approval_change"}
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -117,7 +119,7 @@ class ApprovalAdmin(GuardedAdmin):
 
     @admin.display(description="Title", ordering="title")
     def title_shown(self, row: Approval) -> SafeString | str:
-        return format_html("{} {}", row.title, no_sandbox()) if _unprotected(row) else row.title
+        return format_html("{} {}", row.title, no_sandbox()) if is_unprotected(row) else row.title
 
     @admin.display(description="State", ordering="state")
     def state_shown(self, row: Approval) -> SafeString:
@@ -146,28 +148,6 @@ class ApprovalAdmin(GuardedAdmin):
     def question_shown(self, row: Approval) -> str:
         return row.question or NOTHING
 
-    @admin.display(description="Arguments")
-    def arguments_shown(self, row: Approval) -> SafeString:
-        return json_block(row.arguments)
-
-    @admin.display(description="Changed by an approver")
-    def difference_shown(self, row: Approval) -> SafeString | str:
-        if row.edited_arguments is None:
-            return NOTHING
-        lines = (
-            (each["path"], json.dumps(each["before"]), json.dumps(each["after"]))
-            for each in difference(row.arguments, row.edited_arguments)
-        )
-        return format_html_join("\n", "<p><code>{}</code>: {} → {}</p>", lines)
-
-    @admin.display(description="Evidence")
-    def evidence_shown(self, row: Approval) -> SafeString:
-        handler = approval_handler(row.kind)
-        found = {**row.evidence, **handler.evidence(subject_id=row.subject_id)}
-        told = ((each["path"], each["sentence"]) for each in found.get("sources", ()))
-        lines = format_html_join("\n", "<p><code>{}</code>: {}</p>", told)
-        return format_html("{}{}", lines, json_block({**found, **past_decisions(row)}))
-
     @admin.display(description="Reason")
     def reason_shown(self, row: Approval) -> str:
         return row.reason or NOTHING
@@ -191,11 +171,9 @@ class ApprovalAdmin(GuardedAdmin):
         is_readable = obj is not None and access.may_see_payload(
             self.actor(request), obj.workspace_id
         )
-        content = ("question_shown", "arguments_shown", "difference_shown", "reason_shown",
-                   "evidence_shown")  # fmt: skip
+        whose = ("agent_name", "requester_name", "run_shown", "rule")
         return (
-            (None, {"fields": ("agent_name", "requester_name", "run_shown", "rule")}),
-            ("What is asked", {"fields": content if is_readable else ("withheld",)}),
+            (None, {"fields": (*whose, "reason_shown" if is_readable else "withheld")}),
             ("Who decides", {"fields": ("for_whom", "votes_shown", "decided_by_name", "surface")}),
             ("When", {"fields": ("asked", "expires", "on_expiry", "decided", "used")}),
             ("What a yes is bound to", {"fields": ("binding_shown",)}),
@@ -221,14 +199,11 @@ class ApprovalAdmin(GuardedAdmin):
             return {}
         return {
             "state": pill(row.state),
-            "no_sandbox": no_sandbox() if _unprotected(row) else "",
-            "is_pending": row.state == ApprovalState.PENDING.value,
-            "may_decide": decider_of(self.actor(request), row.workspace_id).may_decide(row),
+            "no_sandbox": no_sandbox() if is_unprotected(row) else "",
+            "question": question_shown(self.actor(request), row),
+            "queue_url": reverse("admin:approval_queue_open", args=[row.pk]),
             "decide_url": reverse("admin:governance_approval_decide", args=[row.pk]),
             "grant_url": reverse("admin:governance_approval_grant", args=[row.pk]),
-            "may_grant": row.is_grantable
-            and row.state in {ApprovalState.PENDING.value, ApprovalState.APPROVED.value}
-            and self._may(request, Perm.APPROVAL_DECIDE, row),
         }
 
     def grant_view(self, request: HttpRequest, approval_id: UUID) -> HttpResponse:
@@ -242,7 +217,9 @@ class ApprovalAdmin(GuardedAdmin):
         proposal = grant_propose(actor=self.actor(request), approval_id=row.pk)
         shown = json.dumps(proposal.pattern, indent=2, ensure_ascii=False)
         form = GrantForm(request.POST if request.method == "POST" else None,
-                         initial={"pattern": proposal.pattern, "days": 7})  # fmt: skip
+                         initial={"pattern": proposal.pattern, "days": 7,
+                                  "seen": row.binding_digest})  # fmt: skip
+        is_from_queue = request.GET.get("from") == "queue"
         if request.method == "POST" and form.is_valid():
             try:
                 grant = grant_give(
@@ -256,7 +233,8 @@ class ApprovalAdmin(GuardedAdmin):
             else:
                 self.message_user(request, "Calls alike are not asked about.", messages.SUCCESS)
                 found = reverse("admin:governance_grant_change", args=[grant.pk])
-                return HttpResponseRedirect(found)
+                queue = reverse("admin:approval_queue")
+                return HttpResponseRedirect(queue if is_from_queue else found)
         context = {
             **self.admin_site.each_context(request),
             "title": f"{row.title}: this, and calls alike?",
@@ -266,7 +244,7 @@ class ApprovalAdmin(GuardedAdmin):
             "proposal": proposal,
             "shown": shown,
             "arguments": json_block(proposal.arguments),
-            "back": reverse("admin:governance_approval_change", args=[row.pk]),
+            "back": reverse(_BACK[is_from_queue], args=[row.pk]),
         }
         return TemplateResponse(request, "admin/governance/approval/grant.html", context)
 
@@ -284,7 +262,6 @@ class ApprovalAdmin(GuardedAdmin):
         if request.method == "POST" and form.is_valid():
             self._decide(request, row, form)
             return HttpResponseRedirect(back)
-        is_readable = access.may_see_payload(self.actor(request), row.workspace_id)
         context = {
             **self.admin_site.each_context(request),
             "title": f"{row.title}: yes or no?",
@@ -292,14 +269,9 @@ class ApprovalAdmin(GuardedAdmin):
             "original": row,
             "form": form,
             "verdicts": _VERDICTS,
-            "no_sandbox": no_sandbox() if _unprotected(row) else "",
+            "no_sandbox": no_sandbox() if is_unprotected(row) else "",
             "chosen": form["verdict"].value(),
-            "is_readable": is_readable,
-            "arguments": json_block(
-                row.arguments if row.edited_arguments is None else row.edited_arguments
-            ),
-            "difference": self.difference_shown(row),
-            "evidence": self.evidence_shown(row) if is_readable else "",
+            "question": question_shown(self.actor(request), row),
             "back": back,
         }
         return TemplateResponse(request, "admin/governance/approval/decide.html", context)
@@ -320,11 +292,6 @@ class ApprovalAdmin(GuardedAdmin):
             is_open = decided.state == ApprovalState.PENDING.value
             sentence = "Your vote counts; others must agree." if is_open else "It is decided."
             self.message_user(request, sentence, messages.SUCCESS)
-
-
-def _unprotected(row: Approval) -> bool:
-    """Say whether a yes lets a program run without a sandbox."""
-    return bool((row.evidence.get("sandbox") or {}).get("is_unprotected"))
 
 
 @admin.register(ApprovalVote)

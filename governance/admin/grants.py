@@ -46,6 +46,7 @@ class GrantForm(forms.Form):
     )
     any_agent = forms.BooleanField(required=False, label="Of every agent")
     reason = forms.CharField(required=False, max_length=MAX_REASON_CHARS, label="Reason")
+    seen = forms.CharField(max_length=64, widget=forms.HiddenInput)
 
     def clean_pattern(self) -> dict[str, Any]:
         given = self.cleaned_data["pattern"]
@@ -56,9 +57,8 @@ class GrantForm(forms.Form):
     def given(self) -> dict[str, Any]:
         """Return what the service takes."""
         kept = dict(self.cleaned_data)
-        return {**kept, "seconds": float(kept.pop("days") * _DAY)} | {
-            name: value for name, value in kept.items() if name != "days"
-        }
+        seconds, seen = float(kept.pop("days") * _DAY), kept.pop("seen")
+        return {**kept, "seconds": seconds, "seen_digest": seen}
 
 
 @admin.register(Grant)

@@ -596,6 +596,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='approval',
+            index=models.Index(fields=['workspace', '-decided_at'], name='approval_decided'),
+        ),
+        migrations.AddIndex(
+            model_name='approval',
             index=models.Index(condition=models.Q(('state', 'pending')), fields=['workspace', 'expires_at'], name='approval_pending'),
         ),
         migrations.AddIndex(

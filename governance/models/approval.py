@@ -100,6 +100,8 @@ class Approval(models.Model):
             models.Index(fields=["workspace", "-id"], name="approval_newest"),
             # What was said of calls like this one.
             models.Index(fields=["workspace", "tool", "-id"], name="approval_of_tool"),
+            # What was decided lately.
+            models.Index(fields=["workspace", "-decided_at"], name="approval_decided"),
             # The inbox.
             models.Index(
                 fields=["workspace", "expires_at"],

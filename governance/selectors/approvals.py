@@ -126,10 +126,26 @@ class Decider:
 
     def may_decide(self, approval: Approval) -> bool:
         """Say whether they could decide it now, for showing; the service asks for itself."""
-        is_late = approval.expires_at is not None and approval.expires_at <= clock.now()
-        if approval.state != ApprovalState.PENDING.value or is_late:
-            return False
-        return self.in_place_of(approval) is not None
+        return not self.refusal(approval)
+
+    def refusal(self, approval: Approval) -> str:
+        """Say why they cannot decide it now, for showing; nothing: they can."""
+        if approval.state != ApprovalState.PENDING.value:
+            return f"It is {approval.state} already."
+        if approval.expires_at is not None and approval.expires_at <= clock.now():
+            return "Its time is over."
+        if self.in_place_of(approval) is not None:
+            return ""
+        if Perm.RUN_PAYLOAD not in self.held:
+            return "Deciding takes the permission run.payload: nobody decides what they cannot see."
+        if self.is_barred(approval):
+            did = "asked for this" if self.is_requester(approval) else "wrote the agent that asks"
+            return f"You {did} yourself, so somebody else must decide."
+        needed = DECIDING[ApprovalKind(approval.kind)]
+        if needed not in self.held:
+            return f"Deciding takes the permission {needed}."
+        named = ", ".join(approval.approvers) or f"whoever holds {needed}"
+        return f"This is for {named} to decide."
 
 
 _SEEING = frozenset({Perm.APPROVAL_VIEW, Perm.RUN_PAYLOAD})

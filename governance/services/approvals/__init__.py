@@ -1,7 +1,7 @@
 """Approvals: deciding them, and what becomes of those nobody decides."""
 
 from governance.services.approvals.asking import Question, approval_answered, approval_ask
-from governance.services.approvals.deciding import approval_decide
+from governance.services.approvals.deciding import approval_decide, approval_try
 from governance.services.approvals.ending import (
     approval_used,
     approvals_overdue,
@@ -9,6 +9,7 @@ from governance.services.approvals.ending import (
     approvals_withdraw,
 )
 from governance.services.approvals.granting import grant_give, grant_propose, grant_revoke
+from governance.services.approvals.many import Outcome, Seen, approvals_decide
 from governance.services.approvals.news import (
     ApprovalAsked,
     ApprovalDecided,
@@ -26,12 +27,16 @@ __all__ = [
     "ApprovalExpiring",
     "ApprovalNews",
     "CoveredCall",
+    "Outcome",
     "Question",
+    "Seen",
     "approval_answered",
     "approval_ask",
     "approval_decide",
+    "approval_try",
     "approval_used",
     "approvals_announce",
+    "approvals_decide",
     "approvals_overdue",
     "approvals_warn",
     "approvals_withdraw",

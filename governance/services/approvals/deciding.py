@@ -19,10 +19,10 @@ from core.pausepoints import reach
 from core.redaction import redact_text
 from governance import access
 from governance.binding import digest_of_facts
-from governance.contracts import Actor, ApprovalState, Perm, Ruling, Verdict
+from governance.contracts import Actor, ApprovalState, Edit, Perm, Ruling, Verdict
 from governance.models import Approval, ApprovalVote
 from governance.registry import ApprovalHandler, approval_handler
-from governance.selectors.approvals import Decider, decider_of
+from governance.selectors.approvals import Decider, decider_of, difference
 from governance.services.approvals.eligibility import refuse_ineligible
 from governance.services.approvals.news import ApprovalDecided, tell
 from governance.services.approvals.recording import decision_recorded
@@ -57,10 +57,7 @@ def approval_decide(
         StaleStateError: It is decided, expired or withdrawn; the error names who won.
         InvalidInputError: No such verdict, or arguments that do not fit.
     """
-    known = access.scope(actor, Perm.APPROVAL_VIEW, Approval.objects.all()).filter(pk=approval_id)
-    found = known.first()
-    if found is None:
-        raise NotFoundError(f"There is no approval {approval_id}.", remedy="List the approvals.")
+    found = approval_visible(actor, approval_id)
     refuse_ineligible(actor, found)
     said = _verdict(verdict, arguments)
     _check_choice(found, said, choice)
@@ -89,6 +86,38 @@ def approval_decide(
         reach("approval.before_commit")
         approval.refresh_from_db()
     return approval
+
+
+def approval_try(
+    *, actor: Actor, approval_id: UUID, arguments: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Check arguments as `approval_decide` would; returns where they differ from the asked ones,
+    and changes nothing.
+
+    Raises:
+        PermissionDeniedError: It is not the actor's to decide, or the policy asks otherwise.
+        StaleStateError: It waits for nobody any more.
+        InvalidInputError: They do not fit.
+    """
+    found = approval_visible(actor, approval_id)
+    refuse_ineligible(actor, found)
+    if not _is_open(found):
+        raise stale(found)
+    edit = _checked(found, approval_handler(found.kind), arguments)
+    return difference(found.arguments, dict(edit.arguments))
+
+
+def approval_visible(actor: Actor, approval_id: UUID) -> Approval:
+    """Return an approval of a workspace where the actor may see them.
+
+    Raises:
+        NotFoundError: There is none for the actor.
+    """
+    rows = access.scope(actor, Perm.APPROVAL_VIEW, Approval.objects.all())
+    found = rows.filter(pk=approval_id).first()
+    if found is None:
+        raise NotFoundError(f"There is no approval {approval_id}.", remedy="List the approvals.")
+    return found
 
 
 def _verdict(verdict: str, arguments: Mapping[str, Any] | None) -> Verdict:
@@ -134,30 +163,55 @@ def _refuse_unseen(actor: Actor, approval: Approval, seen_digest: str | None) ->
     """A yes to arguments that somebody else has put in place must say that it is to those."""
     if seen_digest is not None and seen_digest != approval.binding_digest:
         raise StaleStateError(
-            "It has changed since you were shown it; nothing was decided.",
+            f"{what_changed(approval)} since you were shown it; nothing was decided.",
             remedy="Look at it again.",
-            detail={"state": approval.state, "by": ""},
+            detail={"state": approval.state, "by": _editor_name(approval)},
         )
     if seen_digest is not None or approval.edited_arguments is None:
         return
-    editors = ApprovalVote.objects.filter(
-        approval=approval, verdict=Verdict.APPROVE.value, digest=approval.binding_digest
-    )
-    if (editor := editors.select_related("user").order_by("at").first()) is None:
-        who = "Somebody"
-    elif editor.user_id == actor.user_id:
+    if (vote := _editor(approval)) is not None and vote.user_id == actor.user_id:
         return  # their own; that they have voted already is said next
-    else:
-        who = str(editor.user)
     raise StaleStateError(
-        f"{who} has changed the arguments, so a yes must say which ones it is for; nothing was "
-        "decided.",
+        f"{_editor_name(approval) or 'Somebody'} has changed the arguments, so a yes must say "
+        "which ones it is for; nothing was decided.",
         remedy="Look at it again, and send the `binding_digest` it has now.",
         detail={"state": approval.state, "by": ""},
     )
 
 
+def what_changed(approval: Approval) -> str:
+    """Say what gave an approval that is still open another binding than it was asked with."""
+    if editor := _editor_name(approval):
+        return f"{editor} has changed the arguments"
+    if approval.escalations:
+        return f"Nobody decided in time, and {', '.join(approval.approvers)} are asked"
+    return "It has changed"
+
+
+def _editor(approval: Approval) -> ApprovalVote | None:
+    """Return the vote that came with the arguments as they are now."""
+    if approval.edited_arguments is None:
+        return None
+    votes = ApprovalVote.objects.filter(
+        approval=approval, verdict=Verdict.APPROVE.value, digest=approval.binding_digest
+    )
+    return votes.select_related("user").order_by("at").first()
+
+
+def _editor_name(approval: Approval) -> str:
+    vote = _editor(approval)
+    return "" if vote is None else str(vote.user)
+
+
 def _edit(approval: Approval, handler: ApprovalHandler, arguments: Mapping[str, Any]) -> None:
+    edit = _checked(approval, handler, arguments)
+    approval.edited_arguments = dict(edit.arguments)
+    approval.binding = {**approval.binding, **edit.facts}
+    approval.binding_digest = digest_of_facts(approval.binding)
+    approval.save(update_fields=["edited_arguments", "binding", "binding_digest"])
+
+
+def _checked(approval: Approval, handler: ApprovalHandler, arguments: Mapping[str, Any]) -> Edit:
     edit = handler.edit(subject_id=approval.subject_id, arguments=arguments)
     if edit.terms is not None and not is_within(approval, edit.terms):
         named = ", ".join(edit.terms.approvers) or "whoever may decide"
@@ -166,10 +220,7 @@ def _edit(approval: Approval, handler: ApprovalHandler, arguments: Mapping[str, 
             remedy="Choose others, or deny the call and have it asked for with these.",
             detail={"approvers": list(edit.terms.approvers), "quorum": edit.terms.quorum},
         )
-    approval.edited_arguments = dict(edit.arguments)
-    approval.binding = {**approval.binding, **edit.facts}
-    approval.binding_digest = digest_of_facts(approval.binding)
-    approval.save(update_fields=["edited_arguments", "binding", "binding_digest"])
+    return edit
 
 
 def _named(actor: Actor, decider: Decider) -> str:

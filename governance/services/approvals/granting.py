@@ -38,7 +38,12 @@ from governance.policy.alike import proposed, read_alike
 from governance.registry import approval_handler
 from governance.selectors.grants import GrantProposal
 from governance.selectors.policies import policy_in_force
-from governance.services.approvals.deciding import MAX_REASON_CHARS, approval_decide, stale
+from governance.services.approvals.deciding import (
+    MAX_REASON_CHARS,
+    approval_decide,
+    approval_visible,
+    stale,
+)
 from governance.services.approvals.eligibility import refuse_ineligible
 from governance.services.audit import audit_append
 from governance.services.known_secrets import secrets_learn
@@ -56,7 +61,7 @@ def grant_propose(*, actor: Actor, approval_id: UUID) -> GrantProposal:
     Raises:
         NotFoundError: There is no such approval for the actor.
     """
-    approval = _visible(actor, approval_id)
+    approval = approval_visible(actor, approval_id)
     access.require(actor, Perm.RUN_PAYLOAD, approval.workspace_id)
     alike, refusal = _known(approval), ""
     try:
@@ -91,21 +96,22 @@ def grant_give(
     seconds: float = DEFAULT_SECONDS,
     reason: str = "",
     surface: str = "api",
+    seen_digest: str | None = None,
 ) -> Grant:
     """Approve, where it still waits, and let calls alike go unasked; one transaction.
 
-    Given by one of the approvers in person. The pattern must cover the approved call itself.
+    Given by an approver in person; the pattern covers the call, `seen_digest` is the decider's.
 
     Raises:
         PermissionDeniedError: Not one of its approvers, or its policy does not let it be granted.
         InvalidInputError: The pattern does not cover the call, or a bound is out of range.
         ConflictError: It is denied or withdrawn, or something it was given for has changed.
     """
-    secrets_learn([_visible(actor, approval_id).workspace_id])
+    secrets_learn([approval_visible(actor, approval_id).workspace_id])
     _check(pattern, uses, seconds)
     said = redact_text(reason.strip())[:MAX_REASON_CHARS]
     with transaction.atomic():
-        approval = _visible(actor, approval_id)
+        approval = approval_visible(actor, approval_id)
         if approval.state not in _OPEN:
             raise stale(approval)
         refuse_ineligible(actor, approval, in_person=True)
@@ -116,6 +122,7 @@ def grant_give(
                 verdict=Verdict.APPROVE,
                 reason=said,
                 surface=surface,
+                seen_digest=seen_digest,
             )
         if approval.state != ApprovalState.APPROVED.value:
             raise StaleStateError(
@@ -138,14 +145,6 @@ def grant_give(
             reason=said,
             surface=surface,
         )
-
-
-def _visible(actor: Actor, approval_id: UUID) -> Approval:
-    rows = access.scope(actor, Perm.APPROVAL_VIEW, Approval.objects.all())
-    found = rows.filter(pk=approval_id).first()
-    if found is None:
-        raise NotFoundError(f"There is no approval {approval_id}.", remedy="List the approvals.")
-    return found
 
 
 def _known(approval: Approval) -> Alikeness | None:

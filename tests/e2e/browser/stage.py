@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,8 +40,8 @@ class Stage:
 
 
 @contextmanager
-def staged(folder: Path) -> Iterator[Stage]:
-    """Serve the stage from `folder` while the block runs."""
+def staged(folder: Path, module: str = "tests.e2e.browser.stage") -> Iterator[Stage]:
+    """Serve the stage from `folder` while the block runs; `module` is another one's name."""
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -54,7 +54,7 @@ def staged(folder: Path) -> Iterator[Stage]:
         "DJANGO_SETTINGS_MODULE": "agentry_site.settings.base",
     }
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.e2e.browser.stage"],
+        [sys.executable, "-m", module],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
@@ -81,6 +81,11 @@ def staged(folder: Path) -> Iterator[Stage]:
 
 
 def main() -> None:
+    serve(_play)
+
+
+def serve(play: Callable[[], tuple[dict[str, str], dict[str, str]]]) -> None:
+    """Set the site up, serve it, and tell of what `play` puts on it; returns when it is ended."""
     import django
 
     django.setup()
@@ -103,15 +108,15 @@ def main() -> None:
     )
     import threading
 
-    def play() -> None:
+    def tell() -> None:
         while not server.started:
             time.sleep(0.02)
-        runs, rows = _play()
+        runs, rows = play()
         document = {"url": f"http://127.0.0.1:{port}", "token": token, "runs": runs, "rows": rows}
         sys.stdout.write(json.dumps(document) + "\n")
         sys.stdout.flush()
 
-    threading.Thread(target=play, name="play", daemon=True).start()
+    threading.Thread(target=tell, name="play", daemon=True).start()
     server.run(sockets=[listener])
 
 
