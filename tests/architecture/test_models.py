@@ -22,6 +22,8 @@ WITHOUT_ADMIN: dict[str, str] = {
 WITHOUT_REST: dict[str, str] = {
     "agents.WorkspaceHead": "what the newest checkpoint of a tree of runs names, which is shown",
     "governance.AuditHead": "the lock at the end of a chain; what it says is in the last entry",
+    "agents.ModelPrice": "the site's; for operators, by `manage.py prices` and in the console",
+    "agents.PriceList": "the site's; for operators, by `manage.py prices` and in the console",
     "agents.RunSnapshot": "its content is part of the run's representation",
     "governance.ApprovalVote": "its content is part of the approval's representation",
     "governance.ChannelIdentity": "its content is part of the channel's representation",
