@@ -278,6 +278,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
 )
 CELERY_BEAT_SCHEDULE = {
     "agents.sweep": {"task": "agents.sweep", "schedule": timedelta(seconds=2)},
+    "agents.usage": {"task": "agents.usage", "schedule": timedelta(seconds=10)},
     "governance.purge": {"task": "governance.purge", "schedule": timedelta(minutes=10)},
     "governance.checkpoint": {"task": "governance.checkpoint", "schedule": timedelta(minutes=1)},
     "governance.deliver": {"task": "governance.deliver", "schedule": timedelta(seconds=5)},

@@ -65,3 +65,8 @@ def _match(ref: str | UUID) -> Q:
     if _UUID_FORM.match(ref):
         return Q(pk=UUID(ref))
     return Q(name=ref) if NAME_REGEX.match(ref) else Q(pk__in=())
+
+
+def workspace_ids() -> list[UUID]:
+    """Return every workspace there is, for work that the site does for all of them."""
+    return list(Workspace.objects.order_by("pk").values_list("pk", flat=True))
