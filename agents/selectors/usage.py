@@ -62,12 +62,17 @@ def usage_keys(answers: Sequence[ModelAnswer]) -> list[UsageKey | None]:
 
 
 def _runs(run_ids: set[UUID]) -> dict[UUID, _Asked]:
-    rows = Run.objects.filter(pk__in=run_ids).values_list(
-        "pk", "agent_name", "requested_by_id", "snapshot_id", "replay_of_id"
+    runs = Run.objects.filter(pk__in=run_ids).only(
+        "agent_name", "requested_by_id", "snapshot_id", "replay_of_id"
     )
     return {
-        pk: _Asked(agent, "" if user is None else str(user), snapshot, replay_of is not None)
-        for pk, agent, user, snapshot, replay_of in rows
+        run.pk: _Asked(
+            agent=run.agent_name,
+            user="" if run.requested_by_id is None else str(run.requested_by_id),
+            snapshot=run.snapshot_id,
+            is_replay=run.replay_of_id is not None,
+        )
+        for run in runs
     }
 
 

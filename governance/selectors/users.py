@@ -1,5 +1,7 @@
 """Users: all of them for superusers, else those one shares a workspace with."""
 
+from collections.abc import Iterable
+
 from django.db.models import Q, QuerySet
 
 from governance import access
@@ -15,3 +17,12 @@ def user_list(actor: Actor) -> QuerySet[User]:
         workspace__in=access.permitted_workspace_ids(actor, Perm.WORKSPACE_VIEW)
     )
     return User.objects.filter(Q(pk=actor.user_id) | Q(pk__in=shared.values("user_id")))
+
+
+def user_names(user_ids: Iterable[str]) -> dict[str, str]:
+    """Return names by id, of those who are still there; ids are texts as usage has them.
+
+    For callers that have asked whether who spent what may be seen.
+    """
+    found = User.objects.filter(pk__in=[each for each in user_ids if each])
+    return {str(pk): name for pk, name in found.values_list("pk", "username")}

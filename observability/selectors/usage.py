@@ -4,7 +4,7 @@ Nothing here asks whether the reader may see a workspace: callers have.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -90,7 +90,11 @@ class UsageReader:
         names = [_COLUMNS.get(each, each.value) for each in by]
         named = {each.value: expression for each, expression in _EXPRESSIONS.items() if each in by}
         totals = {f"sum_{name}": Sum(name) for name in _SUMS}
-        grouped = rows.order_by().annotate(**named).values(*names).annotate(**totals)
+        grouped: Iterable[dict[str, Any]] = (
+            rows.order_by().annotate(**named).values(*names).annotate(**totals)
+            if names
+            else [rows.aggregate(**totals)]
+        )
         found: dict[Cell, UsageSum] = defaultdict(UsageSum)
         for row in grouped:
             if row["sum_calls"]:

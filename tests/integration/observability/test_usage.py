@@ -131,7 +131,10 @@ def test_every_answer_is_counted_once_however_often_it_is_folded(
 def test_a_large_trace_is_folded_in_batches(workspace: Workspace, run: Run) -> None:
     for _ in range(5):
         answered(run)
-    fold_two = lambda: usage_fold(workspace.pk, usage_keys, limit=2)  # noqa: E731
+
+    def fold_two() -> int:
+        return usage_fold(workspace.pk, usage_keys, limit=2)
+
     wait_for(lambda: fold_two() == 2, summed)
 
     assert (fold_two(), summed()) == (2, times(4))
