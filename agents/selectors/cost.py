@@ -172,6 +172,25 @@ def cost_table(
     )
 
 
+def cost_rows(
+    workspace_ids: Collection[UUID], period: Period, by: Sequence[Dimension]
+) -> tuple[Span, datetime | None, list[tuple[Cell, UsageSum]]]:
+    """Return every cell of the period in the order of the dimensions, for a copy to take away.
+
+    The caller has asked for budget.view in the workspaces. Also says until when it is counted.
+
+    Raises:
+        UnavailableError: Usage is added up faster than it can be read.
+    """
+    span = Span(period=period, now=clock.now())
+
+    def work(reader: UsageReader) -> tuple[Sums, datetime | None]:
+        return reader.sums(*by, since=span.since, until=span.until), reader.counted_until
+
+    sums, counted_until = usage_read(workspace_ids, usage_keys, work)
+    return span, counted_until, sorted(_named_users(list(sums.items()), by), key=lambda row: row[0])
+
+
 def _rank(usage: UsageSum) -> tuple[Decimal, int]:
     """Dearest first; what has no price, by its tokens."""
     return -usage.cost_usd, -(usage.input_tokens + usage.output_tokens)
