@@ -249,13 +249,29 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True):
         return f"ProviderConfig(kind={self.kind!r}, name={self.name!r}, base_url={self.base_url!r})"
 
 
-class Price(msgspec.Struct, frozen=True, kw_only=True):
-    """Dollars per million tokens."""
+class PriceTier(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a whole call costs once its input is larger than `above_input_tokens`."""
+
+    above_input_tokens: int
+    input_usd: Decimal
+    output_usd: Decimal
+    cache_read_usd: Decimal | None = None
+    cache_write_usd: Decimal | None = None
+    reasoning_usd: Decimal | None = None
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Dollars per million tokens. Where a kind of token has no price, the kind it is part of has.
+
+    `tiers` are in ascending order; the last one that a call's input exceeds prices all of it.
+    """
 
     input_usd: Decimal
     output_usd: Decimal
     cache_read_usd: Decimal | None = None
     cache_write_usd: Decimal | None = None
+    reasoning_usd: Decimal | None = None
+    tiers: tuple[PriceTier, ...] = ()
 
 
 class CodeMeaning(msgspec.Struct, frozen=True):

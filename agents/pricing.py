@@ -1,35 +1,40 @@
-"""What tokens cost: a model's own prices, else the maintained table, else unknown, never zero."""
+"""What tokens cost: a model's own prices, else those of a list, else unknown, never zero."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final
 
-from agents.contracts import Price, Usage
+from django.conf import settings
+
+from agents.contracts import Price, PriceTier, Usage
 from agents.snapshot import PinnedModel
+from core import clock
 
+if TYPE_CHECKING:
+    from genai_prices.types import ModelInfo
+    from genai_prices.types import Provider as ListedProvider
+
+LIBRARY: Final = "genai-prices"
+# What the lists call the vendors that our adapters talk to where no other address is given.
+VENDORS: Final = {"openai": "openai", "anthropic": "anthropic", "gemini": "google"}
 _MILLION = Decimal(1_000_000)
+_CENTS = Decimal("0.00000001")
 
 
 def cost_of(model: PinnedModel, usage: Usage) -> Decimal | None:
-    """Return dollars for `usage`, or None when no price is known.
+    """Return dollars for `usage` of one call, or None when no price is known.
 
     Cached tokens are part of `input_tokens` and are billed at their own price where there is one.
     """
     if model.provider_kind == "scripted":
         return Decimal(0)  # a script asks nobody
     price = _price(model)
-    if price is None:
-        return None
-    plain = usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens
-    read = price.input_usd if price.cache_read_usd is None else price.cache_read_usd
-    write = price.input_usd if price.cache_write_usd is None else price.cache_write_usd
-    total = (
-        max(plain, 0) * price.input_usd
-        + usage.cache_read_tokens * read
-        + usage.cache_write_tokens * write
-        + usage.output_tokens * price.output_usd
-    )
-    return (total / _MILLION).quantize(Decimal("0.00000001"))
+    return None if price is None else dollars_of(price, usage)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,17 +45,46 @@ class Charge:
     is_known: bool
 
 
-# Of a model nobody knows the price of: as dear as the dearest in common use, so that a cap holds.
-UNKNOWN = Price(input_usd=Decimal(15), output_usd=Decimal(75))
-
-
 def charge_of(model: PinnedModel, usage: Usage) -> Charge:
     """Return what a budget counts for `usage`: never zero only because a price is not known."""
     known = cost_of(model, usage)
     if known is not None:
         return Charge(usd=known, is_known=True)
-    stand_in = usage.input_tokens * UNKNOWN.input_usd + usage.output_tokens * UNKNOWN.output_usd
-    return Charge(usd=(stand_in / _MILLION).quantize(Decimal("0.00000001")), is_known=False)
+    return Charge(usd=dollars_of(stand_in(), usage), is_known=False)
+
+
+def stand_in() -> Price:
+    """The price counted for a model nobody knows the price of, so that a cap holds."""
+    return Price(
+        input_usd=settings.UNKNOWN_INPUT_PRICE_USD, output_usd=settings.UNKNOWN_OUTPUT_PRICE_USD
+    )
+
+
+def dollars_of(price: Price, usage: Usage) -> Decimal:
+    """Return what one call costs, to a hundred-millionth of a dollar.
+
+    Its whole input, cached tokens included, decides the tier, and the tier prices all of the call.
+    """
+    rates = rates_of(price, usage.input_tokens)
+    read = rates.input_usd if rates.cache_read_usd is None else rates.cache_read_usd
+    write = rates.input_usd if rates.cache_write_usd is None else rates.cache_write_usd
+    thought = rates.output_usd if rates.reasoning_usd is None else rates.reasoning_usd
+    plain = max(usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens, 0)
+    reasoning = min(usage.reasoning_tokens, usage.output_tokens)
+    total = (
+        plain * rates.input_usd
+        + usage.cache_read_tokens * read
+        + usage.cache_write_tokens * write
+        + (usage.output_tokens - reasoning) * rates.output_usd
+        + reasoning * thought
+    )
+    return (total / _MILLION).quantize(_CENTS)
+
+
+def rates_of(price: Price, input_tokens: int) -> Price | PriceTier:
+    """Return the tier that a call with so large an input pays, or the price itself."""
+    reached = [tier for tier in price.tiers if input_tokens > tier.above_input_tokens]
+    return reached[-1] if reached else price
 
 
 def _price(model: PinnedModel) -> Price | None:
@@ -61,35 +95,124 @@ def _price(model: PinnedModel) -> Price | None:
             cache_read_usd=model.cache_read_price_usd,
             cache_write_usd=model.cache_write_price_usd,
         )
-    return _listed(model.provider_kind, model.vendor_name)
+    if model.price_source:
+        return model.listed
+    return library_price(VENDORS.get(model.provider_kind, ""), model.vendor_name)
 
 
-_PROVIDER_IDS = {"openai": "openai", "anthropic": "anthropic", "gemini": "google"}
+# --- the maintained library: its data comes with the package, nothing is fetched ----------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedPrice:
+    """A price as a list states it. `host` is the vendor's address, where the list tells it."""
+
+    provider: str
+    vendor_name: str
+    price: Price
+    host: str = ""
+
+
+@lru_cache(maxsize=1)
+def library_version() -> str:
+    return version(LIBRARY)
 
 
 @lru_cache(maxsize=512)
-def _listed(provider_kind: str, vendor_name: str) -> Price | None:
-    """Look the model up in genai-prices (offline data); probes a million tokens of each kind."""
-    provider_id = _PROVIDER_IDS.get(provider_kind)
-    if provider_id is None:
-        return None
-    from genai_prices import Usage as ListedUsage
-    from genai_prices import calc_price
+def library_vendor(base_url: str) -> str:
+    """Return the library's name for the vendor behind an address; empty for any other server."""
+    for vendor in _vendors():
+        found = re.match(vendor.api_pattern, base_url)
+        # A pattern is the beginning of an address: a longer name of a host is another host.
+        if found and (found[0][-1:] in "/." or base_url[found.end() :][:1] in {"", "/", ":"}):
+            return vendor.id
+    return ""
 
-    def dollars(usage: ListedUsage) -> Decimal:
-        found = calc_price(usage, vendor_name, provider_id=provider_id)
-        return Decimal(found.total_price)
 
-    thousand = 1_000
-    try:
-        plain = dollars(ListedUsage(input_tokens=thousand))
-        return Price(
-            input_usd=plain * thousand,
-            output_usd=dollars(ListedUsage(output_tokens=thousand)) * thousand,
-            cache_read_usd=dollars(ListedUsage(input_tokens=thousand, cache_read_tokens=thousand))
-            * thousand,
-            cache_write_usd=dollars(ListedUsage(input_tokens=thousand, cache_write_tokens=thousand))
-            * thousand,
-        )
-    except LookupError:
+@lru_cache(maxsize=512)
+def library_name(provider: str, vendor_name: str) -> str:
+    """Return what the library lists a model as; empty when it does not know it."""
+    found = _listed_model(provider, vendor_name)
+    return found.id if found else ""
+
+
+@lru_cache(maxsize=512)
+def library_price(provider: str, vendor_name: str) -> Price | None:
+    """Return the installed library's price of a model, or None."""
+    found = _listed_model(provider, vendor_name)
+    return price_of_library(found) if found else None
+
+
+def library_prices() -> Iterator[ListedPrice | None]:
+    """Yield the price of each model of the installed library, None for one not paid by tokens."""
+    for vendor in _vendors():
+        for model in vendor.models:
+            price = price_of_library(model)
+            if price is None:
+                yield None
+            else:
+                yield ListedPrice(provider=vendor.id, vendor_name=model.id, price=price)
+
+
+def price_of_library(model: "ModelInfo") -> Price | None:
+    """Translate the prices of today; where they change with the time of day, the dearest."""
+    now = clock.now()
+    found = [price for each in _in_force(model, now) if (price := _translated(each)) is not None]
+    return max(found, key=lambda price: (price.input_usd, price.output_usd), default=None)
+
+
+def _vendors() -> "list[ListedProvider]":
+    from genai_prices.data_snapshot import get_snapshot
+
+    return get_snapshot().providers
+
+
+def _listed_model(provider: str, vendor_name: str) -> "ModelInfo | None":
+    vendors = _vendors() if provider else []
+    vendor = next((each for each in vendors if each.id == provider), None)
+    return vendor.find_model(vendor_name, all_providers=vendors) if vendor else None
+
+
+def _in_force(model: "ModelInfo", now: datetime) -> list[Any]:
+    from genai_prices.types import ModelPrice, TimeOfDateConstraint
+
+    if isinstance(model.prices, ModelPrice):
+        return [model.prices]
+    by_hour = [each for each in model.prices if isinstance(each.constraint, TimeOfDateConstraint)]
+    lasting = [each for each in model.prices if each not in by_hour]
+    begun = [each for each in lasting if each.constraint is None or each.constraint.active(now)]
+    return [each.prices for each in [*by_hour, *(begun[-1:] or lasting[:1])]]
+
+
+def _translated(listed: Any) -> Price | None:
+    from genai_prices.types import TieredPrices
+
+    if listed.input_mtok is None or listed.output_mtok is None:
         return None
+    kinds = {
+        "input_usd": listed.input_mtok,
+        "output_usd": listed.output_mtok,
+        "cache_read_usd": listed.cache_read_mtok,
+        "cache_write_usd": listed.cache_write_mtok,
+        "reasoning_usd": listed.output_reasoning_mtok,
+    }
+    starts = {
+        tier.start for each in kinds.values() if isinstance(each, TieredPrices)
+        for tier in each.tiers
+    }  # fmt: skip
+
+    def at(input_tokens: int) -> dict[str, Decimal]:
+        return {
+            name: _at(each, input_tokens) if isinstance(each, TieredPrices) else each
+            for name, each in kinds.items()
+            if each is not None
+        }
+
+    tiers = [PriceTier(above_input_tokens=start, **at(start + 1)) for start in sorted(starts)]
+    return Price(**at(0), tiers=tuple(tiers))
+
+
+def _at(tiered: Any, input_tokens: int) -> Decimal:
+    reached = [tier.price for tier in tiered.tiers if input_tokens > tier.start]
+    found: Decimal = reached[-1] if reached else tiered.base
+    return found

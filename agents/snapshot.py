@@ -1,20 +1,23 @@
 """What a run is pinned to: the record stored once under its digest and shared by equal runs."""
 
 import hashlib
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from agents.contracts import ModelOptions
+from agents.contracts import ModelOptions, Price
 from agents.engine.state import Limits
 
 
 class PinnedModel(msgspec.Struct, frozen=True, kw_only=True):
     """One model of the chain: the first is asked, the others in turn when it cannot answer.
 
-    Prices are dollars per million tokens; None is unknown here and looked up in the price table.
+    Prices are dollars per million tokens. Those of the model's own row come first; `listed` is what
+    a price list said when the run began, and `price_source` which one: so what a run cost can be
+    explained, and an import changes nothing for runs that have begun.
     """
 
     name: str
@@ -26,6 +29,13 @@ class PinnedModel(msgspec.Struct, frozen=True, kw_only=True):
     output_price_usd: Decimal | None = None
     cache_read_price_usd: Decimal | None = None
     cache_write_price_usd: Decimal | None = None
+    listed: Price | None = None
+    price_source: str = ""  # empty: pinned before lists were; the installed library is asked
+
+
+def answered_by(vendor_name: str, models: Sequence[PinnedModel]) -> PinnedModel:
+    """The model that answered; the first one when the vendor calls it by another name."""
+    return next((model for model in models if model.vendor_name == vendor_name), models[0])
 
 
 class PinnedTool(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,8 @@ from celery import shared_task
 from agents.engine_process import host_ring
 from agents.execution.failures import failures_tell
 from agents.execution.sweep import sweep as sweep_runs
+from agents.selectors.usage import usage_keys
+from observability.services import usage_fold_all
 
 
 @shared_task(name="agents.pump", soft_time_limit=10, time_limit=20)
@@ -24,3 +26,9 @@ def sweep() -> None:
 def failures() -> None:
     """Write down news of runs that failed."""
     failures_tell()
+
+
+@shared_task(name="agents.usage", soft_time_limit=60, time_limit=90)
+def usage() -> None:
+    """Add what models have answered since to the hours of usage."""
+    usage_fold_all(usage_keys)

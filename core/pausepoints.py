@@ -61,6 +61,8 @@ POINTS = frozenset(
         "workspace.begun",
         "workspace.kept",
         "workspace.before_end",
+        "usage.before_commit",
+        "usage.after_read",
     }
 )
 

@@ -5,10 +5,12 @@ fragment of a model's answer on its way: never stored, may be lost, and supersed
 `step.model` event that follows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -146,3 +148,73 @@ class Announcer(Protocol):
     def announce(self, announcements: Sequence[Announcement]) -> None: ...
 
     def emit_delta(self, delta: Delta) -> None: ...
+
+
+class ModelAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a `step.model` event says was used. `cost_usd` is None where no price was known."""
+
+    run_id: UUID
+    at: datetime
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cost_usd: Decimal | None
+
+
+class UsageKey(NamedTuple):
+    """Whose usage it is; each empty where it is not known any more."""
+
+    agent: str = ""
+    model: str = ""
+    provider: str = ""
+    user: str = ""
+
+
+# Traces know nothing of what is above them: who brought an answer about is told by the caller.
+# None: an answer that nobody was paid for, such as a replay's.
+DescribeAnswers: TypeAlias = Callable[[Sequence[ModelAnswer]], Sequence[UsageKey | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageSum:
+    """Usage added up. `cost_usd` is a floor where `unknown_calls` is not 0."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cost_usd: Decimal = Decimal(0)
+    unknown_calls: int = 0
+    unknown_input_tokens: int = 0
+    unknown_output_tokens: int = 0
+
+    def __add__(self, other: "UsageSum") -> "UsageSum":
+        return UsageSum(
+            calls=self.calls + other.calls,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
+            cost_usd=self.cost_usd + other.cost_usd,
+            unknown_calls=self.unknown_calls + other.unknown_calls,
+            unknown_input_tokens=self.unknown_input_tokens + other.unknown_input_tokens,
+            unknown_output_tokens=self.unknown_output_tokens + other.unknown_output_tokens,
+        )
+
+    @classmethod
+    def of(cls, answer: ModelAnswer) -> "UsageSum":
+        is_unknown = answer.cost_usd is None
+        return cls(
+            calls=1,
+            input_tokens=answer.input_tokens,
+            output_tokens=answer.output_tokens,
+            cache_read_tokens=answer.cache_read_tokens,
+            cost_usd=answer.cost_usd or Decimal(0),
+            unknown_calls=int(is_unknown),
+            unknown_input_tokens=answer.input_tokens if is_unknown else 0,
+            unknown_output_tokens=answer.output_tokens if is_unknown else 0,
+        )
+
+    @property
+    def is_floor(self) -> bool:
+        return self.unknown_calls > 0

@@ -209,6 +209,7 @@ class Account(AwaitingGroup):
     me = awaited(account.me)
     apply = awaited(account.apply)
     workers = awaited(account.workers)
+    cost = awaited(account.cost)
     sandbox_doctor = awaited(account.sandbox_doctor)
     version = awaited(account.version)
     readiness = awaited(account.readiness)
@@ -255,6 +256,7 @@ class AsyncClient:
         self.me = account_group.me
         self.apply = account_group.apply
         self.workers = account_group.workers
+        self.cost = account_group.cost
         self.sandbox_doctor = account_group.sandbox_doctor
         self.version = account_group.version
         self.readiness = account_group.readiness

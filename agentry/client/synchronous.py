@@ -207,6 +207,7 @@ class Account(BlockingGroup):
     me = blocking(account.me)
     apply = blocking(account.apply)
     workers = blocking(account.workers)
+    cost = blocking(account.cost)
     sandbox_doctor = blocking(account.sandbox_doctor)
     version = blocking(account.version)
     readiness = blocking(account.readiness)
@@ -258,6 +259,7 @@ class Client:
         self.me = account_group.me
         self.apply = account_group.apply
         self.workers = account_group.workers
+        self.cost = account_group.cost
         self.sandbox_doctor = account_group.sandbox_doctor
         self.version = account_group.version
         self.readiness = account_group.readiness

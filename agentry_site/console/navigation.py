@@ -71,6 +71,8 @@ GROUPS: Final[tuple[tuple[str, tuple[Place, ...]], ...]] = (
             Place(model="agents.Provider", title="Providers", icon="providers"),
             Place(model="agents.Model", title="Models", icon="models"),
             Place(model="agents.ModelRoute", title="Routes", icon="routes"),
+            Place(model="agents.ModelPrice", title="Prices", icon="cost"),
+            Place(model="agents.PriceList", title="Price lists", icon="records"),
         ),
     ),
     (

@@ -1,6 +1,7 @@
 """Settings: run with nothing installed; the environment upgrades them to PostgreSQL and Redis."""
 
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import environ
@@ -280,6 +281,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
 CELERY_BEAT_SCHEDULE = {
     "agents.sweep": {"task": "agents.sweep", "schedule": timedelta(seconds=2)},
     "agents.failures": {"task": "agents.failures", "schedule": timedelta(seconds=30)},
+    "agents.usage": {"task": "agents.usage", "schedule": timedelta(seconds=10)},
     "governance.purge": {"task": "governance.purge", "schedule": timedelta(minutes=10)},
     "governance.checkpoint": {"task": "governance.checkpoint", "schedule": timedelta(minutes=1)},
     "governance.deliver": {"task": "governance.deliver", "schedule": timedelta(seconds=5)},
@@ -333,6 +335,13 @@ SANDBOX_RULES = sandbox_rules(ENV)
 SANDBOXES_WARM = ENV.integer("AGENTRY_SANDBOXES_WARM")
 DEMO_ONCE = ENV.boolean("DEMO_ONCE")
 PROVIDER_ENV = frozenset(ENV.items("AGENTRY_PROVIDER_ENV"))
+UNKNOWN_INPUT_PRICE_USD = Decimal(str(ENV.number("AGENTRY_UNKNOWN_INPUT_PRICE_USD")))
+UNKNOWN_OUTPUT_PRICE_USD = Decimal(str(ENV.number("AGENTRY_UNKNOWN_OUTPUT_PRICE_USD")))
+if not UNKNOWN_INPUT_PRICE_USD or not UNKNOWN_OUTPUT_PRICE_USD:
+    raise ConfigurationError(
+        "AGENTRY_UNKNOWN_INPUT_PRICE_USD and AGENTRY_UNKNOWN_OUTPUT_PRICE_USD must be more than 0: "
+        "a budget would never be reached by a model whose price nobody knows."
+    )
 WORKSPACES_DIR = DATA_DIR / "workspaces"
 _sandbox_socket = ENV.text("AGENTRY_SANDBOX_SOCKET")
 SANDBOX_SOCKET = Path(_sandbox_socket) if _sandbox_socket else None

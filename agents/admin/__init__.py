@@ -2,6 +2,7 @@
 
 from agents.admin.agents import AgentAdmin
 from agents.admin.catalogue import ModelAdmin, ModelRouteAdmin, ProviderAdmin
+from agents.admin.prices import ModelPriceAdmin, PriceListAdmin
 from agents.admin.records import (
     CheckpointAdmin,
     MessageAdmin,
@@ -18,7 +19,9 @@ __all__ = [
     "CheckpointAdmin",
     "MessageAdmin",
     "ModelAdmin",
+    "ModelPriceAdmin",
     "ModelRouteAdmin",
+    "PriceListAdmin",
     "ProviderAdmin",
     "RunAdmin",
     "RunSnapshotAdmin",

@@ -112,7 +112,7 @@ class ModelAdmin(ServiceAdmin):
             "Prices",
             {
                 "fields": _PRICES,
-                "description": "Dollars a million tokens. Empty: looked up in the built-in table; "
+                "description": "Dollars a million tokens. Empty: looked up in price lists; "
                 "a price found nowhere is unknown, never zero.",
             },
         ),
@@ -122,7 +122,7 @@ class ModelAdmin(ServiceAdmin):
     @admin.display(description="Price in / out")
     def price_shown(self, model: Model) -> SafeString | str:
         if model.input_price_usd is None or model.output_price_usd is None:
-            return "built-in table"
+            return "from price lists"
         return format_html(
             "${} / ${}", f"{model.input_price_usd:.2f}", f"{model.output_price_usd:.2f}"
         )

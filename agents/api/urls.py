@@ -6,6 +6,7 @@ from django.urls import path
 
 from agents.api import (
     agents,
+    cost,
     providers,
     run_files,
     run_history,
@@ -105,5 +106,6 @@ urlpatterns = [
     path(f"{_RUN}/evidence", run_history.EvidenceViewSet.as_view(_ONE), name="run-evidence"),
     path(f"{_RUN}/trace", run_history.TraceViewSet.as_view(_ONE), name="run-trace"),
     path(f"{_IN}/workers", workspace.WorkerViewSet.as_view(_LIST), name="workers"),
+    path(f"{_IN}/cost", cost.CostViewSet.as_view(_ONE), name="cost"),
     path(f"{_IN}/apply", workspace.ApplyViewSet.as_view({"post": "apply"}), name="apply"),
 ]

@@ -27,7 +27,7 @@ from agents.execution.context import RunContext, is_answer
 from agents.pricing import cost_of
 from agents.providers.replay import ReplayProvider
 from agents.providers.retry import FallbackProvider
-from agents.snapshot import PinnedModel
+from agents.snapshot import answered_by
 from core.errors import DomainError, UnavailableError
 from core.redacted_stream import RedactedStream
 from core.redaction import redact_text
@@ -97,7 +97,7 @@ class Asker:
                 model=context.snapshot.models[0].name,
                 duration_seconds=time.perf_counter() - started,
             )
-        pinned = _named(completed.model, context.snapshot.models)
+        pinned = answered_by(completed.model, context.snapshot.models)
         return Asked(
             event=ModelAnswered(
                 message=completed.message,
@@ -184,11 +184,6 @@ def _show(
     """Show what of a stream may be shown now; secrets may be split over its pieces."""
     if ready := written[channel].feed(text):
         show(ready, channel)
-
-
-def _named(vendor_name: str, models: Sequence[PinnedModel]) -> PinnedModel:
-    """The model that answered; the first one when the vendor calls it by another name."""
-    return next((model for model in models if model.vendor_name == vendor_name), models[0])
 
 
 def _merged(options: ModelOptions, defaults: Mapping[str, Any]) -> ModelOptions:

@@ -1,6 +1,6 @@
 """Pinning: from the name of an agent to the snapshot a run is started with."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +9,7 @@ import msgspec
 from agents.contracts import ModelOptions, ProviderKind
 from agents.engine.state import Limits
 from agents.models import Agent, AgentVersion, Model, ModelRoute, RunSnapshot
+from agents.selectors.prices import OWN, SCRIPT, UNKNOWN, Offer, listing_of, offers_of
 from agents.snapshot import PinnedModel, PinnedTool, Snapshot
 from agents.spec import AgentSpec, rendered, spec_parse
 from agents.tools.registry import BUILTIN_TOOLS, safe_builtins
@@ -139,7 +140,7 @@ def model_chain(workspace_id: UUID, name: str, input_text: str) -> tuple[PinnedM
             f"The model {first.name} or its provider is switched off, and it has no fallback.",
             remedy="Enable it, or choose another model.",
         )
-    return tuple(_pinned(model) for model in chain)
+    return tuple(map(_pinned, chain, _offers(chain)))
 
 
 def _named(workspace_id: UUID, name: str) -> Model:
@@ -168,18 +169,39 @@ def _routed(workspace_id: UUID, input_text: str) -> Model:
     )
 
 
-def _pinned(model: Model) -> PinnedModel:
-    is_listed = not model.provider.base_url or model.provider.kind == ProviderKind.SCRIPTED.value
+def _pinned(model: Model, offers: Sequence[Offer]) -> PinnedModel:
+    is_script = model.provider.kind == ProviderKind.SCRIPTED.value
+    is_own = model.input_price_usd is not None and model.output_price_usd is not None
+    best = None if is_own or not offers else offers[0]
     options: dict[str, Any] = dict(model.options)
     return PinnedModel(
         name=model.name,
         provider_id=model.provider_id,
-        # A server of one's own may serve anything under a known name: no listed price fits it.
-        provider_kind=model.provider.kind if is_listed else "own",
+        provider_kind=model.provider.kind if is_script or not model.provider.base_url else "own",
         vendor_name=model.vendor_name,
         options=options,
         input_price_usd=model.input_price_usd,
         output_price_usd=model.output_price_usd,
         cache_read_price_usd=model.cache_read_price_usd,
         cache_write_price_usd=model.cache_write_price_usd,
+        listed=best.price if best else None,
+        price_source=_source(is_own, is_script, best),
+    )
+
+
+def _source(is_own: bool, is_script: bool, best: Offer | None) -> str:
+    if is_own:
+        return OWN
+    if best is not None:
+        return best.source
+    return SCRIPT if is_script else UNKNOWN
+
+
+def _offers(chain: Sequence[Model]) -> list[list[Offer]]:
+    """Look up what the lists say of the models of a chain; scripts cost nothing to ask about."""
+    return offers_of(
+        [
+            listing_of(model.provider.kind, model.provider.base_url, model.vendor_name)
+            for model in chain
+        ]
     )

@@ -3,6 +3,7 @@ import agents.models.provider
 import agents.models.run
 import agents.models.session
 import core.ids
+import django.db.models.deletion
 from django.db import migrations, models
 
 
@@ -99,6 +100,48 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ('priority', 'id'),
+            },
+        ),
+        migrations.CreateModel(
+            name='PriceList',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('source', models.CharField(help_text='Whose list: models.dev or genai-prices.', max_length=40)),
+                ('title', models.CharField(help_text="The file's name, or the version.", max_length=200)),
+                ('digest', models.CharField(help_text='SHA-256 of what was read.', max_length=64)),
+                ('imported_at', models.DateTimeField()),
+                ('added', models.PositiveIntegerField(default=0)),
+                ('changed', models.PositiveIntegerField(default=0)),
+                ('ended', models.PositiveIntegerField(default=0)),
+                ('unchanged', models.PositiveIntegerField(default=0)),
+                ('left_out', models.PositiveIntegerField(default=0, help_text='Entries without a price for input and output tokens.')),
+            ],
+            options={
+                'ordering': ('-id',),
+            },
+        ),
+        migrations.CreateModel(
+            name='ModelPrice',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('source', models.CharField(max_length=40)),
+                ('provider', models.CharField(help_text='What the list calls the vendor.', max_length=80)),
+                ('host', models.CharField(blank=True, help_text="The vendor's address.", max_length=200)),
+                ('vendor_name', models.CharField(help_text='What the vendor calls the model.', max_length=200)),
+                ('input_usd', models.DecimalField(decimal_places=10, max_digits=20)),
+                ('output_usd', models.DecimalField(decimal_places=10, max_digits=20)),
+                ('cache_read_usd', models.DecimalField(decimal_places=10, max_digits=20, null=True)),
+                ('cache_write_usd', models.DecimalField(decimal_places=10, max_digits=20, null=True)),
+                ('reasoning_usd', models.DecimalField(decimal_places=10, max_digits=20, null=True)),
+                ('tiers', models.JSONField(default=list)),
+                ('valid_from', models.DateTimeField()),
+                ('valid_until', models.DateTimeField(null=True)),
+                ('price_list', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='prices', to='agents.pricelist')),
+            ],
+            options={
+                'ordering': ('source', 'provider', 'vendor_name', '-valid_from'),
+                'indexes': [models.Index(condition=models.Q(('valid_until__isnull', True)), fields=['vendor_name'], name='model_price_in_force')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('valid_until__isnull', True)), fields=('source', 'provider', 'vendor_name'), name='model_price_one_in_force')],
             },
         ),
         migrations.CreateModel(

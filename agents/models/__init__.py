@@ -2,6 +2,7 @@
 
 from agents.models.agent import Agent, AgentVersion
 from agents.models.history import Checkpoint, Message
+from agents.models.price import ModelPrice, PriceList
 from agents.models.provider import Model, ModelRoute, Provider
 from agents.models.run import Run, RunSnapshot
 from agents.models.session import Session
@@ -14,7 +15,9 @@ __all__ = [
     "Checkpoint",
     "Message",
     "Model",
+    "ModelPrice",
     "ModelRoute",
+    "PriceList",
     "Provider",
     "Run",
     "RunSnapshot",

@@ -44,7 +44,7 @@ class Provider(models.Model):
 class Model(models.Model):
     """A model of a provider under a name that agents use, with the price to count by.
 
-    Prices are dollars per million tokens and override the built-in table; empty ones are looked
+    Prices are dollars per million tokens and override every price list; empty ones are looked
     up there. A price found nowhere is unknown, never zero.
     """
 

@@ -1,5 +1,6 @@
 """Users: all of them for superusers, else those one shares a workspace with."""
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -23,3 +24,12 @@ def memberships_of(user_id: UUID) -> QuerySet[Membership]:
     """Return where a person is a member, with the roles there; asked for oneself."""
     rows = Membership.objects.filter(user_id=user_id).select_related("workspace")
     return rows.prefetch_related("roles").order_by("workspace__name")
+
+
+def user_names(user_ids: Iterable[str]) -> dict[str, str]:
+    """Return names by id, of those who are still there; ids are texts as usage has them.
+
+    For callers that have asked whether who spent what may be seen.
+    """
+    found = User.objects.filter(pk__in=[each for each in user_ids if each])
+    return {str(pk): name for pk, name in found.values_list("pk", "username")}

@@ -65,3 +65,13 @@ def _match(ref: str | UUID) -> Q:
     if _UUID_FORM.match(ref):
         return Q(pk=UUID(ref))
     return Q(name=ref) if NAME_REGEX.match(ref) else Q(pk__in=())
+
+
+def workspace_ids() -> list[UUID]:
+    """Return every workspace there is, for work that the site does for all of them."""
+    return list(Workspace.objects.order_by("pk").values_list("pk", flat=True))
+
+
+def workspaces_permitted(actor: Actor, perm: Perm) -> QuerySet[Workspace]:
+    """Return the workspaces in which the actor holds the permission, by name."""
+    return access.scope(actor, perm, Workspace.objects.all(), field="pk").order_by("name")

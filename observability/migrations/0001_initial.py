@@ -45,4 +45,40 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('run_id', 'sequence'), name='trace_event_sequence_once')],
             },
         ),
+        migrations.CreateModel(
+            name='UsageCursor',
+            fields=[
+                ('workspace_id', models.UUIDField(primary_key=True, serialize=False)),
+                ('txid', models.BigIntegerField(default=0)),
+                ('event_id', models.BigIntegerField(default=0)),
+                ('folded_at', models.DateTimeField(null=True)),
+            ],
+            options={
+                'default_permissions': (),
+            },
+        ),
+        migrations.CreateModel(
+            name='UsageHour',
+            fields=[
+                ('id', models.BigAutoField(primary_key=True, serialize=False)),
+                ('workspace_id', models.UUIDField()),
+                ('hour', models.DateTimeField()),
+                ('agent', models.CharField(blank=True, max_length=63)),
+                ('model', models.CharField(blank=True, max_length=200)),
+                ('provider', models.CharField(blank=True, max_length=63)),
+                ('user', models.CharField(blank=True, max_length=40)),
+                ('calls', models.BigIntegerField(default=0)),
+                ('input_tokens', models.BigIntegerField(default=0)),
+                ('output_tokens', models.BigIntegerField(default=0)),
+                ('cache_read_tokens', models.BigIntegerField(default=0)),
+                ('cost_usd', models.DecimalField(decimal_places=8, default=0, max_digits=20)),
+                ('unknown_calls', models.BigIntegerField(default=0)),
+                ('unknown_input_tokens', models.BigIntegerField(default=0)),
+                ('unknown_output_tokens', models.BigIntegerField(default=0)),
+            ],
+            options={
+                'default_permissions': (),
+                'constraints': [models.UniqueConstraint(fields=('workspace_id', 'hour', 'agent', 'model', 'provider', 'user'), name='usage_hour_once')],
+            },
+        ),
     ]

@@ -18,10 +18,14 @@ WITHOUT_ADMIN: dict[str, str] = {
     "governance.IdempotencyRecord": "an answer kept for a day to be given again; nothing to decide",
     "governance.WorkspaceGroupPermission": "derived from roles; the membership is what is edited",
     "governance.WorkspaceUserPermission": "derived from roles; the membership is what is edited",
+    "observability.UsageCursor": "how far the trace is summed; what it says is on the cost page",
+    "observability.UsageHour": "sums of trace events, which the cost page shows",
 }
 WITHOUT_REST: dict[str, str] = {
     "agents.WorkspaceHead": "what the newest checkpoint of a tree of runs names, which is shown",
     "governance.AuditHead": "the lock at the end of a chain; what it says is in the last entry",
+    "agents.ModelPrice": "the site's; for operators, by `manage.py prices` and in the console",
+    "agents.PriceList": "the site's; for operators, by `manage.py prices` and in the console",
     "agents.RunSnapshot": "its content is part of the run's representation",
     "governance.ApprovalVote": "its content is part of the approval's representation",
     "governance.ChannelIdentity": "its content is part of the channel's representation",
@@ -30,6 +34,8 @@ WITHOUT_REST: dict[str, str] = {
     "governance.WorkspaceUserPermission": "derived from roles; the membership is what is edited",
     "observability.Blob": "content under its digest; read through what refers to it",
     "observability.TraceEvent": "pages and streams of a run's events, read by a selector",
+    "observability.UsageCursor": "how far the trace is summed; what it says is part of the cost",
+    "observability.UsageHour": "sums of trace events; summed further, they are what a cost is",
 }
 
 WITHOUT_FACTORY: dict[str, str] = {

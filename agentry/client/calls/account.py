@@ -7,12 +7,13 @@ from urllib.parse import quote
 
 from agentry.client.calls.shape import body, in_workspace, new_key, nothing, query, reads
 from agentry.client.flow import API, Call
-from agentry.client.records import Applied, Me, Page, Token
+from agentry.client.records import Applied, Cost, Me, Page, Token
 
 _ME = reads(Me)
 _TOKEN = reads(Token)
 _TOKENS = reads(Page[Token])
 _APPLIED = reads(Applied)
+_COST = reads(Cost)
 _OBJECT = reads(dict[str, Any])
 _OBJECTS = reads(Page[dict[str, Any]])
 
@@ -74,6 +75,16 @@ def sandbox_doctor() -> Call[Page[dict[str, Any]]]:
 
 def workers() -> Call[Page[dict[str, Any]]]:
     return Call(method="GET", path=in_workspace("workers"), read=_OBJECTS)
+
+
+def cost(*, period: str | None = None, by: Sequence[str] = ()) -> Call[Cost]:
+    """What the workspace spent: `period` is 24h, 7d or 30d, `by` up to three dimensions."""
+    return Call(
+        method="GET",
+        path=in_workspace("cost"),
+        query=query(period=period, by=",".join(by) or None),
+        read=_COST,
+    )
 
 
 def version() -> Call[dict[str, Any]]:

@@ -34,6 +34,12 @@ from agentry.client.records.channels import (
     Channel,
     Delivery,
 )
+from agentry.client.records.cost import (
+    Cost,
+    CostRow,
+    Forecast,
+    UsageSum,
+)
 from agentry.client.records.documents import (
     Applied,
     Change,
@@ -88,6 +94,8 @@ __all__ = [
     "Change",
     "Channel",
     "Checkpoint",
+    "Cost",
+    "CostRow",
     "Delegation",
     "Delivery",
     "Delta",
@@ -98,6 +106,7 @@ __all__ = [
     "EvidenceSandbox",
     "EvidenceSource",
     "FileDifference",
+    "Forecast",
     "ForkedFrom",
     "Grant",
     "GrantProposal",
@@ -123,6 +132,7 @@ __all__ = [
     "Tool",
     "ToolCall",
     "Usage",
+    "UsageSum",
     "User",
     "Vote",
     "Why",

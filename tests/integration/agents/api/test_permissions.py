@@ -78,6 +78,7 @@ TABLE: tuple[tuple[str, str, Any, Perm], ...] = (
     ("get", "tool-calls", None, Perm.RUN_VIEW),
     ("get", "tool-calls/{call}", None, Perm.RUN_VIEW),
     ("post", "tool-calls/{call}/resolve", {"outcome": "failed"}, Perm.TOOL_CALL_RESOLVE),
+    ("get", "cost", None, Perm.BUDGET_VIEW),
     ("get", "workers", None, Perm.RUN_VIEW),
     ("get", "sandbox/doctor", None, Perm.RUN_CONTROL),
     ("post", "apply", {"documents": []}, Perm.WORKSPACE_VIEW),
