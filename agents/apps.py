@@ -10,6 +10,7 @@ class AgentsConfig(AppConfig):
         from agents.selectors.figures import agents_figures
         from agents.services.approving import ToolCallApprovals
         from agents.services.doubting import InDoubtApprovals
+        from agents.services.raising import BudgetRaises
         from agents.subscribers import join
         from agents.tools.registry import BUILTIN_TOOLS
         from governance.contracts import ApprovalKind
@@ -27,6 +28,7 @@ class AgentsConfig(AppConfig):
         builtins_register(BUILTIN_TOOLS.values())
         approval_kind_register(ApprovalKind.TOOL_CALL, ToolCallApprovals())
         approval_kind_register(ApprovalKind.IN_DOUBT, InDoubtApprovals())
+        approval_kind_register(ApprovalKind.BUDGET_RAISE, BudgetRaises())
         sealed_column_register(
             SealedColumn(
                 model=Provider,

@@ -37,7 +37,7 @@ class RunErrorCode(StrEnum):
     DEADLINE_EXCEEDED = "deadline_exceeded"
     MAX_ITERATIONS = "max_iterations"
     MAX_TOKENS = "max_tokens"
-    MAX_COST_USD = "max_cost_usd"
+    BUDGET_DENIED = "budget_denied"
     CONTENT_FILTER = "content_filter"
     EMPTY_ANSWER = "empty_answer"
     OUTPUT_CUT = "output_cut"
@@ -313,10 +313,11 @@ RUN_ERRORS: Mapping[RunErrorCode, CodeMeaning] = {
         "It used the tokens that `max_tokens` allows.",
         "Resume the run with a higher `max_tokens`, or cancel it.",
     ),
-    RunErrorCode.MAX_COST_USD: CodeMeaning(
-        RunState.YIELDED,
-        "It cost what `max_cost_usd` allows, or a model without a known price answered it.",
-        "Resume the run with a higher `max_cost_usd`; give the model prices if it has none.",
+    RunErrorCode.BUDGET_DENIED: CodeMeaning(
+        RunState.FAILED,
+        "A budget or its own `max_cost_usd` had no room for the next model call, and whoever may "
+        "raise that said no.",
+        "Have the limit raised and fork the run from its last checkpoint.",
     ),
     RunErrorCode.CONTENT_FILTER: CodeMeaning(
         RunState.FAILED,

@@ -31,10 +31,11 @@ def cost_of(model: PinnedModel, usage: Usage) -> Decimal | None:
 
     Cached tokens are part of `input_tokens` and are billed at their own price where there is one.
     """
-    if model.provider_kind == "scripted":
-        return Decimal(0)  # a script asks nobody
     price = _price(model)
-    return None if price is None else dollars_of(price, usage)
+    if price is None:
+        # A script asks nobody; with prices of its own it plays a model that has them.
+        return Decimal(0) if model.provider_kind == "scripted" else None
+    return dollars_of(price, usage)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,12 @@ from django.db.models import Q
 
 from agents.contracts import RunState
 from agents.doorbell import ring
+from agents.execution.funding import runs_fund
 from agents.models import Run
 from agents.transitions import run_move, run_note
 from core.errors import StaleStateError
 from core.events import subscribe
+from governance.services.budgets import BudgetRaised
 from observability.contracts import EventKind
 from plugins.contracts import WaitKind
 from plugins.selectors import runs_in_doubt
@@ -17,6 +19,13 @@ from plugins.services.calls import CallResolved
 def join() -> None:
     """Subscribe; called once, when the app is ready."""
     subscribe(CallResolved, call_resolved)
+    subscribe(BudgetRaised, budget_raised)
+
+
+def budget_raised(event: BudgetRaised) -> None:
+    """Let the runs go on that waited for this; the sweep finds those that are still parking."""
+    if runs_fund(event.workspace_id):
+        ring()
 
 
 def call_resolved(event: CallResolved) -> None:

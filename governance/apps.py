@@ -14,6 +14,7 @@ class GovernanceConfig(AppConfig):
         from governance.access import AccessChanged, forget_credentials, permission_cache
         from governance.models import (
             ApiToken,
+            Budget,
             Channel,
             Membership,
             Policy,
@@ -40,6 +41,7 @@ class GovernanceConfig(AppConfig):
         activity_register(
             Channel, workspace="workspace_id", exclude=["updated_at", "sealed_secret"]
         )
+        activity_register(Budget, workspace="workspace_id", exclude=["created_at", "updated_at"])
         activity_register(Policy, workspace="workspace_id", exclude=["updated_at"])
         activity_register(PolicyVersion, workspace="workspace_id", exclude=["published_at"])
         activity_register(

@@ -106,6 +106,7 @@ class AuditAction(StrEnum):
     SECRET_CHANGED = "secret_changed"  # noqa: S105 - a kind of entry
     SECRET_USED = "secret_used"  # noqa: S105 - a kind of entry
     POLICY_PUBLISHED = "policy_published"
+    BUDGET_CHANGED = "budget_changed"  # set, raised or taken away
     EXPORTED = "exported"  # somebody took a copy away
 
 
@@ -157,13 +158,40 @@ class ApprovalKind(StrEnum):
 
     TOOL_CALL = "tool_call"
     IN_DOUBT = "in_doubt"  # an effect that may or may not have happened
+    BUDGET_RAISE = "budget_raise"  # a run would spend more than it may
 
 
 # What deciding an approval of a kind takes, beside seeing what it is about.
 DECIDING: Mapping[ApprovalKind, Perm] = {
     ApprovalKind.TOOL_CALL: Perm.APPROVAL_DECIDE,
     ApprovalKind.IN_DOUBT: Perm.TOOL_CALL_RESOLVE,
+    ApprovalKind.BUDGET_RAISE: Perm.BUDGET_EDIT,
 }
+
+
+class BudgetKind(StrEnum):
+    """Whose spending a budget bounds."""
+
+    WORKSPACE = "workspace"
+    AGENT = "agent"  # runs of the agent of this name
+    USER = "user"  # runs that somebody asked for, and what these delegate
+
+
+class BudgetPeriod(StrEnum):
+    """How long a budget counts before it begins anew."""
+
+    DAY = "day"
+    WEEK = "week"  # from Monday
+    MONTH = "month"
+    TOTAL = "total"  # for ever
+
+
+class ReservationState(StrEnum):
+    """Where the money set aside for one model call stands."""
+
+    RESERVED = "reserved"
+    SETTLED = "settled"  # the model answered; what it cost is spent
+    RELEASED = "released"  # it did not answer, or its worker was lost
 
 
 class GrantState(StrEnum):

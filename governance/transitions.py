@@ -1,12 +1,18 @@
-"""Moves of approvals, deliveries and grants: what may follow what, and one conditional UPDATE."""
+"""Moves of approvals, deliveries, grants and reservations: what may follow what, and one
+conditional UPDATE."""
 
+from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import F, Q, Value
+from django.db.models.functions import Round
 
+from core import clock
 from core.state import StateTable
-from governance.contracts import ApprovalState, DeliveryState, GrantState
-from governance.models import Approval, Delivery, Grant
+from governance.contracts import ApprovalState, DeliveryState, GrantState, ReservationState
+from governance.models import Approval, BudgetAccount, Delivery, Grant, Reservation
 
 S = ApprovalState
 APPROVAL_TABLE: StateTable[ApprovalState] = StateTable(
@@ -73,3 +79,70 @@ def grants_move(where: Q, *, target: GrantState, **fields: Any) -> int:
     sources = [state.value for state in GRANT_TABLE.sources(target)]
     rows = Grant.objects.filter(where, state__in=sources)
     return rows.update(state=target.value, **fields)
+
+
+R = ReservationState
+RESERVATION_TABLE: StateTable[ReservationState] = StateTable(
+    name="reservation",
+    states=ReservationState,
+    initial=R.RESERVED,
+    edges={
+        R.RESERVED: frozenset({R.SETTLED, R.RELEASED}),
+        R.SETTLED: frozenset(),
+        R.RELEASED: frozenset({R.RESERVED}),  # the same call is asked again
+    },
+)
+_PLACES = 8  # of an amount; SQLite adds in binary, which rounding takes back
+
+
+def account_reserve(account_id: UUID, usd: Decimal) -> bool:
+    """Set an amount aside where the limit leaves room for it; of many at once no more fit."""
+    room = Round(F("limit_usd") - F("spent_usd") - F("reserved_usd"), _PLACES)
+    rows = BudgetAccount.objects.filter(pk=account_id).alias(room=room)
+    fits = rows.filter(Q(limit_usd=None) | Q(room__gte=usd))
+    return bool(
+        fits.update(
+            reserved_usd=Round(F("reserved_usd") + Value(usd), _PLACES), updated_at=clock.now()
+        )
+    )
+
+
+def reservation_keep(run_id: UUID, place: int, **fields: Any) -> UUID:
+    """Write down what a call sets aside; one that was given back is asked again."""
+    now = clock.now()
+    made = {"created_at": now, "settled_at": None, "charged_usd": None, **fields}
+    row, _ = Reservation.objects.update_or_create(
+        run_id=run_id, place=place, defaults={**made, "state": R.RESERVED.value}
+    )
+    return row.pk
+
+
+def reservation_release(row: Reservation) -> bool:
+    """Give back what a call has set aside, once: its fence and state are part of the UPDATE.
+
+    Called in a transaction. Reservations are locked before accounts, and these by their ids.
+    """
+    sources = [state.value for state in RESERVATION_TABLE.sources(R.RELEASED)]
+    same = Reservation.objects.filter(pk=row.pk, fence=row.fence, state__in=sources)
+    if not same.update(state=R.RELEASED.value, settled_at=clock.now()):
+        return False
+    for account_id in sorted(_ids(row.accounts)):
+        BudgetAccount.objects.filter(pk=account_id).update(
+            reserved_usd=Round(F("reserved_usd") - Value(row.reserved_usd), _PLACES),
+            updated_at=clock.now(),
+        )
+    return True
+
+
+def account_raise(account_id: UUID, by_usd: Decimal) -> bool:
+    """Raise a limit by an amount; of two who do so at once both count."""
+    rows = BudgetAccount.objects.filter(pk=account_id, limit_usd__isnull=False)
+    return bool(
+        rows.update(
+            limit_usd=Round(F("limit_usd") + Value(by_usd), _PLACES), updated_at=clock.now()
+        )
+    )
+
+
+def _ids(accounts: Iterable[str]) -> list[UUID]:
+    return [UUID(account) for account in accounts]

@@ -126,7 +126,10 @@ def _model_calls(number: int) -> str:
 
 
 def exceeded(state: EngineState, limits: Limits) -> YieldRun | None:
-    """Name the limit that forbids the next model call, if one does."""
+    """Name the limit that forbids the next model call, if one does.
+
+    `max_cost_usd` is none of these: whoever asks the model sets the money aside before.
+    """
     if state.iteration >= limits.max_iterations:
         return YieldRun(
             RunErrorCode.MAX_ITERATIONS,
@@ -138,18 +141,6 @@ def exceeded(state: EngineState, limits: Limits) -> YieldRun | None:
             RunErrorCode.MAX_TOKENS,
             f"The run used {state.usage.total_tokens} of its {limits.max_tokens} tokens. "
             "Resume it with a higher max_tokens to let it go on.",
-        )
-    if limits.max_cost_usd is not None and state.cost_is_partial:
-        return YieldRun(
-            RunErrorCode.MAX_COST_USD,
-            "A cost limit is set, but a model that answered has no known price, so the limit "
-            "cannot be kept. Give the model prices, or resume without max_cost_usd.",
-        )
-    if limits.max_cost_usd is not None and state.cost_usd >= limits.max_cost_usd:
-        return YieldRun(
-            RunErrorCode.MAX_COST_USD,
-            f"The run cost ${state.cost_usd} of its ${limits.max_cost_usd}. "
-            "Resume it with a higher max_cost_usd to let it go on.",
         )
     return None
 

@@ -16,6 +16,7 @@ from agents.engine.history import repaired
 from agents.engine.state import EngineState, Limits
 from agents.execution.context import ChildOutcome, LedgerRow, RunContext, message_of
 from agents.execution.recordings import recording_of
+from agents.execution.spending import payers_load
 from agents.journal.taking import Taken, take
 from agents.models import Checkpoint, Message, Run, RunSnapshot, WorkspaceHead
 from agents.snapshot import Snapshot, snapshot_of
@@ -67,6 +68,7 @@ def _loaded(runs: Sequence[Taken]) -> list[RunContext]:
             _load_session_of_origin(contexts[run.id], run.prefix_run_id)
         if run.replay_of_id is not None:
             contexts[run.id].recorded = recording_of(run.replay_of_id)
+    payers_load(contexts, [run.id for run in runs if run.is_capped])
     return list(contexts.values())
 
 
@@ -90,6 +92,7 @@ def _context(run: Taken, snapshot: Snapshot) -> RunContext:
         control=run.control,
         prefix_length=run.prefix_length,
         is_governed=run.policy_id is not None,
+        is_budgeted=run.is_budgeted,
         checkpoint_sequence=0,
         state=None,
         parent_call_id=run.parent_call_id,

@@ -24,6 +24,7 @@ from agents.engine.loop import ModelAnswered, ModelFailed
 from agents.engine.state import EngineState
 from agents.errors import ProviderError
 from agents.execution.context import RunContext, is_answer
+from agents.execution.spending import Purse, charged
 from agents.pricing import cost_of
 from agents.providers.replay import ReplayProvider
 from agents.providers.retry import FallbackProvider
@@ -31,6 +32,7 @@ from agents.snapshot import answered_by
 from core.errors import DomainError, UnavailableError
 from core.redacted_stream import RedactedStream
 from core.redaction import redact_text
+from governance.services.spending import Shortfall
 from observability.contracts import DeltaChannel
 from plugins.contracts import ToolSpec
 
@@ -42,7 +44,7 @@ DeltaSink = Callable[[UUID, UUID, int, str, DeltaChannel], None]
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What came of asking, with the model that answered."""
 
-    event: ModelAnswered | ModelFailed
+    event: ModelAnswered | ModelFailed | Shortfall
     model: str
     duration_seconds: float
 
@@ -56,15 +58,18 @@ class Asker:
         providers: ProviderSource,
         specs: Callable[[RunContext], tuple[ToolSpec, ...]],
         emit: DeltaSink,
+        purse: Purse,
     ) -> None:
         self._providers = providers
         self._specs = specs
         self._emit = emit
+        self._purse = purse
 
     async def ask(
         self, context: RunContext, state: EngineState, history: Sequence[Message]
     ) -> Asked:
-        """Ask the run's model once. A failure of the model is an answer too.
+        """Ask the run's model once. A failure of the model is an answer too, and so is a limit of
+        spending that has no room for the call: then nobody was asked.
 
         Raises:
             UnavailableError: Our own database is away; that is not the model's failure.
@@ -75,9 +80,13 @@ class Asker:
             return Asked(event=recorded.end, model="", duration_seconds=0.0)
         try:
             provider = await self._provider(context, state, history)
-            completed = await self._stream(
-                provider, self._request(context, state, history), context
-            )
+            request = self._request(context, state, history)
+            if context.is_bounded:
+                found = await self._purse.reserve(context, request, state.iteration)
+                if isinstance(found, Shortfall):
+                    return Asked(event=found, model="", duration_seconds=0.0)
+                request = found
+            completed = await self._stream(provider, request, context)
         except UnavailableError:
             raise
         except ProviderError as error:
@@ -98,6 +107,7 @@ class Asker:
                 duration_seconds=time.perf_counter() - started,
             )
         pinned = answered_by(completed.model, context.snapshot.models)
+        charged(context, pinned, completed.usage)
         return Asked(
             event=ModelAnswered(
                 message=completed.message,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -73,6 +74,7 @@ class RunContext:
     control: str
     prefix_length: int
     is_governed: bool  # a policy was in force when it was claimed
+    is_budgeted: bool  # a budget of its workspace counted when it was claimed
     checkpoint_sequence: int
     state: EngineState | None
     history: list[Message] = field(default_factory=list)
@@ -86,6 +88,9 @@ class RunContext:
     blocker: str = ""
     parent_call_id: UUID | None = None
     trace_parent: str = ""
+    payers: tuple[UUID, ...] = ()  # runs whose own limits its calls count against
+    held: "Held | None" = None  # what is set aside for the call under way
+    has_reserved: bool = False
 
     @property
     def place(self) -> Place:
@@ -100,6 +105,21 @@ class RunContext:
     @property
     def trace_id(self) -> str:
         return trace_id(root_id=self.root_id, trace_parent=self.trace_parent)
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether money must be set aside before the model is asked; a replay asks nobody."""
+        return (self.is_budgeted or bool(self.payers)) and self.recorded is None
+
+
+@dataclass(slots=True, kw_only=True)
+class Held:
+    """Money set aside for one model call; `charged_usd` once the answer is there."""
+
+    id: UUID
+    usd: Decimal
+    accounts: tuple[UUID, ...]
+    charged_usd: Decimal | None = None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -34,6 +34,7 @@ from agents.execution.completion import Asked, Asker
 from agents.execution.context import RunContext
 from agents.execution.entries import Draft, outcome
 from agents.execution.progress import Progress
+from agents.execution.spending import Purse, shortfall_sentence
 from agents.execution.stops import Brake, Stop
 from agents.execution.telling import call_settled, model_asked, run_released
 from agents.journal.journal import Journal
@@ -41,6 +42,7 @@ from agents.journal.records import Committed, Entry
 from core.errors import LeaseLostError, UnavailableError
 from core.pausepoints import reach
 from core.tracing import half
+from governance.services.spending import Shortfall
 from observability.contracts import EventKind
 from plugins.contracts import CallState, WaitKind
 from plugins.dispatch import PlannedCall
@@ -56,6 +58,7 @@ class Means:
     journal: Journal
     asker: Asker
     calls: CallRunner
+    purse: Purse
     on_released: Callable[[Entry], None]
     on_asked: Callable[[Entry], None]
 
@@ -184,7 +187,10 @@ class RunDriver:
         return command if asked is None else await self._answered(asked)
 
     async def _answered(self, asked: Asked) -> Command | None:
-        """Take in what the model said. None: that ended the run."""
+        """Take in what the model said. None: the run was let go of."""
+        if isinstance(asked.event, Shortfall):
+            await self._wait_for_money(asked.event)
+            return None
         if isinstance(asked.event, ModelFailed):
             return await self._model_failed(asked.event)
         answer = msgspec.structs.replace(asked.event, message=redacted(asked.event.message))
@@ -208,6 +214,22 @@ class RunDriver:
         await self._progress.commit_turns(draft.entry(), () if turn is None else (turn,))
         reach("intent.after_commit")
         return command
+
+    async def _wait_for_money(self, shortfall: Shortfall) -> None:
+        """Park the run and ask people to raise the limit that is full."""
+        question = await self._means.purse.question(self._context, shortfall)
+        is_ahead = self._progress.is_ahead
+        draft = self._progress.draft()
+        if is_ahead:
+            draft.checkpoint(self._progress.state)
+        draft.approval(question)
+        reach("budget.before_park")
+        await self._progress.release(
+            RunState.WAITING,
+            wait_kind=WaitKind.BUDGET,
+            reason=shortfall_sentence(shortfall),
+            draft=draft,
+        )
 
     async def _model_failed(self, failed: ModelFailed) -> Command:
         command = self._progress.advance(failed)

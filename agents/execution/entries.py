@@ -24,6 +24,7 @@ from agents.journal.records import (
     MessageRow,
     Progress,
     RunRow,
+    SpendingRow,
 )
 from agents.transitions import RUN_TABLE
 from core import clock
@@ -261,11 +262,27 @@ class Draft:
             blobs=tuple(self._blobs),
             children=tuple(self._children),
             approvals=tuple(self._approvals),
+            spending=self._spending(),
             head=self._head,
             awaits=awaits,
             closes=self._closes,
             parent_id=context.parent_id if is_terminal else None,
             session_id=context.session_id,
+        )
+
+    def _spending(self) -> tuple[SpendingRow, ...]:
+        """Settle what was set aside for the model call, or give it back when nobody answered."""
+        held, self._context.held = self._context.held, None
+        if held is None:
+            return ()
+        return (
+            SpendingRow(
+                id=held.id,
+                reserved_usd=held.usd,
+                charged_usd=held.charged_usd,
+                accounts=held.accounts,
+                at=self._now,
+            ),
         )
 
     def _moved_to(

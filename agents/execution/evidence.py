@@ -32,16 +32,24 @@ def call_evidence(call_id: UUID) -> dict[str, Any]:
     values = list(_values(call.arguments or {}))[:MAX_VALUES]
     return {
         "sources": [_source(path, text, history) for path, text in values],
-        "waits": {
-            "run": {"id": str(run.pk), "agent": run.agent_name, "state": run.state},
-            "since": run.updated_at.isoformat(),
-            "above": list(_above(run)),
+        "waits": run_waits(run)
+        | {
             "beside": [
                 {"call": str(row.pk), "tool": row.tool, "state": row.state}
                 for _, row in calls_of_runs([run.pk])
                 if row.position == call.position and row.pk != call.pk
             ],
         },
+    }
+
+
+def run_waits(run: Run) -> dict[str, Any]:
+    """Return the run that waits and those above it."""
+    return {
+        "run": {"id": str(run.pk), "agent": run.agent_name, "state": run.state},
+        "since": run.updated_at.isoformat(),
+        "above": list(_above(run)),
+        "beside": [],
     }
 
 

@@ -15,6 +15,7 @@ from agents.execution.gate import PolicyGate
 from agents.execution.providers import ProviderPool, provider_config
 from agents.execution.secrets import SecretDesk
 from agents.execution.spawning import child_row
+from agents.execution.spending import Purse
 from agents.execution.tooling import Toolbox
 from agents.execution.turns import Turns
 from agents.journal.journal import Journal
@@ -49,6 +50,7 @@ class Furniture:
         self.database = DatabaseThread()
         self.sweeps = DatabaseThread()
         self.collects = DatabaseThread()
+        self._spending = DatabaseThread()
         self._credentials = DatabaseThread()  # keys and secrets, which may come from a slow vault
         self._providers = ProviderPool(
             lambda provider_id: self._credentials.run(partial(provider_config, provider_id))
@@ -77,10 +79,12 @@ class Furniture:
             turns=self._turns,
             workspaces=settings.workspaces,
         )
+        self._purse = Purse(self._spending)
         self._asker = Asker(
             providers=self._providers.get,
             specs=lambda context: self.toolbox.door(context).specs,
             emit=emit_delta,
+            purse=self._purse,
         )
 
     def means(
@@ -90,6 +94,7 @@ class Furniture:
             journal=self.journal,
             asker=self._asker,
             calls=self._calls,
+            purse=self._purse,
             on_released=on_released,
             on_asked=on_asked,
         )
@@ -107,4 +112,5 @@ class Furniture:
             self.collects.close()
             self.sweeps.close()
             self._credentials.close()
+            self._spending.close()
             self.database.close()

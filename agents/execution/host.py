@@ -36,6 +36,7 @@ from core import clock
 from core.errors import UnavailableError
 from core.ids import new_id
 from core.metrics.instruments import RECORDER
+from governance.selectors.budgets import workspaces_budgeted
 from governance.selectors.policies import workspaces_governed
 from governance.services.approvals import approvals_announce
 from governance.services.known_secrets import secrets_learn
@@ -309,6 +310,7 @@ class EngineHost:
                 driver.brake.obey(control)
         await self._look_at_secrets()
         await self._look_at_policies()
+        await self._look_at_budgets()
 
     async def _look_at_secrets(self) -> None:
         """Learn what was set or rotated since runs were claimed."""
@@ -328,6 +330,18 @@ class EngineHost:
         for driver in self._drivers.values():
             if driver.context.workspace_id in governed:
                 driver.context.is_governed = True
+
+    async def _look_at_budgets(self) -> None:
+        """Notice budgets that were set since runs were claimed."""
+        free = [
+            driver.context for driver in self._drivers.values() if not driver.context.is_budgeted
+        ]
+        if not free:
+            return
+        workspaces = {context.workspace_id for context in free}
+        budgeted = await self._shared.sweeps.run(partial(workspaces_budgeted, workspaces))
+        for context in free:
+            context.is_budgeted = context.workspace_id in budgeted
 
     async def _sweep(self) -> None:
         if not self._is_draining and (await self._shared.sweeps.run(sweep)).total:

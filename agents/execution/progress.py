@@ -30,6 +30,11 @@ class Progress:
         self.history: list[Message] = list(context.history)
         self._unwritten: list[tuple[int, Message]] = []
 
+    @property
+    def is_ahead(self) -> bool:
+        """Whether something was decided that is not written."""
+        return bool(self._unwritten)
+
     def advance(self, event: Event) -> Command:
         """Adopt what the engine decides; its messages, redacted already, are written with the next
         commit."""
@@ -80,7 +85,7 @@ class Progress:
     ) -> None:
         """Let go of the run in another state, with all that is unwritten."""
         if draft is None:
-            is_ahead = bool(self._unwritten)
+            is_ahead = self.is_ahead
             draft = self.draft()
             if is_ahead:
                 # What is written without a checkpoint would be decided, and written, once more.

@@ -12,6 +12,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from agents.contracts import Control, RunErrorCode, RunState
 from agents.execution.doubts import doubts_ask
+from agents.execution.funding import reservations_abandoned, runs_fund
 from agents.models import Run, Worker
 from agents.transitions import (
     GOES_ON,
@@ -47,12 +48,14 @@ class Swept:
     unheeded: int = 0
     undecided: int = 0
     decided: int = 0
+    funded: int = 0
 
     @property
     def total(self) -> int:
         return (
             self.expired + self.timers + self.parents + self.turns + self.resolved
             + self.overdue + self.orphans + self.unheeded + self.undecided + self.decided
+            + self.funded
         )  # fmt: skip
 
 
@@ -72,6 +75,7 @@ def sweep() -> Swept:
         unheeded=_unheeded(),
         undecided=approvals_overdue(),
         decided=_decided(),
+        funded=_funded(),
     )
     doubts_ask()
     approvals_warn()
@@ -80,6 +84,13 @@ def sweep() -> Swept:
     if swept.total:
         logger.info("sweep_moved_runs", extra={"moved": swept.total})
     return swept
+
+
+def _funded() -> int:
+    """Runs that wait for room in a budget where there is some, after giving back what nobody will
+    settle any more."""
+    reservations_abandoned()
+    return runs_fund()
 
 
 def _each(query: QuerySet[Run], move: Callable[[UUID], bool]) -> int:

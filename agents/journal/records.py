@@ -187,6 +187,20 @@ class ApprovalRow(msgspec.Struct, frozen=True, kw_only=True):
     choices: Json = []
 
 
+class SpendingRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of money set aside for a model call; `charged_usd` None gives it back."""
+
+    id: UUID
+    reserved_usd: Decimal
+    charged_usd: Decimal | None
+    accounts: tuple[UUID, ...]
+    at: datetime
+
+    @property
+    def state(self) -> str:
+        return "released" if self.charged_usd is None else "settled"
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One atomic contribution of the owner of `run_id`, valid only while `fence` is current.
 
@@ -208,6 +222,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     blobs: tuple[BlobRow, ...] = ()
     children: tuple[RunRow, ...] = ()
     approvals: tuple[ApprovalRow, ...] = ()
+    spending: tuple[SpendingRow, ...] = ()
     head: HeadRow | None = None
     awaits: tuple[UUID, ...] = ()
     closes: str = ""

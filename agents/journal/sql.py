@@ -11,6 +11,9 @@ CALL = "plugins_toolcall"
 BLOB = "observability_blob"
 APPROVAL = "governance_approval"
 POLICY_VERSION = "governance_policyversion"
+BUDGET = "governance_budget"
+ACCOUNT = "governance_budgetaccount"
+RESERVATION = "governance_reservation"
 
 # name -> PostgreSQL type, in insert order
 PROGRESS: Final = {

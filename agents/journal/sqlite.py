@@ -25,6 +25,7 @@ from agents.journal.records import (
     Lost,
     Outcome,
 )
+from agents.journal.spending import settle_sqlite, settlements
 from core import clock
 from core.errors import StaleStateError, UnavailableError
 from core.ids import new_id
@@ -198,6 +199,7 @@ def _write(connection: sqlite3.Connection, batch: Sequence[Contribution]) -> lis
     _append(connection, accepted, events)
     connection.executemany(_EVENTS, events)
     _wake(connection, [entry for entry in accepted if entry.releases], now)
+    settle_sqlite(connection, settlements(accepted), now)
     return outcomes
 
 

@@ -26,6 +26,17 @@ _POLICY = (
     f"(SELECT p.id FROM {sql.POLICY_VERSION} p WHERE p.workspace_id = {{run}}.workspace_id"
     " AND (p.is_active OR p.is_shadow) LIMIT 1)"
 )
+# Whether what its models cost is bounded: by a budget of its workspace, or by the limit of a run
+# above it. Its own limit it brings along.
+_BUDGETED = (
+    f"EXISTS (SELECT 1 FROM {sql.BUDGET} b WHERE b.workspace_id = {{run}}.workspace_id"
+    " AND b.is_enabled)"
+)
+_CAPPED = (
+    f"({{run}}.depth > 0 AND EXISTS (SELECT 1 FROM {sql.ACCOUNT} a"
+    " WHERE a.root_id = {run}.root_id AND a.limit_usd IS NOT NULL))"
+)
+_ASKED = ("policy_id", "is_budgeted", "is_capped")
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +65,8 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     parent_call_id: UUID | None
     trace_parent: str
     policy_id: UUID | None = None
+    is_budgeted: bool = False
+    is_capped: bool = False
 
 
 # Only constants of ours are put into these statements; values are parameters.
@@ -69,6 +82,7 @@ _TAKE = (
     " head_sequence = head_sequence + 1"
     f" WHERE id IN ({{due}}) AND state = 'queued' RETURNING {', '.join(COLUMNS)}"
     f", {_POLICY.format(run=sql.RUN)} AS policy_id"
+    f", {_BUDGETED.format(run=sql.RUN)} AS is_budgeted, {_CAPPED.format(run=sql.RUN)} AS is_capped"
 )
 _TAKE_SQLITE = _TAKE.format(due=_DUE)
 # Materialised: a planner that asked the inner question again would lock more runs than it takes.
@@ -79,7 +93,7 @@ _TAKE_POSTGRES = (
     " (workspace_id, run_id, sequence, txid, kind, at, payload)"
     " SELECT workspace_id, id, head_sequence, pg_current_xact_id()::text::bigint, 'run.claimed',"
     " %(now)s, jsonb_build_object('worker', %(worker)s::text, 'fence', fence, 'crashes', crashes)"
-    f" FROM taken) SELECT {', '.join(COLUMNS)}, policy_id FROM taken"
+    f" FROM taken) SELECT {', '.join((*COLUMNS, *_ASKED))} FROM taken"
 )
 _EVENTS_SQLITE = (
     f"INSERT INTO {sql.EVENT} (workspace_id, run_id, sequence, txid, kind, at, payload)"
@@ -162,7 +176,7 @@ def _take(
 
 
 def _taken(row: tuple[Any, ...]) -> Taken:
-    return Taken(**dict(zip((*COLUMNS, "policy_id"), row, strict=True)))
+    return Taken(**dict(zip((*COLUMNS, *_ASKED), row, strict=True)))
 
 
 _UUIDS = frozenset(
@@ -172,10 +186,11 @@ _UUIDS = frozenset(
 
 
 def _taken_sqlite(row: tuple[Any, ...]) -> Taken:
-    values = dict(zip((*COLUMNS, "policy_id"), row, strict=True))
+    values = dict(zip((*COLUMNS, *_ASKED), row, strict=True))
     for name in _UUIDS:
         if values[name] is not None:
             values[name] = UUID(values[name])
+    values |= {name: bool(values[name]) for name in ("is_budgeted", "is_capped")}
     deadline = values["deadline_at"]
     if isinstance(deadline, str):
         deadline = datetime.fromisoformat(deadline)

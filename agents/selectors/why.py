@@ -7,7 +7,8 @@ from agents.contracts import Control, RunState
 from agents.models import Run, Worker
 from agents.transitions import LIVE
 from core import clock
-from governance.selectors.approvals import questions_of_run
+from governance.contracts import ApprovalKind
+from governance.selectors.approvals import OpenQuestion, questions_of_run
 from plugins.contracts import WaitKind
 from plugins.selectors import calls_in_doubt
 
@@ -157,10 +158,9 @@ def _waiting(run: Run) -> list[Reason]:
     in_doubt = {reason.subject for reason in reasons}
     reasons += [
         Reason(
-            code=f"waiting_{WaitKind.APPROVAL.value}",
+            code=f"waiting_{_kind_of(question)}",
             sentence=f"{question.title}; that is asked of {question.whom}.",
-            remedy=f"Decide it on its page, or with `agentry approvals show {question.id}` and "
-            "`approve` or `deny`.",
+            remedy=_REMEDIES[_kind_of(question)].format(id=question.id),
             since=question.asked_at,
             subject=str(question.id),
         )
@@ -193,6 +193,19 @@ def _waiting(run: Run) -> list[Reason]:
             since=run.updated_at,
         )
     ]
+
+
+def _kind_of(question: OpenQuestion) -> str:
+    is_money = question.kind is ApprovalKind.BUDGET_RAISE
+    return WaitKind.BUDGET.value if is_money else WaitKind.APPROVAL.value
+
+
+_REMEDIES = {
+    WaitKind.APPROVAL.value: "Decide it on its page, or with `agentry approvals show {id}` and "
+    "`approve` or `deny`.",
+    WaitKind.BUDGET.value: "Whoever may edit budgets can raise it there, with "
+    "`agentry approvals approve {id}`, or with `agentry budgets raise`.",
+}
 
 
 def _turn(run: Run) -> Reason:

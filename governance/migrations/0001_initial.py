@@ -6,6 +6,7 @@ import django.db.models.deletion
 import django.utils.timezone
 import governance.models.approval
 import governance.models.audit
+import governance.models.budget
 import governance.models.channel
 import governance.models.grant
 import governance.models.policy
@@ -629,6 +630,101 @@ class Migration(migrations.Migration):
         migrations.AlterUniqueTogether(
             name='workspaceuserpermission',
             unique_together={('user', 'permission', 'content_object')},
+        ),
+        migrations.CreateModel(
+            name='Budget',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('name', models.CharField(max_length=63, validators=[django.core.validators.RegexValidator(re.compile('^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\Z'), 'Use 1 to 63 lower-case letters, digits and inner hyphens.')])),
+                ('kind', models.CharField(choices=governance.models.budget.budget_kind_choices, help_text='Whose spending it bounds.', max_length=12)),
+                ('agent_name', models.CharField(blank=True, help_text='Of a budget for an agent.', max_length=63)),
+                ('period', models.CharField(choices=governance.models.budget.budget_period_choices, default='month', max_length=8)),
+                ('time_zone', models.CharField(default='UTC', help_text='Where its days begin, such as Europe/Prague.', max_length=64)),
+                ('limit_usd', models.DecimalField(decimal_places=8, help_text='Dollars that may be spent in one period.', max_digits=16)),
+                ('is_enabled', models.BooleanField(default=True)),
+                ('note', models.TextField(blank=True, max_length=2000)),
+                ('created_by_name', models.CharField(blank=True, max_length=150)),
+                ('changed_by_name', models.CharField(blank=True, max_length=150)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('updated_at', models.DateTimeField(auto_now=True)),
+                ('user', models.ForeignKey(blank=True, help_text='Of a budget for somebody.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('workspace', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='governance.workspace')),
+            ],
+            options={
+                'ordering': ('name',),
+            },
+        ),
+        migrations.CreateModel(
+            name='BudgetAccount',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('run_id', models.UUIDField(null=True, unique=True)),
+                ('root_id', models.UUIDField(null=True)),
+                ('agent_name', models.CharField(blank=True, max_length=63)),
+                ('starts_at', models.DateTimeField()),
+                ('ends_at', models.DateTimeField(null=True)),
+                ('limit_usd', models.DecimalField(decimal_places=8, max_digits=16, null=True)),
+                ('reserved_usd', models.DecimalField(decimal_places=8, default=0, max_digits=16)),
+                ('spent_usd', models.DecimalField(decimal_places=8, default=0, max_digits=16)),
+                ('updated_at', models.DateTimeField(auto_now=True)),
+                ('budget', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='accounts', to='governance.budget')),
+                ('workspace', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='governance.workspace')),
+            ],
+            options={
+                'ordering': ('-id',),
+            },
+        ),
+        migrations.CreateModel(
+            name='Reservation',
+            fields=[
+                ('id', models.UUIDField(default=core.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('run_id', models.UUIDField()),
+                ('place', models.PositiveIntegerField(help_text='Which model call of its run, from 0.')),
+                ('fence', models.BigIntegerField()),
+                ('model_name', models.CharField(blank=True, max_length=200)),
+                ('accounts', models.JSONField(default=list, help_text='Ids of what it counts against.')),
+                ('reserved_usd', models.DecimalField(decimal_places=8, max_digits=16)),
+                ('charged_usd', models.DecimalField(decimal_places=8, max_digits=16, null=True)),
+                ('state', models.CharField(choices=governance.models.budget.reservation_state_choices, default='reserved', max_length=10)),
+                ('created_at', models.DateTimeField()),
+                ('settled_at', models.DateTimeField(null=True)),
+                ('workspace', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='governance.workspace')),
+            ],
+            options={
+                'ordering': ('-id',),
+            },
+        ),
+        migrations.AddConstraint(
+            model_name='budget',
+            constraint=models.UniqueConstraint(fields=('workspace', 'name'), name='budget_name_once'),
+        ),
+        migrations.AddIndex(
+            model_name='budgetaccount',
+            index=models.Index(condition=models.Q(('root_id__isnull', False)), fields=['root_id'], name='account_of_root'),
+        ),
+        migrations.AddIndex(
+            model_name='budgetaccount',
+            index=models.Index(fields=['workspace', '-id'], name='account_newest'),
+        ),
+        migrations.AddConstraint(
+            model_name='budgetaccount',
+            constraint=models.UniqueConstraint(fields=('budget', 'starts_at'), name='account_of_period_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='budgetaccount',
+            constraint=models.CheckConstraint(condition=models.Q(('reserved_usd__gte', 0)), name='account_reserved'),
+        ),
+        migrations.AddIndex(
+            model_name='reservation',
+            index=models.Index(condition=models.Q(('state', 'reserved')), fields=['created_at'], name='reservation_open'),
+        ),
+        migrations.AddIndex(
+            model_name='reservation',
+            index=models.Index(fields=['workspace', '-id'], name='reservation_newest'),
+        ),
+        migrations.AddConstraint(
+            model_name='reservation',
+            constraint=models.UniqueConstraint(fields=('run_id', 'place'), name='reservation_of_call_once'),
         ),
         migrations.RunPython(keep_audit, release_audit),
     ]

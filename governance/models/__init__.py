@@ -2,6 +2,7 @@
 
 from governance.models.approval import Approval, ApprovalVote
 from governance.models.audit import AuditCheckpoint, AuditEntry, AuditHead
+from governance.models.budget import Budget, BudgetAccount, Reservation
 from governance.models.channel import Channel, ChannelIdentity, Delivery
 from governance.models.delegation import Delegation
 from governance.models.grant import Grant, GrantUse
@@ -21,6 +22,8 @@ __all__ = [
     "AuditCheckpoint",
     "AuditEntry",
     "AuditHead",
+    "Budget",
+    "BudgetAccount",
     "Channel",
     "ChannelIdentity",
     "Delegation",
@@ -32,6 +35,7 @@ __all__ = [
     "Policy",
     "PolicyDifference",
     "PolicyVersion",
+    "Reservation",
     "Role",
     "Secret",
     "User",

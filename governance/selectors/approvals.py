@@ -31,6 +31,7 @@ class OpenQuestion:
     """What is asked of people, without its arguments; `about` is the id of the call."""
 
     id: UUID
+    kind: ApprovalKind
     about: UUID
     title: str
     whom: str
@@ -43,6 +44,7 @@ def questions_of_run(run_id: UUID) -> list[OpenQuestion]:
     return [
         OpenQuestion(
             id=row.pk,
+            kind=ApprovalKind(row.kind),
             about=row.subject_id,
             title=row.title,
             whom=_whom(row),

@@ -24,6 +24,7 @@ from agents.journal.records import (
     Lost,
     Outcome,
 )
+from agents.journal.spending import settle_postgres, settlements
 from core.errors import StaleStateError, UnavailableError
 from core.ids import new_id
 from core.pausepoints import reach
@@ -152,7 +153,7 @@ class PostgresWriter:
         values = parameters(entries)
         text = statement(frozenset(values))
         values["commit_id"] = commit_id.hex
-        if not (released or moves):
+        if not (released or moves or any(entry.spending for entry in entries)):
             reach("journal.before_commit")
             passed = self._prepared.heads(text, values)
         else:
@@ -163,6 +164,8 @@ class PostgresWriter:
                     _check_moves([entry for entry in entries if entry.run_id in going], passed)
                 if released:
                     wake(connection, [entry for entry in released if entry.run_id in going])
+                if spent := settlements([entry for entry in entries if entry.run_id in going]):
+                    settle_postgres(connection, spent)
                 reach("journal.before_commit")
         heads = _heads(passed)
         if any(entry.run_id not in heads for entry in entries):

@@ -18,8 +18,10 @@ from agents.services.runs.rows import controlled
 from agents.transitions import GOES_ON, run_ask, run_cancel_one, run_move
 from core.errors import InvalidInputError, StaleStateError
 from core.redaction import redact_text
-from governance.contracts import Actor
+from governance import access
+from governance.contracts import Actor, Perm
 from governance.services.known_secrets import secrets_learn
+from governance.services.spending import run_cap_set
 from plugins.contracts import WaitKind
 
 # States in which a request to pause may stand; where the run has no owner, until the sweep sees it.
@@ -74,14 +76,18 @@ def run_resume(*, actor: Actor, run_id: UUID, limits: Mapping[str, Any] | None =
             fields["deadline_at"] = deadline(run.created_at, chosen)
     if run.state == RunState.YIELDED.value:
         _refuse_same_limit(run, chosen)
-    moved = run_move(
-        run_id=run.pk,
-        target=RunState.QUEUED,
-        sources={RunState.PAUSED, RunState.YIELDED},
-        where=~GOES_ON,
-        payload={"by": actor.username, **({"limits": dict(limits)} if limits else {})},
-        fields=fields,
-    )
+    _refuse_more_money(actor, run, now_limits, chosen)
+    with transaction.atomic():
+        moved = run_move(
+            run_id=run.pk,
+            target=RunState.QUEUED,
+            sources={RunState.PAUSED, RunState.YIELDED},
+            where=~GOES_ON,
+            payload={"by": actor.username, **({"limits": dict(limits)} if limits else {})},
+            fields=fields,
+        )
+        if chosen.max_cost_usd != now_limits.max_cost_usd:
+            run_cap_set(run.pk, chosen.max_cost_usd)
     transaction.on_commit(ring)
     return moved
 
@@ -129,12 +135,19 @@ def run_cancel(*, actor: Actor, run_id: UUID, reason: str = "") -> Run:
     return run
 
 
+def _refuse_more_money(actor: Actor, run: Run, before: Limits, chosen: Limits) -> None:
+    """What a run may spend is raised by those who keep budgets, not by who steers it."""
+    if before.max_cost_usd is None:
+        return
+    if chosen.max_cost_usd is None or chosen.max_cost_usd > before.max_cost_usd:
+        access.require(actor, Perm.BUDGET_EDIT, run.workspace_id)
+
+
 def _refuse_same_limit(run: Run, limits: Limits) -> None:
     name = run.error_code
     used: dict[str, tuple[Any, Any]] = {
         RunErrorCode.MAX_ITERATIONS: (limits.max_iterations, run.iteration),
         RunErrorCode.MAX_TOKENS: (limits.max_tokens, run.input_tokens + run.output_tokens),
-        RunErrorCode.MAX_COST_USD: (limits.max_cost_usd, run.cost_usd),
     }
     if name not in used:
         return

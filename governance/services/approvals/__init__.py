@@ -7,6 +7,7 @@ from governance.services.approvals.ending import (
     approvals_overdue,
     approvals_warn,
     approvals_withdraw,
+    questions_withdraw,
 )
 from governance.services.approvals.granting import grant_give, grant_propose, grant_revoke
 from governance.services.approvals.many import Outcome, Seen, approvals_decide
@@ -45,4 +46,5 @@ __all__ = [
     "grant_revoke",
     "grant_use",
     "grants_overdue",
+    "questions_withdraw",
 ]

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from core import clock
 from governance.binding import EXPIRY, digest_of_facts, expiry_fact
@@ -158,14 +158,26 @@ def approvals_withdraw(run_id: UUID, *, cause: str) -> int:
     open_ones = Approval.objects.filter(run_id=run_id, state=ApprovalState.PENDING.value)
     # What may have happened is still to be said when the run has ended.
     open_ones = open_ones.exclude(kind=ApprovalKind.IN_DOUBT.value)
+    return _withdraw(open_ones, cause)
+
+
+def _withdraw(rows: QuerySet[Approval], cause: str) -> int:
     moved = 0
-    for approval in open_ones:
+    for approval in rows:
         ended = {"decided_at": clock.now(), "reason": f"{cause}."}
         if approvals_move(Q(pk=approval.pk), target=ApprovalState.WITHDRAWN, **ended):
             moved += 1
             approval.refresh_from_db()
             tell(ApprovalDecided, approval)
     return moved
+
+
+def questions_withdraw(kind: ApprovalKind, run_id: UUID, *, cause: str) -> int:
+    """End what a run asks of one kind, because it is asked no more; returns how many."""
+    asked = Approval.objects.filter(
+        kind=kind.value, run_id=run_id, state=ApprovalState.PENDING.value
+    )
+    return _withdraw(asked, cause)
 
 
 def approval_used(approval_id: UUID) -> None:

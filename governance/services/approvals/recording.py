@@ -1,6 +1,13 @@
 """Decisions in the audit chain: who said what about exactly which facts."""
 
-from governance.contracts import SYSTEM, Actor, ApprovalState, AuditAction, AuditSubject
+from governance.contracts import (
+    SYSTEM,
+    Actor,
+    ApprovalKind,
+    ApprovalState,
+    AuditAction,
+    AuditSubject,
+)
 from governance.models import Approval
 from governance.services.audit import audit_append
 
@@ -15,6 +22,7 @@ def decision_recorded(
         workspace_id=approval.workspace_id,
         subject=AuditSubject(kind="approval", id=str(approval.pk), label=approval.title),
         payload={
+            **(approval.binding if approval.kind == ApprovalKind.BUDGET_RAISE.value else {}),
             "verdict": state.value,
             "by": by,
             "reason": reason,

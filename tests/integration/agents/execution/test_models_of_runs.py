@@ -1,21 +1,16 @@
 """What a run does about its models: providers that are gone, keys, prices and fallbacks."""
 
-from decimal import Decimal
 
 import pytest
 
-from agents.contracts import RunState
-from agents.models import Provider, Run, RunSnapshot
-from agents.services.runs import run_resume
+from agents.models import Provider
 from governance.models import Workspace
 from observability.models import TraceEvent
 from tests.factories.agents import make_agent, make_model, make_provider
 from tests.integration.agents.execution.kit import (
-    LOOP,
     WORDS,
     Engine,
     begin,
-    boss,
     check_invariants,
     ledger,
     script_agent,
@@ -89,43 +84,6 @@ def test_a_key_of_the_site_is_not_sent_to_a_server_somebody_chose(
     assert (run.state, run.error_code) == ("failed", "invalid_input")
     assert "such a key is sent to the vendor's own address only" in run.reason
     assert "sk-key-of-the-operator" not in run.reason
-
-
-def test_an_unknown_price_stops_a_run_that_has_a_cost_limit(
-    engine: Engine, workspace: Workspace
-) -> None:
-    """A scripted answer costs nothing; one from a server of one's own has no listed price."""
-    script_agent(workspace, LOOP, limits={"max_cost_usd": "1"})
-    run = begin(workspace)
-    snapshot = RunSnapshot.objects.get(pk=run.snapshot_id)
-    snapshot.content["models"][0]["provider_kind"] = "own"
-    RunSnapshot.objects.create(digest="e" * 64, workspace=workspace, content=snapshot.content)
-    Run.objects.filter(pk=run.pk).update(snapshot_id="e" * 64)
-    engine.start()
-    engine.until(run, RunState.YIELDED)
-
-    assert (run.error_code, run.iteration, run.cost_is_partial) == ("max_cost_usd", 1, True)
-    run_resume(actor=boss(), run_id=run.pk, limits={"max_cost_usd": None, "max_iterations": 3})
-    engine.until(run, RunState.YIELDED, iteration=3)
-
-
-def test_a_known_price_is_counted_and_limits(engine: Engine, workspace: Workspace) -> None:
-    make_provider(workspace, "p", script=LOOP)
-    make_model(workspace, "m", provider="p", input_price_usd="1000", output_price_usd="2000")
-    make_agent(workspace, "helper", model="m", limits={"max_cost_usd": "0.05"})
-    run = begin(workspace)
-    snapshot = RunSnapshot.objects.get(pk=run.snapshot_id)
-    snapshot.content["models"][0]["provider_kind"] = "own"
-    RunSnapshot.objects.create(digest="d" * 64, workspace=workspace, content=snapshot.content)
-    Run.objects.filter(pk=run.pk).update(snapshot_id="d" * 64)
-    engine.start()
-    engine.until(run, RunState.YIELDED)
-
-    assert (run.error_code, run.iteration, run.cost_usd) == (
-        "max_cost_usd",
-        3,
-        Decimal("0.06000000"),
-    )
 
 
 @pytest.mark.parametrize("is_off", [False, True])

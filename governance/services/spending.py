@@ -1,0 +1,251 @@
+"""Spending: money is set aside in every budget that applies before a model is asked, or in none.
+
+A worker reserves here. What the call cost is settled by the journal, in the commit that carries
+the answer, so that no crash comes between the two. What nobody will settle any more is given back
+by a sweep.
+"""
+
+import contextlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+
+from core import clock
+from core.pausepoints import reach
+from governance.budgets import Figures, Span, span_of, zone_of
+from governance.contracts import BudgetKind, BudgetPeriod, ReservationState
+from governance.models import Budget, BudgetAccount, Reservation
+from governance.transitions import account_reserve, reservation_keep, reservation_release
+
+KEPT_FOR = timedelta(days=30)
+_OVER = (ReservationState.SETTLED, ReservationState.RELEASED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCall:
+    """A model call that is about to happen, and what it may cost at most.
+
+    `payers` are its run and those above it, whose own limits count too. `place` numbers the calls
+    of a run and is the same when a call is asked again.
+    """
+
+    workspace_id: UUID
+    run_id: UUID
+    place: int
+    fence: int
+    agent: str
+    user_id: UUID | None
+    payers: Sequence[UUID]
+    model: str
+    usd: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserved:
+    """Money that is set aside, and where; whoever writes the answer settles it."""
+
+    id: UUID
+    usd: Decimal
+    accounts: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shortfall:
+    """The limit that has no room for a call. `title` says which one it is, for people."""
+
+    account_id: UUID
+    title: str
+    figures: Figures
+    needed_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCap:
+    """The limit of one run, which holds for all it delegates too; `spent_usd` so far."""
+
+    workspace_id: UUID
+    run_id: UUID
+    root_id: UUID
+    agent: str
+    limit_usd: Decimal
+    spent_usd: Decimal = Decimal(0)
+
+
+class _FullError(Exception):
+    """Undoes what was set aside in other accounts already."""
+
+
+def spending_reserve(call: ModelCall) -> Reserved | Shortfall | None:
+    """Set the most a call may cost aside in all accounts that apply; None: no limit applies.
+
+    Safe under any concurrency: accounts are taken in the order of their ids, each by one
+    conditional update, and one that is full undoes the others. A call that is asked again
+    replaces what was set aside for it before.
+    """
+    _replace(call)
+    while accounts := accounts_of(call):
+        kept = _reserved_in(call, accounts)
+        if isinstance(kept, Reserved):
+            reach("budget.after_commit")
+            return kept
+        if kept is not None:
+            return kept
+    return None
+
+
+def _reserved_in(call: ModelCall, accounts: Sequence[BudgetAccount]) -> Reserved | Shortfall | None:
+    """Reserve in all of them; None: one of them is gone, with its budget."""
+    full: BudgetAccount | None = None
+    with contextlib.suppress(_FullError), transaction.atomic():
+        kept = reservation_keep(
+            call.run_id,
+            call.place,
+            workspace_id=call.workspace_id,
+            fence=call.fence,
+            model_name=call.model[:200],
+            accounts=[str(account.pk) for account in accounts],
+            reserved_usd=call.usd,
+        )
+        for account in accounts:
+            reach("budget.before_reserve")
+            if not account_reserve(account.pk, call.usd):
+                full = account
+                raise _FullError
+        reach("budget.before_commit")
+    if full is None:
+        return Reserved(id=kept, usd=call.usd, accounts=tuple(account.pk for account in accounts))
+    row = BudgetAccount.objects.select_related("budget__user").filter(pk=full.pk).first()
+    if row is None:
+        return None
+    return Shortfall(
+        account_id=row.pk,
+        title=account_title(row),
+        figures=figures_of(row),
+        needed_usd=call.usd,
+    )
+
+
+def _replace(call: ModelCall) -> None:
+    """Give back what an earlier worker has set aside for this very call and never settled."""
+    earlier = Reservation.objects.filter(
+        run_id=call.run_id, place=call.place, state=ReservationState.RESERVED.value
+    )
+    for row in earlier:
+        with transaction.atomic():
+            reservation_release(row)
+
+
+def accounts_of(call: ModelCall) -> list[BudgetAccount]:
+    """Return what a call counts against now, by id; what begins with it is made."""
+    now = clock.now()
+    wanted = {
+        (budget.pk, span.starts_at): (budget, span)
+        for budget in _budgets_of(call)
+        for span in [span_of(BudgetPeriod(budget.period), now, zone_of(budget.time_zone))]
+    }
+    found = _accounts(call, wanted)
+    known = {(row.budget_id, row.starts_at) for row in found}
+    missing = [pair for key, pair in wanted.items() if key not in known]
+    if missing:
+        try:
+            BudgetAccount.objects.bulk_create(
+                [_new_account(budget, span) for budget, span in missing], ignore_conflicts=True
+            )
+        except IntegrityError:
+            return accounts_of(call)  # a budget was deleted since it was read
+        found = _accounts(call, wanted)
+    return sorted(found, key=lambda row: row.pk)
+
+
+def _budgets_of(call: ModelCall) -> list[Budget]:
+    theirs = (
+        Q(kind=BudgetKind.WORKSPACE.value)
+        | Q(kind=BudgetKind.AGENT.value, agent_name=call.agent)
+        | Q(kind=BudgetKind.USER.value, user_id=call.user_id, user_id__isnull=False)
+    )
+    return list(Budget.objects.filter(theirs, workspace_id=call.workspace_id, is_enabled=True))
+
+
+def _accounts(call: ModelCall, wanted: Collection[tuple[UUID, datetime]]) -> list[BudgetAccount]:
+    own = Q(run_id__in=list(call.payers), limit_usd__isnull=False)
+    for budget_id, starts_at in wanted:
+        own |= Q(budget_id=budget_id, starts_at=starts_at)
+    return list(BudgetAccount.objects.filter(own))
+
+
+def _new_account(budget: Budget, span: Span) -> BudgetAccount:
+    return BudgetAccount(
+        workspace_id=budget.workspace_id,
+        budget=budget,
+        agent_name=budget.agent_name,
+        starts_at=span.starts_at,
+        ends_at=span.ends_at,
+        limit_usd=budget.limit_usd,
+    )
+
+
+def account_now(budget: Budget) -> BudgetAccount:
+    """Return the account of the current period, made where nothing was reserved in it yet."""
+    span = span_of(BudgetPeriod(budget.period), clock.now(), zone_of(budget.time_zone))
+    BudgetAccount.objects.bulk_create([_new_account(budget, span)], ignore_conflicts=True)
+    return BudgetAccount.objects.get(budget=budget, starts_at=span.starts_at)
+
+
+def figures_of(row: BudgetAccount) -> Figures:
+    return Figures(limit_usd=row.limit_usd, spent_usd=row.spent_usd, reserved_usd=row.reserved_usd)
+
+
+def run_caps_open(caps: Sequence[RunCap]) -> None:
+    """Open the accounts of runs that have limits of their own, where they have none yet."""
+    now = clock.now()
+    BudgetAccount.objects.bulk_create(
+        [
+            BudgetAccount(
+                workspace_id=cap.workspace_id,
+                run_id=cap.run_id,
+                root_id=cap.root_id,
+                agent_name=cap.agent,
+                starts_at=now,
+                limit_usd=cap.limit_usd,
+                spent_usd=cap.spent_usd,
+            )
+            for cap in caps
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def run_cap_set(run_id: UUID, limit_usd: Decimal | None) -> None:
+    """Write down another limit of a run, or that it has none; called where its limits change."""
+    BudgetAccount.objects.filter(run_id=run_id).update(limit_usd=limit_usd, updated_at=clock.now())
+
+
+def reservations_release(rows: Sequence[Reservation]) -> int:
+    """Give back what nobody may settle any more; returns how many. Each is a move by itself."""
+    released = 0
+    for row in rows:
+        with transaction.atomic():
+            released += reservation_release(row)
+    return released
+
+
+def reservations_purge() -> int:
+    """Delete reservations that were settled or given back a month ago; return how many."""
+    old = clock.now() - KEPT_FOR
+    deleted, _ = Reservation.objects.filter(
+        settled_at__lt=old, state__in=[state.value for state in _OVER]
+    ).delete()
+    return deleted
+
+
+def account_title(row: BudgetAccount) -> str:
+    """Name what an account bounds, as part of a sentence."""
+    if row.budget is None:
+        return f"the limit of the run {str(row.run_id)[-8:]} of {row.agent_name}"
+    period = "" if row.ends_at is None else f" ({row.budget.period})"
+    return f"the budget {row.budget.name} of the {row.budget.whose}{period}"
