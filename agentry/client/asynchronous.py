@@ -10,7 +10,16 @@ import httpx2
 
 from agentry.client import flow as flows
 from agentry.client.binding import AwaitingGroup, awaited, awaited_pages
-from agentry.client.calls import account, agents, catalogue, channels, governing, granting, runs
+from agentry.client.calls import (
+    account,
+    agents,
+    budgets,
+    catalogue,
+    channels,
+    governing,
+    granting,
+    runs,
+)
 from agentry.client.errors import AgentryError
 from agentry.client.feed import PASSING_FAILURES, Feed
 from agentry.client.flow import Call, Flow, Reply, Request, Sleep
@@ -183,6 +192,17 @@ class Channels(AwaitingGroup):
     test = awaited(channels.channel_test)
 
 
+class Budgets(AwaitingGroup):
+    list = awaited(budgets.budgets)
+    iterate = awaited_pages(budgets.budgets)
+    get = awaited(budgets.budget)
+    create = awaited(budgets.budget_create)
+    update = awaited(budgets.budget_update)
+    increase = awaited(budgets.budget_increase)
+    delete = awaited(budgets.budget_delete)
+    tree = awaited(budgets.budget_tree)
+
+
 class Deliveries(AwaitingGroup):
     list = awaited(channels.deliveries)
     iterate = awaited_pages(channels.deliveries)
@@ -248,6 +268,7 @@ class AsyncClient:
         self.grants = Grants(self)
         self.delegations = Delegations(self)
         self.policy = Policies(self)
+        self.budgets = Budgets(self)
         self.channels = Channels(self)
         self.deliveries = Deliveries(self)
         self.secrets = Secrets(self)

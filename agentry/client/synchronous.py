@@ -10,7 +10,16 @@ import httpx2
 
 from agentry.client import flow as flows
 from agentry.client.binding import BlockingGroup, blocking, blocking_pages
-from agentry.client.calls import account, agents, catalogue, channels, governing, granting, runs
+from agentry.client.calls import (
+    account,
+    agents,
+    budgets,
+    catalogue,
+    channels,
+    governing,
+    granting,
+    runs,
+)
 from agentry.client.errors import AgentryError
 from agentry.client.feed import PASSING_FAILURES, Feed
 from agentry.client.flow import Call, Flow, Reply, Request, Sleep
@@ -181,6 +190,17 @@ class Channels(BlockingGroup):
     test = blocking(channels.channel_test)
 
 
+class Budgets(BlockingGroup):
+    list = blocking(budgets.budgets)
+    iterate = blocking_pages(budgets.budgets)
+    get = blocking(budgets.budget)
+    create = blocking(budgets.budget_create)
+    update = blocking(budgets.budget_update)
+    increase = blocking(budgets.budget_increase)
+    delete = blocking(budgets.budget_delete)
+    tree = blocking(budgets.budget_tree)
+
+
 class Deliveries(BlockingGroup):
     list = blocking(channels.deliveries)
     iterate = blocking_pages(channels.deliveries)
@@ -251,6 +271,7 @@ class Client:
         self.grants = Grants(self)
         self.delegations = Delegations(self)
         self.policy = Policies(self)
+        self.budgets = Budgets(self)
         self.channels = Channels(self)
         self.deliveries = Deliveries(self)
         self.secrets = Secrets(self)

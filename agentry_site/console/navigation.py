@@ -117,6 +117,7 @@ GROUPS: Final[tuple[tuple[str, tuple[Place, ...]], ...]] = (
             Place(model="observability.Blob", title="Stored texts", icon="records"),
             Place(model="governance.PolicyVersion", title="Policy versions", icon="versions"),
             Place(model="governance.ApprovalVote", title="Votes", icon="records"),
+            Place(model="governance.Reservation", title="Reservations", icon="records"),
             Place(model="governance.GrantUse", title="Uses of grants", icon="records"),
         ),
     ),

@@ -176,7 +176,7 @@ def _question(context: RunContext, shortfall: Shortfall) -> ApprovalRow:
         agent_name=context.agent,
         requester_id=context.requested_by_id,
         requester_name=requester.user,
-        title=f"{context.agent} needs more than {shortfall.title} has left",
+        title=f"{context.agent} needs more than {shortfall.name} has left",
         question=shortfall_sentence(shortfall)
         + f" Raise it by {dollars(amount)} or another amount; denying ends the run.",
         binding=facts,

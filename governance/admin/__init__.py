@@ -3,6 +3,7 @@
 from governance.admin import (
     access,
     approvals,
+    budgets,
     channels,
     grants,
     policies,
@@ -11,5 +12,6 @@ from governance.admin import (
 )
 
 __all__ = [
-    "access", "approvals", "channels", "grants", "policies", "policy_versions", "secrets",
+    "access", "approvals", "budgets", "channels", "grants", "policies", "policy_versions",
+    "secrets",
 ]  # fmt: skip

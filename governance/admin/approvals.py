@@ -27,7 +27,7 @@ from core.admin import (
 from core.errors import DomainError
 from governance import access
 from governance.admin.grants import GrantForm
-from governance.contracts import ApprovalState, Perm, Verdict
+from governance.contracts import DECIDING, ApprovalKind, ApprovalState, Perm, Verdict
 from governance.guard.admin import GuardedAdmin
 from governance.guard.question import is_unprotected, question_shown
 from governance.models import Approval, ApprovalVote
@@ -254,8 +254,9 @@ class ApprovalAdmin(GuardedAdmin):
         if row is None or not self.has_view_permission(request, row):
             raise PermissionDenied
         decider = decider_of(self.actor(request), row.workspace_id)
-        if Perm.APPROVAL_DECIDE not in decider.held and not decider.stands_for:
-            raise PermissionDenied(f"This needs the permission {Perm.APPROVAL_DECIDE}.")
+        needed = DECIDING[ApprovalKind(row.kind)]
+        if needed not in decider.held and not decider.stands_for:
+            raise PermissionDenied(f"This needs the permission {needed}.")
         back = reverse("admin:governance_approval_change", args=[row.pk])
         form = DecisionForm(request.POST if request.method == "POST" else None,
                             initial={"seen": row.binding_digest})  # fmt: skip

@@ -7,6 +7,7 @@ from django.urls import path
 from governance.api import (
     approvals,
     audit,
+    budgets,
     channels,
     delegations,
     grants,
@@ -69,6 +70,27 @@ urlpatterns = [
         f"{_IN_WORKSPACE}/policy/versions/<int:number>",
         policies.PolicyVersionViewSet.as_view({"get": "retrieve"}),
         name="policy-version",
+    ),
+    path(f"{_IN_WORKSPACE}/budgets", budgets.BudgetViewSet.as_view(_MANY), name="budgets"),
+    path(
+        f"{_IN_WORKSPACE}/budgets/<str:name>",
+        budgets.BudgetViewSet.as_view(_ONE_ENDING),
+        name="budget",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/budgets/<str:name>/raise",
+        budgets.BudgetViewSet.as_view({"post": "increase"}),
+        name="budget-raise",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/budget-tree",
+        budgets.BudgetTreeViewSet.as_view({"get": "retrieve"}),
+        name="budget-tree",
+    ),
+    path(
+        f"{_IN_WORKSPACE}/reservations",
+        budgets.ReservationViewSet.as_view({"get": "list"}),
+        name="reservations",
     ),
     path(f"{_IN_WORKSPACE}/channels", channels.ChannelViewSet.as_view(_MANY), name="channels"),
     path(

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from governance.contracts import (
 from governance.models import Approval, Budget, BudgetAccount, Reservation, Workspace
 
 MAX_CAPS = 50
+CAPS_SHOWN_FOR = timedelta(days=1)
 _ORDER = {kind.value: place for place, kind in enumerate(BudgetKind)}
 
 
@@ -101,7 +103,7 @@ class Branch:
 
 def budget_tree(actor: Actor, workspace: Workspace) -> list[Branch]:
     """Return the limits of a workspace from the widest to the narrowest, in the order of a tree:
-    the workspace's, below it those of agents and users, below an agent's its runs' own."""
+    the workspace's, below it those of agents and users, below an agent's its runs' own of late."""
     budgets = sorted(
         budget_list(actor, workspace), key=lambda row: (_ORDER[row.kind], row.whose, row.name)
     )
@@ -127,8 +129,9 @@ def budget_tree(actor: Actor, workspace: Workspace) -> list[Branch]:
 
 
 def _caps(actor: Actor, workspace: Workspace) -> list[BudgetAccount]:
+    lately = clock.now() - CAPS_SHOWN_FOR
     rows = BudgetAccount.objects.filter(
-        workspace=workspace, run_id__isnull=False, limit_usd__isnull=False
+        workspace=workspace, run_id__isnull=False, limit_usd__isnull=False, updated_at__gt=lately
     )
     return list(access.scope(actor, Perm.BUDGET_VIEW, rows).order_by("-updated_at")[:MAX_CAPS])
 

@@ -56,9 +56,10 @@ class Reserved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shortfall:
-    """The limit that has no room for a call. `title` says which one it is, for people."""
+    """The limit that has no room for a call; `name` says which one it is, `title` says more."""
 
     account_id: UUID
+    name: str
     title: str
     figures: Figures
     needed_usd: Decimal
@@ -124,6 +125,7 @@ def _reserved_in(call: ModelCall, accounts: Sequence[BudgetAccount]) -> Reserved
         return None
     return Shortfall(
         account_id=row.pk,
+        name=account_name(row),
         title=account_title(row),
         figures=figures_of(row),
         needed_usd=call.usd,
@@ -243,9 +245,16 @@ def reservations_purge() -> int:
     return deleted
 
 
-def account_title(row: BudgetAccount) -> str:
+def account_name(row: BudgetAccount) -> str:
     """Name what an account bounds, as part of a sentence."""
     if row.budget is None:
         return f"the limit of the run {str(row.run_id)[-8:]} of {row.agent_name}"
+    return f"the budget {row.budget.name}"
+
+
+def account_title(row: BudgetAccount) -> str:
+    """Name what an account bounds, and for whom and how long, as part of a sentence."""
+    if row.budget is None:
+        return account_name(row)
     period = "" if row.ends_at is None else f" ({row.budget.period})"
-    return f"the budget {row.budget.name} of the {row.budget.whose}{period}"
+    return f"{account_name(row)} of the {row.budget.whose}{period}"

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +31,7 @@ from core.ids import new_id
 from governance.contracts import SYSTEM, ApprovalKind
 from governance.models import (
     Approval,
+    Budget,
     Channel,
     Delegation,
     Delivery,
@@ -37,9 +39,11 @@ from governance.models import (
     GrantUse,
     Policy,
     PolicyVersion,
+    Reservation,
     Secret,
     Workspace,
 )
+from governance.services.budgets import budget_create
 from governance.services.channels import channel_create
 from governance.services.deliveries import channel_test
 from governance.services.secrets import secret_set
@@ -207,6 +211,24 @@ def make_channel(workspace: Workspace, name: str, **fields: Any) -> Channel:
     return channel_create(SYSTEM, workspace=workspace, name=name, **{**known, **fields}).channel
 
 
+def make_budget(workspace: Workspace, name: str = "monthly", **fields: Any) -> Budget:
+    known = {"kind": "workspace", "limit_usd": Decimal(100), "note": f"{name} note"}
+    return budget_create(SYSTEM, workspace=workspace, name=name, **{**known, **fields})
+
+
+def make_reservation(run: Run, **fields: Any) -> Reservation:
+    """Make money that was set aside for a model call of a run; it counts against nothing."""
+    known: dict[str, Any] = {
+        "place": 0,
+        "fence": run.fence,
+        "reserved_usd": Decimal("0.01"),
+        "created_at": clock.now(),
+    }
+    return Reservation.objects.create(
+        workspace_id=run.workspace_id, run_id=run.pk, **{**known, **fields}
+    )
+
+
 def make_policy(workspace: Workspace, source: str) -> PolicyVersion:
     """Make a policy that was in force once; calls are judged by the built-in rule."""
     Policy.objects.update_or_create(workspace=workspace, defaults={"draft": source})
@@ -268,6 +290,7 @@ class Tenancy:
     grant: Grant
     delegation: Delegation
     channel: Channel
+    budget: Budget
     delivery: Delivery
     policy: PolicyVersion
     secret: Secret
@@ -315,6 +338,7 @@ def make_tenancy(workspace: Workspace, mark: str) -> Tenancy:
     Run.objects.filter(pk=parked.pk).update(parent=run, root_id=run.pk, depth=1)
     say(run, 0, "user", f"{mark} said")
     checkpoint(run, 1, message_count=1)
+    make_reservation(run, model_name=f"{mark}-model")
     call = make_call(run)
     ToolCall.objects.filter(pk=call.pk).update(tool=f"{mark}-called")
     agent.refresh_from_db()
@@ -335,6 +359,7 @@ def make_tenancy(workspace: Workspace, mark: str) -> Tenancy:
         approval=make_approval(run, call, title=f"{mark} question"),
         grant=make_grant(run, call),
         delegation=make_delegation(workspace, mark),
+        budget=make_budget(workspace, f"{mark}-budget"),
         channel=channel,
         delivery=channel_test(SYSTEM, channel=channel),
     )

@@ -49,6 +49,8 @@ BODIES: dict[str, Any] = {
     "post end": {},
     "put policy": {"source": "rules: []"},
     "post publish": {},
+    "post budgets": {"name": "b", "kind": "workspace", "limit_usd": "1"},
+    "post raise": {"by_usd": "1"},
     "post secrets": {"name": "s", "value": "long enough to be one"},
     "post rotate": {"value": "long enough to be one"},
 }
@@ -99,6 +101,7 @@ class World:
             ("grants", "pk"): mine.grant.pk,
             ("delegations", "pk"): mine.delegation.pk,
             ("channels", "name"): mine.channel.name,
+            ("budgets", "name"): mine.budget.name,
             ("deliveries", "pk"): mine.delivery.pk,
             ("members", "pk"): self.member.pk,
             ("roles", "pk"): self.role.pk,

@@ -21,6 +21,7 @@ from agentry.client.records.base import (
     Page,
     Record,
 )
+from agentry.client.records.budgets import Budget, BudgetBranch, BudgetStanding, BudgetTree
 from agentry.client.records.catalogue import (
     Agent,
     AgentVersion,
@@ -89,6 +90,10 @@ __all__ = [
     "Applied",
     "Approval",
     "ArgumentDifference",
+    "Budget",
+    "BudgetBranch",
+    "BudgetStanding",
+    "BudgetTree",
     "CaseFailure",
     "CasesRun",
     "Change",

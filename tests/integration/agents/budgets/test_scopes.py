@@ -1,0 +1,207 @@
+"""Which limits count for which call, in which period, and at which price."""
+
+from decimal import Decimal
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from agents.contracts import RunState
+from agents.execution.claiming import claim
+from agents.models import Run, RunSnapshot
+from agents.services.runs import run_pause, run_resume, run_start
+from core.errors import PermissionDeniedError
+from core.ids import new_id
+from governance.contracts import Actor
+from governance.models import BudgetAccount, Reservation, Workspace
+from tests.integration.agents.approvals.kit import person
+from tests.integration.agents.budgets.kit import (
+    AGAIN,
+    CHARGE,
+    NOTHING,
+    budget,
+    grant,
+    lead_of,
+    priced_agent,
+    questions,
+    standing,
+    until_at_rest,
+)
+from tests.integration.agents.execution.kit import Engine, begin, script_agent
+
+
+def test_a_call_counts_in_every_limit_above_it(
+    engine: Engine, workspace: Workspace, ada: Actor
+) -> None:
+    zoe = person(workspace, "zoe", "author")
+    lead_of(workspace, 1)
+    names = {
+        "all": {},
+        "helpers": {"kind": "agent", "agent": "helper"},
+        "others": {"kind": "agent", "agent": "other"},
+        "zoes": {"kind": "user", "user": "zoe"},
+        "adas": {"kind": "user", "user": "ada"},
+    }
+    rows = {name: budget(ada, workspace, "1", name, **more) for name, more in names.items()}
+    run = run_start(
+        actor=zoe, workspace=workspace, agent="lead", input="go", limits={"max_cost_usd": "1"}
+    )
+    engine.play(run)
+
+    assert {name: standing(budget=row)[0] / CHARGE for name, row in rows.items()} == {
+        "all": 3, "helpers": 1, "others": 0, "zoes": 3, "adas": 0,
+    }  # fmt: skip
+    assert standing(run_id=run.pk) == (3 * CHARGE, NOTHING)
+
+
+def test_a_call_that_one_limit_has_no_room_for_counts_in_none(
+    engine: Engine, workspace: Workspace, ada: Actor
+) -> None:
+    priced_agent(workspace)
+    wide = budget(ada, workspace, "1", "wide")
+    narrow = budget(ada, workspace, "0.001", "narrow", kind="agent", agent="helper")
+    run = begin(workspace)
+    engine.start()
+    engine.until(run, RunState.WAITING, wait_kind="budget")
+
+    assert (standing(budget=wide), standing(budget=narrow)) == ((NOTHING, NOTHING),) * 2
+    assert Reservation.objects.count() == 0
+    assert questions()[0].question.startswith("The budget narrow of the agent helper allows $0.001")
+
+
+def test_a_new_day_begins_with_nothing_spent_and_lets_runs_go_on(
+    engine: Engine, workspace: Workspace, ada: Actor
+) -> None:
+    priced_agent(workspace)
+    budget(ada, workspace, "0.011", period="day", time_zone="Asia/Tokyo")
+    engine.play(begin(workspace))
+    waiting = begin(workspace)
+    engine.until(waiting, RunState.WAITING, wait_kind="budget")
+    account = BudgetAccount.objects.get()
+    assert account.ends_at is not None
+    assert (account.ends_at - account.starts_at).total_seconds() == 86_400
+    assert account.starts_at.hour == 15  # midnight in Tokyo
+
+    # It was the day before yesterday: the account stands as it was, and its time is over.
+    before = {"starts_at": account.starts_at - 2 * (account.ends_at - account.starts_at)}
+    BudgetAccount.objects.update(**before, ends_at=account.starts_at)
+    engine.until(waiting)
+
+    assert waiting.state == "succeeded"
+    assert standing(pk=account.pk) == (CHARGE, NOTHING)
+    assert standing(starts_at=account.starts_at) == (CHARGE, NOTHING)
+    assert questions() == []
+
+
+def test_an_unknown_price_counts_as_dear_and_never_as_nothing(
+    engine: Engine, workspace: Workspace, ada: Actor
+) -> None:
+    """A server of one's own serves anything under any name: no listed price fits it."""
+    script_agent(workspace, AGAIN, options={"max_output_tokens": 10}, limits={"max_iterations": 2})
+    budget(ada, workspace, "10")
+    run = begin(workspace)
+    snapshot = RunSnapshot.objects.get(pk=run.snapshot_id)
+    snapshot.content["models"][0]["provider_kind"] = "own"
+    RunSnapshot.objects.create(digest="e" * 64, workspace=workspace, content=snapshot.content)
+    Run.objects.filter(pk=run.pk).update(snapshot_id="e" * 64)
+    engine.start()
+    engine.until(run, RunState.YIELDED)
+
+    each = (3 * Decimal(15) + 4 * Decimal(75)) / 1_000_000
+    assert (run.cost_usd, run.cost_is_partial) == (NOTHING, True)
+    assert standing() == (2 * each, NOTHING)
+
+
+def test_a_free_model_needs_no_money(engine: Engine, workspace: Workspace, ada: Actor) -> None:
+    script_agent(workspace, AGAIN, limits={"max_iterations": 2})
+    budget(ada, workspace, "0.00000001")
+    engine.start()
+    engine.until(begin(workspace), RunState.YIELDED)
+
+    assert standing() == (NOTHING, NOTHING)
+    assert Reservation.objects.count() == 0
+
+
+def test_a_limit_given_when_resuming_counts_what_was_spent_before(
+    engine: Engine, workspace: Workspace, ada: Actor
+) -> None:
+    priced_agent(workspace, script=AGAIN, limits={"max_iterations": 2})
+    run = begin(workspace)
+    engine.start()
+    engine.until(run, RunState.YIELDED)
+    assert BudgetAccount.objects.count() == 0
+
+    limits = {"max_iterations": 9, "max_cost_usd": "0.021"}
+    run_resume(actor=ada, run_id=run.pk, limits=limits)
+    engine.until(run, RunState.WAITING, wait_kind="budget")
+    assert standing() == (3 * CHARGE, NOTHING)
+    assert run.cost_usd == 3 * CHARGE
+
+    grant(ada, questions()[0], "0.004")
+    engine.until(run, RunState.WAITING, wait_kind="budget", iteration=4)
+    assert run.limits["max_cost_usd"] == "0.02500000"
+
+
+def test_who_steers_a_run_does_not_raise_what_it_may_spend(
+    engine: Engine, workspace: Workspace, ada: Actor
+) -> None:
+    cleo = person(workspace, "cleo", "author")
+    priced_agent(workspace, script=AGAIN)
+    run = begin(workspace, limits={"max_cost_usd": "0.001", "max_iterations": 2})
+    engine.start()
+    engine.until(run, RunState.WAITING, wait_kind="budget")
+    run_pause(actor=cleo, run_id=run.pk)
+    for limit in ("5", None):
+        with pytest.raises(PermissionDeniedError, match=r"budget\.edit"):
+            run_resume(actor=cleo, run_id=run.pk, limits={"max_cost_usd": limit})
+    assert Run.objects.get(pk=run.pk).state == "paused"
+
+    run_resume(actor=ada, run_id=run.pk, limits={"max_cost_usd": None})
+    engine.until(run, RunState.YIELDED, iteration=2)
+    assert BudgetAccount.objects.get().limit_usd is None
+
+
+def test_a_child_that_its_parents_limit_stops_goes_on_when_that_is_raised(
+    engine: Engine, workspace: Workspace, ada: Actor
+) -> None:
+    lead_of(workspace, 2)
+    run = begin(workspace, agent="lead", limits={"max_cost_usd": "0.0141"})
+    engine.start()
+    engine.until(run, RunState.WAITING)
+    until_at_rest(run, waiting=1)
+    (asked,) = questions()
+    assert asked.agent_name == "helper"
+    assert f"the limit of the run {str(run.pk)[-8:]} of lead" in asked.title
+
+    grant(ada, asked, "1")
+    engine.until(run)
+    assert (run.state, run.limits["max_cost_usd"]) == ("succeeded", "1.01410000")
+
+
+def test_without_any_limit_nothing_is_asked_of_the_database(
+    transactional_db: None, workspace: Workspace
+) -> None:
+    """The claim itself knows: it needs as many statements as before, and none speaks of money."""
+    priced_agent(workspace)
+    run = begin(workspace)
+    with CaptureQueriesContext(connection) as caught:
+        (context,) = claim(worker_id=new_id(), count=1, lease_seconds=30)
+
+    assert (context.run_id, context.is_bounded) == (run.pk, False)
+    spoken = [each["sql"] for each in caught if "governance_budget" in each["sql"]]
+    assert len(spoken) == 1, "the claim"
+    assert "UPDATE agents_run" in spoken[0]
+
+
+def test_a_budget_that_is_set_while_a_run_is_under_way_counts_from_its_next_call(
+    engine: Engine, workspace: Workspace, ada: Actor
+) -> None:
+    priced_agent(workspace, script=AGAIN, limits={"max_iterations": 10_000})
+    run = begin(workspace)
+    engine.start(poll_seconds=0.05)
+    engine.until(run, RunState.RUNNING)
+    budget(ada, workspace, "0.001")
+    engine.until(run, RunState.WAITING, wait_kind="budget")
+
+    assert run.crashes == 0
+    assert standing() == (NOTHING, NOTHING)
