@@ -3,7 +3,11 @@
 from celery import shared_task
 
 from core import clock
-from governance.execution import checkpoints_write_due, idempotency_purge
+from governance.execution import (
+    checkpoints_write_due,
+    idempotency_purge,
+    reservations_purge,
+)
 from governance.execution.delivering import BATCH, deliveries_send
 from governance.execution.telling import deliveries_missed
 
@@ -12,6 +16,7 @@ from governance.execution.telling import deliveries_missed
 def purge() -> None:
     """Delete what is kept for a while only, once its time is over."""
     idempotency_purge()
+    reservations_purge()
 
 
 @shared_task(name="governance.checkpoint", soft_time_limit=50, time_limit=60)

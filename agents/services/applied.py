@@ -1,4 +1,5 @@
-"""One document at a time: bringing a secret, provider, tool, model or route to what is written."""
+"""One document at a time: bringing a secret, provider, tool, model, route or budget to what is
+written."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,16 +20,18 @@ from agents.services.providers import (
 )
 from agents.services.routes import RouteSpec, route_create, route_spec, route_update
 from agents.spec import document_parse
-from core.errors import NotFoundError
+from core.errors import InvalidInputError, NotFoundError
 from governance import access
 from governance.contracts import Actor, Perm
+from governance.selectors.budgets import budget_list
 from governance.selectors.secrets import secret_list
+from governance.services.budgets import budget_create, budget_update
 from governance.services.secrets import secret_set
 from plugins.selectors import tool_declared
 from plugins.services.tools import tool_create, tool_defaults, tool_fields, tool_update
 
 if TYPE_CHECKING:
-    from governance.models import Workspace
+    from governance.models import Budget, Workspace
 
 _KEPT_KEY = "(sealed)"
 _NEW_KEY = "(sealed, another one)"
@@ -183,6 +186,64 @@ def _shown_secret(actor: Actor, workspace: "Workspace", name: str) -> dict[str, 
     return {"description": row.description, "version": row.version, "value": "(sealed)"}
 
 
+class _BudgetSpec(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    kind: str
+    limit_usd: Decimal
+    agent: str = ""
+    user: str = ""
+    period: str = "month"
+    time_zone: str = "UTC"
+    is_enabled: bool = True
+
+
+_FIXED = ("kind", "agent", "user", "period", "time_zone")
+
+
+def _budget(actor: Actor, workspace: "Workspace", document: Document) -> Applied:
+    """Bring a budget to what is written; for whom it is and how long it counts is fixed."""
+    access.require(actor, Perm.BUDGET_EDIT, workspace)
+    spec = document_parse(_BudgetSpec, document.spec, "budget")
+    note = document.description or ""
+    row = budget_list(actor, workspace).filter(name=document.name).first()
+    if row is None:
+        made = budget_create(
+            actor, workspace=workspace, name=document.name, note=note, **spec.model_dump()
+        )
+        return Applied(before=None, after=_shown_budget(made))
+    before = _shown_budget(row)
+    fixed = {
+        name: before["spec"][name] for name in ("kind", "agent", "user", "period", "time_zone")
+    }
+    if other := [name for name, value in fixed.items() if value != getattr(spec, name)]:
+        raise InvalidInputError(
+            f"The {', '.join(other)} of a budget cannot change.",
+            remedy="Make another budget.",
+            fields={name: [f"is {fixed[name]!r} and cannot change"] for name in other},
+        )
+    wanted: Any = {"limit_usd": spec.limit_usd, "is_enabled": spec.is_enabled, "note": note}
+    changed: Any = {name: value for name, value in wanted.items() if value != getattr(row, name)}
+    if changed:
+        row = budget_update(actor, budget=row, **changed)
+    return Applied(before=before, after=_shown_budget(row))
+
+
+def _shown_budget(row: "Budget") -> dict[str, Any]:
+    return {
+        "description": row.note,
+        "spec": {
+            "kind": row.kind,
+            "limit_usd": row.limit_usd,
+            "agent": row.agent_name,
+            "user": row.user.username if row.user else "",
+            "period": row.period,
+            "time_zone": row.time_zone,
+            "is_enabled": row.is_enabled,
+        },
+    }
+
+
 # What a dry run does instead, where the real thing would tell too much.
 TRIALS: Mapping[Kind, Applier] = {Kind.SECRET: _secret_trial}
 APPLIERS: Mapping[Kind, Applier] = {
@@ -191,6 +252,7 @@ APPLIERS: Mapping[Kind, Applier] = {
     Kind.MODEL: _model,
     Kind.ROUTE: _route,
     Kind.TOOL: _tool,
+    Kind.BUDGET: _budget,
 }
 
 

@@ -22,6 +22,7 @@ class Kind(StrEnum):
     TOOL = "Tool"
     MODEL = "Model"
     ROUTE = "Route"
+    BUDGET = "Budget"
     AGENT = "Agent"
 
 

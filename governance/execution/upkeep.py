@@ -11,19 +11,35 @@ from django.db.models import F, Q
 
 from core import clock
 from core.signing import sign, signing_key_id
+from governance.contracts import ReservationState
 from governance.digest import GENESIS, canonical, digest_of
 from governance.errors import AuditBrokenError
-from governance.models import AuditCheckpoint, AuditEntry, AuditHead, IdempotencyRecord
+from governance.models import (
+    AuditCheckpoint,
+    AuditEntry,
+    AuditHead,
+    IdempotencyRecord,
+    Reservation,
+)
 from governance.selectors.audit import SITE, checkpoint_document, entry_document
 
 logger = structlog.get_logger(__name__)
 
 _PAGE = 500
+_RESERVED_FOR = timedelta(days=30)
 
 
 def idempotency_purge() -> int:
     """Delete idempotency records whose answers are no longer given again; return how many."""
     deleted, _ = IdempotencyRecord.objects.filter(expires_at__lte=clock.now()).delete()
+    return deleted
+
+
+def reservations_purge() -> int:
+    """Delete reservations that were settled or given back a month ago; return how many."""
+    over = [ReservationState.SETTLED.value, ReservationState.RELEASED.value]
+    old = Reservation.objects.filter(state__in=over, settled_at__lt=clock.now() - _RESERVED_FOR)
+    deleted, _ = old.delete()
     return deleted
 
 

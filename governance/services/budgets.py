@@ -6,6 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, TypedDict, Unpack
 from uuid import UUID
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from core.errors import InvalidInputError
@@ -69,7 +70,7 @@ def budget_create(
         InvalidInputError: Something given does not fit.
     """
     access.require(actor, Perm.BUDGET_EDIT, workspace)
-    NAME_PATTERN(name)
+    _named("name", name)
     row = Budget(
         workspace=workspace,
         name=name,
@@ -182,7 +183,7 @@ def _whose(row: Budget, agent: str, user: str) -> tuple[str, User | None]:
     if bool(user) != is_user:
         raise _wrong("user", "Name the member of a budget for a user, and of no other.")
     if is_agent:
-        NAME_PATTERN(agent)
+        _named("agent", agent)
     if not is_user:
         return agent, None
     found = Membership.objects.filter(workspace_id=row.workspace_id, user__username=user)
@@ -190,6 +191,13 @@ def _whose(row: Budget, agent: str, user: str) -> tuple[str, User | None]:
     if member is None:
         raise _wrong("user", f"{user[:80]!r} is no member of this workspace.")
     return "", member.user
+
+
+def _named(field: str, given: str) -> None:
+    try:
+        NAME_PATTERN(given)
+    except ValidationError as error:
+        raise _wrong(field, error.messages[0]) from None
 
 
 def _one_of(kinds: type[BudgetKind] | type[BudgetPeriod], field: str, given: str) -> str:

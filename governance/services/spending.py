@@ -8,7 +8,7 @@ by a sweep.
 import contextlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -21,9 +21,6 @@ from governance.budgets import Figures, Span, span_of, zone_of
 from governance.contracts import BudgetKind, BudgetPeriod, ReservationState
 from governance.models import Budget, BudgetAccount, Reservation
 from governance.transitions import account_reserve, reservation_keep, reservation_release
-
-KEPT_FOR = timedelta(days=30)
-_OVER = (ReservationState.SETTLED, ReservationState.RELEASED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,15 +231,6 @@ def reservations_release(rows: Sequence[Reservation]) -> int:
         with transaction.atomic():
             released += reservation_release(row)
     return released
-
-
-def reservations_purge() -> int:
-    """Delete reservations that were settled or given back a month ago; return how many."""
-    old = clock.now() - KEPT_FOR
-    deleted, _ = Reservation.objects.filter(
-        settled_at__lt=old, state__in=[state.value for state in _OVER]
-    ).delete()
-    return deleted
 
 
 def account_name(row: BudgetAccount) -> str:
