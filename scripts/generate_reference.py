@@ -1,4 +1,4 @@
-"""Write the pages of problems, events and metrics, and the schema of policies, from what they describe."""
+"""Write the pages of problems, events and metrics, and schemas, from what they describe."""
 
 import inspect
 import json
