@@ -1,5 +1,7 @@
 """The API of the site: every app's resources under /api/v1/, its description, and its health."""
 
+import os
+import shutil
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +24,7 @@ from core.process import installed_version
 from observability.telemetry import metrics_page, scrape_require
 
 _CHECK_SECONDS = 2.0
+LEAST_FREE_BYTES = 64 * 1024**2
 UNKNOWN = "Not looked at: that takes a database that answers and is up to date."
 
 
@@ -60,7 +63,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
     """Whether this process can do its work, with a reason for each part that cannot."""
-    checks = {"database": _database(), "redis": _redis()}
+    checks = {"database": _database(), "disk": _disk(), "redis": _redis()}
     checks["migrations"] = UNKNOWN if checks["database"] else _migrations()
     checks["workers"] = UNKNOWN if checks["migrations"] else _workers()
     failed = {name: reason for name, reason in checks.items() if reason}
@@ -101,7 +104,10 @@ def _database() -> str:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     except DatabaseError as error:
-        return f"The database does not answer ({type(error).__name__})."
+        return (
+            f"The database does not answer ({type(error).__name__}). See whether it runs, and "
+            "whether DATABASE_URL names it."
+        )
     return ""
 
 
@@ -116,6 +122,22 @@ def _migrations() -> str:
     return ""
 
 
+def _disk() -> str:
+    """Files of runs, snapshots and the embedded database lie in the data folder."""
+    try:
+        free = shutil.disk_usage(settings.DATA_DIR).free
+    except OSError as error:
+        return f"The data folder cannot be read ({error.strerror}). See AGENTRY_DATA_DIR."
+    if not os.access(settings.DATA_DIR, os.W_OK):
+        return "The data folder cannot be written. Give it to the user the site runs as."
+    if free < LEAST_FREE_BYTES:
+        return (
+            f"The disk of the data folder has {free // 1024**2} MiB left. Make room, or shorten "
+            "AGENTRY_SNAPSHOT_DAYS."
+        )
+    return ""
+
+
 def _redis() -> str:
     if not settings.REDIS_URL:
         return ""
@@ -127,7 +149,10 @@ def _redis() -> str:
         ) as client:
             client.ping()
     except redis.RedisError as error:
-        return f"Redis does not answer ({type(error).__name__})."
+        return (
+            f"Redis does not answer ({type(error).__name__}). See whether it runs, and whether "
+            "REDIS_URL names it."
+        )
     return ""
 
 

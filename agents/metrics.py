@@ -13,7 +13,7 @@ from core.ids import made_at
 from core.metrics.instruments import RUN_ERRORS, RUN_SECONDS, RUNS_FINISHED
 from core.tracing import Place, Span, Value
 from core.tracing import conventions as name
-from core.tracing.durable import run_parent, run_place
+from core.tracing.durable import call_place, run_parent, run_place
 
 
 class EndedRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +36,29 @@ class EndedRun(msgspec.Struct, frozen=True, kw_only=True):
             root_id=self.root_id,
             parent_call_id=self.parent_call_id,
             trace_parent=self.trace_parent,
+        )
+
+
+def calls_closed(run: EndedRun, calls: Mapping[UUID, str]) -> None:
+    """Tell of calls that ended with a run nobody was driving: tools by the ids of their calls."""
+    for call_id, tool in calls.items():
+        tracing.tell(
+            Span(
+                name=f"{name.EXECUTE_TOOL} {tool}",
+                place=call_place(run.place, call_id),
+                parent=run.place,
+                began_ns=int(made_at(call_id) * 1e9),
+                ended_ns=time.time_ns(),
+                attributes={
+                    name.OPERATION_NAME: name.EXECUTE_TOOL,
+                    name.TOOL_NAME: tool,
+                    name.TOOL_TYPE: "function",
+                    name.AGENT_NAME: run.agent_name,
+                    name.RUN_ID: str(run.id),
+                    name.ERROR_TYPE: run.state,
+                },
+                error=run.state,
+            )
         )
 
 

@@ -17,15 +17,16 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
 from agents.contracts import Control, RunErrorCode, RunState, VersionState
-from agents.metrics import EndedRun, run_ended, run_errors
+from agents.metrics import EndedRun, calls_closed, run_ended, run_errors
 from agents.models import AgentVersion, Run
-from core import clock
+from core import clock, tracing
 from core.errors import StaleStateError
 from core.pausepoints import reach
 from core.state import StateTable
 from observability.contracts import EventKind
 from observability.services import event_append
 from plugins.contracts import WaitKind
+from plugins.selectors import calls_open
 from plugins.services.calls import calls_close
 
 S = RunState
@@ -93,16 +94,21 @@ def run_move(
             },
         )
         if target in RUN_TABLE.terminal:
+            closed: dict[UUID, str] = {}
             if run.message_count:
+                if tracing.is_on():
+                    closed = calls_open(run.pk)
                 calls_close(run.pk, cause=f"The run {target.value} while no worker had it")
             wake_after(run)
-            transaction.on_commit(partial(_tell_end, run))
+            transaction.on_commit(partial(_tell_end, run, closed))
     return run
 
 
-def _tell_end(run: Run) -> None:
+def _tell_end(run: Run, closed: Mapping[UUID, str]) -> None:
     run_errors(run.error_code)
-    run_ended(msgspec.convert(run, EndedRun, from_attributes=True), {})
+    ended = msgspec.convert(run, EndedRun, from_attributes=True)
+    calls_closed(ended, closed)
+    run_ended(ended, {})
 
 
 def _told(run_id: UUID, kind: EventKind, payload: Mapping[str, Any]) -> Run:

@@ -32,9 +32,8 @@ _MACHINERY = ("asyncio", "uvloop", "threading", "concurrent", "uvicorn", "anyio"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlowCallback:
-    """One callback that held its loop up. `where` is `module:function:line`, or
-    BETWEEN; `stack` goes from
-    the callback inwards, ending where it was when it was looked at."""
+    """One callback that held its loop up. `where` is `module:function:line`, or BETWEEN; `stack`
+    goes from the callback inwards, ending where it was when it was looked at."""
 
     at: datetime
     seconds: float

@@ -1,4 +1,4 @@
-"""Write the pages of problems and events, and the schema of policies, from what they describe."""
+"""Write the pages of problems, events and metrics, and schemas, from what they describe."""
 
 import inspect
 import json
@@ -82,6 +82,35 @@ def events() -> dict[str, str]:
     return {kind.value: meanings[kind.value] for kind in EventKind}
 
 
+def metrics_page() -> str:
+    """Return the page of metrics, from their table."""
+    from core.metrics.table import METRICS, Source
+
+    lines = [
+        "# Metrics",
+        "",
+        "This page is generated from `core/metrics/table.py` by `make env`. What to do with them,",
+        "and who may read them, is in [telemetry](../operate/telemetry.md).",
+    ]
+    for source, title, words in (
+        (Source.PROCESS, "Counted by processes", "Added up over all processes of a machine."),
+        (
+            Source.DATABASE,
+            "Asked of the database",
+            "The same from every machine that is scraped: take their `max`, never their `sum`.",
+        ),
+    ):
+        lines += ["", f"## {title}", "", words, ""]
+        lines += ["| metric | type | labels | meaning |", "|---|---|---|---|"]
+        lines += [
+            f"| `{metric.name}` | {metric.kind} | "
+            f"{', '.join(f'`{label}`' for label in metric.labels) or '—'} | {metric.help} |"
+            for metric in METRICS
+            if metric.source is source
+        ]
+    return "\n".join(lines) + "\n"
+
+
 def policy_schema() -> str:
     """Return the JSON Schema of permission matrices."""
     from governance.policy.matrix.schema import matrix_schema
@@ -99,6 +128,7 @@ def tool_schema() -> str:
 FILES = {
     "docs/reference/problems.md": problems_page,
     "docs/reference/events.md": events_page,
+    "docs/reference/metrics.md": metrics_page,
     "docs/reference/policy-matrix.schema.json": policy_schema,
     "docs/reference/tool.schema.json": tool_schema,
 }

@@ -45,7 +45,7 @@ from core.tracing import half
 from governance.services.spending import Shortfall
 from observability.contracts import EventKind
 from plugins.contracts import CallState, WaitKind
-from plugins.dispatch import PlannedCall
+from plugins.dispatch import PlannedCall, Settlement
 from sandbox.errors import SnapshotGoneError
 
 logger = logging.getLogger(__name__)
@@ -72,6 +72,7 @@ class RunDriver:
         self._progress = Progress(context, means.journal, self._committed)
         self.brake = Brake()
         self._began_ns = time.time_ns()
+        self._outcomes: list[tuple[PlannedCall, Settlement]] = []  # told with the next commit
 
     @property
     def context(self) -> RunContext:
@@ -88,6 +89,9 @@ class RunDriver:
         is_doubtful = any(move.state == CallState.IN_DOUBT.value for move in entry.moved)
         if entry.approvals or entry.closes or is_doubtful:
             self._means.on_asked(entry)
+        for call, settlement in self._outcomes:
+            call_settled(self._context, call, settlement)
+        self._outcomes.clear()
         if entry.releases:
             run_released(self._context, entry.progress, began_ns=self._began_ns)
             self._means.on_released(entry)
@@ -244,7 +248,7 @@ class RunDriver:
         """Answer the calls the door refused; the model sees why."""
         for call in planned:
             if call.settlement is not None:
-                call_settled(self._context, call, call.settlement)
+                self._outcomes.append((call, call.settlement))
                 command = self._progress.advance(outcome(call, call.settlement))
         return command
 
@@ -322,6 +326,7 @@ class RunDriver:
             if item.settlement.is_final:
                 event = outcome(item.call, item.settlement)
                 self._progress.advance(event)
+                self._outcomes.append((item.call, item.settlement))
         draft = self._progress.draft()
         for item in finished.items:
             if item.source is not None:
@@ -336,9 +341,6 @@ class RunDriver:
         reach("result.before_commit")
         await self._progress.commit_turns(draft.entry(), finished.turns)
         reach("result.after_commit")
-        for item in finished.items:
-            if item.settlement.is_final:
-                call_settled(self._context, item.call, item.settlement)
 
     async def _retry_later(self, command: RetryLater) -> None:
         draft = self._progress.draft()
@@ -380,7 +382,7 @@ class RunDriver:
         draft = self._progress.draft()
         for call, source, settlement in self._means.calls.abandoned(self._context, cause):
             draft.settle(call, settlement, source=source)
-            call_settled(self._context, call, settlement)
+            self._outcomes.append((call, settlement))
         if any(known.is_asked for known in self._context.open.values()):
             draft.close_asked(cause)
         return draft

@@ -1,6 +1,7 @@
 """What the engine tells of runs, model calls and tool calls: counts, and spans where tracing is on.
 
-Called once a thing is durable, never before. Names, counts and states only; messages, arguments
+Runs and tool calls are told once their end is durable, never before; a model call when it ended.
+Names, counts and states only; messages, arguments
 and results go into spans where the site has opted in, redacted, and nowhere else.
 """
 

@@ -66,5 +66,5 @@ def _agents() -> Iterator[Figure]:
         names.admitted(name)
     ready = Q(is_enabled=True, published__isnull=False)
     rows = Agent.objects.filter(name__in=names.known()).order_by().values_list("name")
-    for name, ups in rows.annotate(Count("pk", filter=ready)):
+    for name, ups in rows.annotate(ups=Count("pk", filter=ready)):
         yield "agentry_agent_up", (name,), float(ups > 0)

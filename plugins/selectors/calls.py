@@ -11,6 +11,7 @@ from core.ids import first_id_at
 from governance import access
 from governance.contracts import Actor, Perm
 from plugins.contracts import CallState
+from plugins.ledger import SETTLED
 from plugins.models import ToolCall
 from sandbox.contracts import Isolation
 
@@ -50,6 +51,12 @@ def calls_of_runs(run_ids: Sequence[UUID]) -> Iterator[tuple[UUID, ToolCall]]:
     rows = ToolCall.objects.filter(run_id__in=run_ids).order_by("run_id", "position", "index")
     for row in rows:
         yield row.run_id, row
+
+
+def calls_open(run_id: UUID) -> dict[UUID, str]:
+    """Return the tools of a run's calls that have no outcome yet, by the calls' ids."""
+    rows = ToolCall.objects.filter(run_id=run_id).exclude(state__in=SETTLED)
+    return dict(rows.values_list("pk", "tool"))
 
 
 def runs_in_doubt(run_ids: Sequence[UUID]) -> set[UUID]:

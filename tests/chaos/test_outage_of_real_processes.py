@@ -157,7 +157,11 @@ def test_the_same_processes_find_their_database_again(
     ready = answers.pop("ready")
     assert (ready.status_code, ready.json()["checks"]["database"]) == (
         503,
-        {"ok": False, "reason": "The database does not answer (OperationalError)."},
+        {
+            "ok": False,
+            "reason": "The database does not answer (OperationalError). See whether it runs, and "
+            "whether DATABASE_URL names it.",
+        },
     )
     page = answers.pop("page")
     assert (page.status_code, page.headers["content-type"]) == (503, "text/html; charset=utf-8")

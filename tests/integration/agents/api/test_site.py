@@ -28,7 +28,7 @@ def test_readiness_tells_each_part_with_its_reason(db: None) -> None:
     second = Client().get("/readyz")
 
     checks = first.json()["checks"]
-    assert set(checks) == {"database", "migrations", "redis", "workers"}
+    assert set(checks) == {"database", "disk", "migrations", "redis", "workers"}
     assert checks["database"] == {"ok": True, "reason": ""}
     assert "No worker is alive" in checks["workers"]["reason"]
     assert second.json()["checks"]["workers"] == {"ok": True, "reason": ""}
@@ -52,7 +52,11 @@ def test_readiness_does_not_speak_for_a_redis_that_is_not_there(
         "reason": "Not configured; a site of one process does without.",
     }
     assert answering == {"ok": True, "reason": ""}
-    assert silent == {"ok": False, "reason": "Redis does not answer (ConnectionError)."}
+    assert silent == {
+        "ok": False,
+        "reason": "Redis does not answer (ConnectionError). See whether it runs, and whether "
+        "REDIS_URL names it.",
+    }
 
 
 def test_readiness_says_that_migrations_are_missing(
@@ -75,7 +79,29 @@ def test_readiness_claims_nothing_it_could_not_look_at(
 
     assert answer.status_code == 503
     told = {name: check["ok"] for name, check in answer.json()["checks"].items()}
-    assert told == {"database": False, "migrations": False, "redis": True, "workers": False}
+    assert told == {
+        "database": False, "disk": True, "migrations": False, "redis": True, "workers": False,
+    }  # fmt: skip
+
+
+def test_readiness_says_that_the_disk_is_full_or_shut(
+    db: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told() -> tuple[int, str]:
+        answer = Client().get("/readyz")
+        return answer.status_code, answer.json()["checks"]["disk"]["reason"]
+
+    free = told()
+    monkeypatch.setattr("agentry_site.api.LEAST_FREE_BYTES", 1 << 62)
+    full = told()
+    settings.DATA_DIR = settings.DATA_DIR / "gone"
+    gone = told()
+
+    assert free == (200, "")
+    assert full[0] == 503
+    assert full[1].endswith("MiB left. Make room, or shorten AGENTRY_SNAPSHOT_DAYS.")
+    assert gone[0] == 503
+    assert gone[1].startswith("The data folder cannot be read (No such file or directory).")
 
 
 def test_the_description_is_a_page_under_a_policy_of_its_own(db: None) -> None:
