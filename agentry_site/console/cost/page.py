@@ -44,7 +44,6 @@ class CostPage(Page):
         context = self.context(
             request,
             title="Cost",
-            asked=asked,
             periods=_choices(asked, "period", [(each.value, _WORDS[each]) for each in Period]),
             measures=_choices(asked, "measure", [(each.value, each.title()) for each in Measure]),
             part_url=_address("cost_part", asked),

@@ -200,6 +200,7 @@ def _play() -> tuple[dict[str, str], dict[str, str]]:
     spec = dict(notes.published.spec)
     spec["prompt"] = spec["prompt"].replace("One sentence a change.", "At most two sentences.")
     draft = version_draft_save(actor=root, agent=notes, spec=spec, note="Allow two sentences.")
+    _spend(acme)
     rows = {
         **_govern(root, acme),
         "agent": str(notes.pk),
@@ -248,6 +249,42 @@ def _govern(root: Any, acme: Any) -> dict[str, str]:
         command="systemctl restart $ARG_NAME", input_schema={"type": "object"},
     )  # fmt: skip
     return {"policy": str(policy.pk), "channel": str(channel.pk), "tool": str(tool.pk)}
+
+
+def _spend(acme: Any) -> None:
+    """Write down what asking vendors comes to: scripts, which play here, cost nothing."""
+    from decimal import Decimal
+
+    from governance.models import User
+    from observability.models import UsageHour
+    from observability.selectors.usage import hours_back
+
+    people = [str(User.objects.get(username=name).pk) for name in ("olga", "root")]
+    spenders = (
+        ("release-notes", "sonnet", "anthropic", "0.31", range(8, 19)),
+        ("weekly-report", "gpt-5", "openai", "0.12", range(6, 9)),
+        ("inbox-triage", "mini", "openai", "0.013", range(24)),
+        ("translator", "llama-70b", "our-servers", None, range(9, 17)),
+    )
+    rows = []
+    for back in range(45 * 24):
+        hour = hours_back(back)
+        for place, (agent, model, provider, usd, busy) in enumerate(spenders):
+            calls = (hour.hour * 7 + hour.day * 13 + place * 5) % 17 if hour.hour in busy else 0
+            if not calls or (hour.weekday() > 4 and place != 2):
+                continue
+            tokens = calls * 2_300
+            rows.append(
+                UsageHour(
+                    workspace_id=acme.pk, hour=hour, agent=agent, model=model, provider=provider,
+                    user=people[(hour.day + place) % 2], calls=calls, input_tokens=tokens,
+                    output_tokens=tokens // 9, cache_read_tokens=tokens // 3,
+                    cost_usd=calls * Decimal(usd or 0), unknown_calls=0 if usd else calls,
+                    unknown_input_tokens=0 if usd else tokens,
+                    unknown_output_tokens=0 if usd else tokens // 9,
+                )
+            )  # fmt: skip
+    UsageHour.objects.bulk_create(rows, batch_size=500)
 
 
 def _put_in_doubt(run: Any) -> str:

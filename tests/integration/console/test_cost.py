@@ -1,0 +1,204 @@
+"""The cost page: amounts, heat, who spent, copies to take away, and who may look."""
+
+import csv
+import io
+import json
+import re
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.urls import reverse
+
+from agents.models import Run
+from governance.contracts import SYSTEM
+from governance.models import Role
+from governance.services.members import membership_set_roles
+from observability.models import UsageHour
+from observability.selectors.usage import hours_back
+from tests.factories.agents import make_run
+from tests.factories.governance import Cast
+from tests.integration.console.conftest import Browser
+
+pytestmark = pytest.mark.django_db
+
+PAGE = "/admin/cost/"
+
+
+def used(cast: Cast, *, hours: int = 0, is_other: bool = False, **fields: Any) -> None:
+    known = {
+        "agent": "helper", "model": "small", "provider": "script", "calls": 2,
+        "user": str(cast.users["operator"].pk), "input_tokens": 1_000, "output_tokens": 500,
+        "cache_read_tokens": 250, "cost_usd": Decimal("0.5"),
+    }  # fmt: skip
+    workspace = cast.other if is_other else cast.acme
+    UsageHour.objects.create(
+        workspace_id=workspace.pk, hour=hours_back(hours), **{**known, **fields}
+    )
+
+
+def unknown(cast: Cast, **fields: Any) -> None:
+    used(cast, cost_usd=Decimal(0), unknown_calls=2, unknown_input_tokens=1_000,
+         unknown_output_tokens=500, **fields)  # fmt: skip
+
+
+def words(html: str) -> str:
+    text = re.sub(r"<[^>]+>", " ", html).replace("&#x27;", "'").replace("\u202f", "")
+    return " ".join(text.split())
+
+
+def shown(browse: Browser, name: str, query: str = "", path: str = PAGE) -> str:
+    response = browse(name).get(f"{path}?{query}")
+    assert response.status_code == 200
+    return str(response.content.decode())
+
+
+def test_amounts_are_told_with_what_is_not_known_of_them(cast: Cast, browse: Browser) -> None:
+    used(cast)
+    used(cast, hours=24 * 8, cost_usd=Decimal(1))
+    unknown(cast, agent="writer", model="odd")
+
+    told = words(shown(browse, "viewer"))
+
+    assert "Last 7 days ≥ $0.5000 50% less than the 7 days before" in told
+    assert "No known price 50% 2 of 4 calls" in told
+    assert (
+        "2 of 4 calls (1500 tokens) were answered by models whose price nobody knows"
+        in told.replace("\u202f", "")
+    )
+    assert "budgets count $0.0525 for the rest" in told
+    assert "the average of the last 8 complete days (UTC)" in told
+    assert "helper $0.5000 100% 2" in told
+    assert "odd script unknown – 2" in told
+
+
+def test_heat_has_a_number_and_a_sentence_in_each_cell(cast: Cast, browse: Browser) -> None:
+    used(cast)
+    used(cast, agent="writer", model="big", cost_usd=Decimal("0.02"))
+    unknown(cast, agent="odd", model="odd")
+
+    page = shown(browse, "viewer", "period=24h")
+    cells = re.findall(r'<td class="heat-(\d)" title="([^"]+)" data-cell[^>]*>([^<]*)</td>', page)
+
+    assert [(level, text) for level, _, text in cells if text] == [
+        *(("5", "50¢"), ("1", "2¢"), ("0", "?")),  # by agent
+        *(("5", "50¢"), ("1", "2¢"), ("0", "?")),  # by model
+    ]
+    assert any(
+        title.endswith("$0.5000, 2 calls, 1,000 tokens in (250 cached), 500 out")
+        for _, title, _ in cells
+    )
+    assert any("cost unknown, 2 calls" in title for _, title, _ in cells)
+    tokens = shown(browse, "viewer", "period=24h&measure=tokens")
+    assert re.findall(r'<td class="heat-5"[^>]*>([^<]+)</td>', tokens) == ["1.5k"] * 6
+    assert page.count('tabindex="0">') >= 2
+
+
+def test_an_address_can_be_shared_and_says_what_it_cannot_show(cast: Cast, browse: Browser) -> None:
+    used(cast)
+    used(cast, is_other=True, agent="secret-agent", cost_usd=Decimal(7))
+
+    both = shown(browse, "root", "period=30d")
+    one = shown(browse, "root", "period=30d&workspace=acme")
+    wrong = words(shown(browse, "viewer", "period=1y&workspace=other"))
+
+    assert "secret-agent" in both
+    assert "secret-agent" not in one
+    assert '<a href="?period=24h&amp;measure=cost&amp;workspace=acme">24 hours</a>' in one
+    assert "'1y' is no period you can choose" in wrong
+    assert "'other' is no workspace you can choose" in wrong
+    assert "secret-agent" not in wrong
+
+
+def test_the_dearest_runs_lead_to_their_pages(cast: Cast, browse: Browser) -> None:
+    used(cast)
+    cheap, dear, free = (make_run(cast.acme) for _ in range(3))
+    Run.objects.filter(pk=dear.pk).update(cost_usd=Decimal("3.5"))
+    Run.objects.filter(pk=cheap.pk).update(cost_usd=Decimal("0.25"), cost_is_partial=True)
+
+    page = shown(browse, "viewer")
+
+    links = re.findall(r'<a href="(/admin/agents/run/[^"?]+/change/)">', page)
+    assert links == [reverse("admin:agents_run_change", args=[run.pk]) for run in (dear, cheap)]
+    assert str(free.pk) not in page
+    assert "agent=helper&amp;within=7d&amp;sort=costliest" in page
+    assert "user=operator&amp;within=7d" in page
+    assert f"{reverse('admin:agents_model_changelist')}?q=small" in page
+
+
+def test_what_is_written_in_names_stays_text(cast: Cast, browse: Browser) -> None:
+    used(cast, model="<script>alert(1)</script>")
+
+    assert "<script>alert(1)" not in shown(browse, "viewer")
+
+
+def test_an_empty_page_teaches_and_an_empty_time_says_so(cast: Cast, browse: Browser) -> None:
+    assert "No model has been paid for yet" in shown(browse, "viewer")
+
+    used(cast, hours=24 * 3)
+    page = shown(browse, "viewer", "period=24h")
+    assert "Nothing was used in this time" in page
+    assert "This month" in page
+
+
+def test_a_copy_has_every_digit_and_no_formula(cast: Cast, browse: Browser) -> None:
+    used(cast, cost_usd=Decimal("0.00000001"), model="=SUM(A1)")
+    unknown(cast, agent="odd", user="")
+    used(cast, is_other=True)
+    client = browse("viewer")
+
+    table = client.get(f"{PAGE}cost.csv?period=7d&workspace=acme")
+    rows = list(csv.DictReader(io.StringIO(table.getvalue().decode())))
+    document = json.loads(client.get(f"{PAGE}cost.json?period=24h").getvalue())
+
+    assert table["Content-Disposition"] == 'attachment; filename="cost-acme-7d.csv"'
+    assert [
+        (
+            row["workspace"],
+            row["agent"],
+            row["model"],
+            row["user"],
+            row["cost_usd"],
+            row["is_floor"],
+        )
+        for row in rows
+    ] == [
+        ("acme", "helper", "'=SUM(A1)", "operator", "0.00000001", "False"),
+        ("acme", "odd", "small", "", "0.00000000", "True"),
+    ]
+    assert next(iter(rows[0])) == "day"
+    assert [row["model"] for row in document["rows"]] == ["=SUM(A1)", "small"]
+    assert (document["period"], document["counted_until"]) == ("24h", None)
+
+
+def test_the_part_that_is_renewed_has_the_figures_alone(cast: Cast, browse: Browser) -> None:
+    used(cast)
+    part = shown(browse, "viewer", "period=7d", path=f"{PAGE}part/")
+
+    assert "$0.5000" in part
+    assert "<html" not in part
+
+
+def test_who_may_not_see_what_was_spent_sees_no_page(cast: Cast, browse: Browser) -> None:
+    used(cast)
+    addresses = [PAGE, f"{PAGE}part/", f"{PAGE}cost.csv", f"{PAGE}cost.json"]
+
+    assert [browse("nobody").get(each).status_code for each in addresses] == [403] * 4
+    assert PAGE not in browse("nobody").get("/admin/").content.decode()
+    assert "helper" not in shown(browse, "outsider")
+
+
+def test_who_may_see_no_runs_sees_sums_and_no_run(cast: Cast, browse: Browser) -> None:
+    used(cast)
+    run = make_run(cast.acme)
+    Run.objects.filter(pk=run.pk).update(cost_usd=Decimal(3))
+    role = Role.objects.create(
+        workspace=cast.acme, name="controller", permissions=["workspace.view", "budget.view"]
+    )
+    membership_set_roles(SYSTEM, membership=cast.members["viewer"], roles=[role.name])
+    page = shown(browse, "viewer")
+
+    assert "$0.5000" in page
+    assert str(run.pk) not in page
+    assert "/admin/agents/run/" not in page
+    assert "/admin/agents/model/" not in page
