@@ -10,6 +10,7 @@ from agents.admin.records import (
     WorkerAdmin,
 )
 from agents.admin.runs import RunAdmin
+from agents.admin.saved_filters import SavedFilterAdmin
 from agents.admin.versions import AgentVersionAdmin
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "ProviderAdmin",
     "RunAdmin",
     "RunSnapshotAdmin",
+    "SavedFilterAdmin",
     "SessionAdmin",
     "WorkerAdmin",
 ]

@@ -10,6 +10,7 @@ from agents.api import (
     run_files,
     run_history,
     runs,
+    saved_filters,
     sessions,
     simulating,
     workspace,
@@ -104,6 +105,16 @@ urlpatterns = [
     ),
     path(f"{_RUN}/evidence", run_history.EvidenceViewSet.as_view(_ONE), name="run-evidence"),
     path(f"{_RUN}/trace", run_history.TraceViewSet.as_view(_ONE), name="run-trace"),
+    path(
+        f"{_IN}/saved-filters",
+        saved_filters.SavedFilterViewSet.as_view(_MANY),
+        name="saved-filters",
+    ),
+    path(
+        f"{_IN}/saved-filters/<uuid:pk>",
+        saved_filters.SavedFilterViewSet.as_view({**_ONE, "delete": "destroy"}),
+        name="saved-filter",
+    ),
     path(f"{_IN}/workers", workspace.WorkerViewSet.as_view(_LIST), name="workers"),
     path(f"{_IN}/apply", workspace.ApplyViewSet.as_view({"post": "apply"}), name="apply"),
 ]

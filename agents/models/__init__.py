@@ -4,6 +4,7 @@ from agents.models.agent import Agent, AgentVersion
 from agents.models.history import Checkpoint, Message
 from agents.models.provider import Model, ModelRoute, Provider
 from agents.models.run import Run, RunSnapshot
+from agents.models.saved_filter import SavedFilter
 from agents.models.session import Session
 from agents.models.worker import Worker
 from agents.models.workspace import WorkspaceHead
@@ -18,6 +19,7 @@ __all__ = [
     "Provider",
     "Run",
     "RunSnapshot",
+    "SavedFilter",
     "Session",
     "Worker",
     "WorkspaceHead",

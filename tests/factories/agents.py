@@ -15,6 +15,7 @@ from agents.models import (
     ModelRoute,
     Provider,
     Run,
+    SavedFilter,
     Session,
 )
 from agents.services.agents import agent_create
@@ -249,6 +250,17 @@ def make_session(workspace: Workspace, agent: str = "helper", **fields: Any) -> 
     return session_create(actor=SYSTEM, workspace=workspace, agent=agent, **fields)
 
 
+def make_saved_filter(workspace: Workspace, name: str, query: str = "state=failed") -> SavedFilter:
+    """Make a filter of somebody of the workspace, shared with everybody there."""
+    return SavedFilter.objects.create(
+        workspace=workspace,
+        owner=make_user(f"{name}-owner"),
+        name=name,
+        query=query,
+        is_shared=True,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenancy:
     """One of everything in a workspace. Every name and text holds `mark`, to find it again."""
@@ -269,6 +281,7 @@ class Tenancy:
     delegation: Delegation
     channel: Channel
     delivery: Delivery
+    saved_filter: SavedFilter
     policy: PolicyVersion
     secret: Secret
 
@@ -337,6 +350,7 @@ def make_tenancy(workspace: Workspace, mark: str) -> Tenancy:
         delegation=make_delegation(workspace, mark),
         channel=channel,
         delivery=channel_test(SYSTEM, channel=channel),
+        saved_filter=make_saved_filter(workspace, f"{mark}-filter"),
     )
 
 

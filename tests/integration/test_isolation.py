@@ -50,6 +50,7 @@ BODIES: dict[str, Any] = {
     "put policy": {"source": "rules: []"},
     "post publish": {},
     "post secrets": {"name": "s", "value": "long enough to be one"},
+    "post saved-filters": {"name": "f", "query": "state=failed"},
     "post rotate": {"value": "long enough to be one"},
 }
 
@@ -100,6 +101,7 @@ class World:
             ("delegations", "pk"): mine.delegation.pk,
             ("channels", "name"): mine.channel.name,
             ("deliveries", "pk"): mine.delivery.pk,
+            ("saved-filters", "pk"): mine.saved_filter.pk,
             ("members", "pk"): self.member.pk,
             ("roles", "pk"): self.role.pk,
             ("tokens", "pk"): self.token.pk,

@@ -336,7 +336,8 @@ def test_filters_offer_only_what_runs_can_have(cast: Cast, browse: Browser) -> N
 
     page = browse("operator").get(LIST).content.decode()
 
-    assert "agent__id__exact" in page
-    assert "surface=console" in page
-    assert "surface=cli" not in page
-    assert "agent__isnull" not in page
+    assert '<select name="agent"><option value="">Any</option>' in page
+    assert "<option>helper</option><option>second</option>" in page
+    assert "<option>console</option>" in page
+    assert "<option>cli</option>" not in page
+    assert 'href="?state=queued"' in page
