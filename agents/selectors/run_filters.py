@@ -33,15 +33,14 @@ BY_COST: Final = frozenset({"costliest", "cheapest"})
 MAX_CHARACTERS: Final = 200
 
 # Addresses of Django's own lists, which others link to.
-_ALIASES: Final[Mapping[str, str]] = {
-    "state__exact": "state",
-    "state__in": "state",
-    "agent__id__exact": "agent",
-    "session__id__exact": "session",
-    "workspace__id__exact": "workspace",
-    "error_code": "error",
-    "error_code__exact": "error",
+_ALSO: Final[Mapping[str, tuple[str, ...]]] = {
+    "state": ("state__exact", "state__in"),
+    "agent": ("agent__id__exact",),
+    "session": ("session__id__exact",),
+    "workspace": ("workspace__id__exact",),
+    "error": ("error_code", "error_code__exact"),
 }
+_ALIASES: Final = {alias: name for name, aliases in _ALSO.items() for alias in aliases}
 _NOT_FILTERS: Final = frozenset({"after", "format", "saved", "action", "_changelist_filters", "_"})
 _TITLES: Final[Mapping[str, str]] = {
     "q": "search", "state": "state", "agent": "agent", "workspace": "workspace", "user": "by",
