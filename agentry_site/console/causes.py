@@ -103,9 +103,7 @@ def causes(actor: Actor, period: str, *, most: int = MOST) -> list[Cause]:
     for failure in _failures(actor, since, most):
         text = None if failure.text is None else normalised(failure.text)
         alike[failure.source, failure.code, text].append(failure)
-    found = [
-        _cause(key, failures, period, since=since, now=now) for key, failures in alike.items()
-    ]
+    found = [_cause(key, failures, period, since=since, now=now) for key, failures in alike.items()]
     return sorted(found, key=lambda cause: (-cause.count, -cause.last_at.timestamp()))
 
 

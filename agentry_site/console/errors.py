@@ -1,8 +1,9 @@
 """The page of errors: what goes wrong, by its cause, and the way to each."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+from django.apps import apps
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -10,13 +11,16 @@ from django.urls import URLPattern, path
 
 from agentry_site.console.causes import MOST, PERIODS, Cause, causes
 from agentry_site.console.pages import Page
-from core.errors import NotAuthenticatedError
-from governance import access
 from governance.contracts import Perm
 from governance.guard.authentication import actor_of
 
 SHOWN: Final = 100
-SOURCES: Final = {"run": "Runs", "call": "Tool calls", "delivery": "Deliveries", "worker": "Workers"}
+SOURCES: Final = {
+    "run": "Runs",
+    "call": "Tool calls",
+    "delivery": "Deliveries",
+    "worker": "Workers",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +40,11 @@ class Errors(Page):
         return [path("errors/", self.site.admin_view(self.view), name=self.name)]
 
     def may_open(self, request: HttpRequest) -> bool:
-        try:
-            actor = actor_of(request)
-        except NotAuthenticatedError:
-            return False
-        return actor.is_superuser or (
-            access.permitted_workspace_ids(actor, Perm.RUN_VIEW).exists()
-        )
+        return bool(self._runs().has_view_permission(request))
+
+    def _runs(self) -> Any:
+        """The page of runs, which has asked already what this person may do with them."""
+        return self.site._registry[apps.get_model("agents.Run")]
 
     def view(self, request: HttpRequest) -> HttpResponse:
         if not self.may_open(request):
@@ -73,7 +75,7 @@ class Errors(Page):
                 Tab(value=value, title=title, is_on=value == source, count=_of(found, value))
                 for value, title in SOURCES.items()
             ],
-            may_control=access.permitted_workspace_ids(actor, Perm.RUN_CONTROL).exists(),
+            may_control=self._runs().has_control_permission(request),
         )
         return TemplateResponse(request, "console/errors/page.html", context)
 

@@ -324,7 +324,7 @@ def test_a_finding_counts_what_its_list_shows(cast: Cast, browse: Browser) -> No
 
     assert {title: figure.value for title, figure in figures.items()} == {
         "Running": "0", "Queued": "0", "Waiting": "0", "Failed": "1", "Approvals": "0",
-        "Calls in doubt": "0",
+        "Calls in doubt": "0", "Spent today": "$0.00",
     }  # fmt: skip
     assert figures["Failed"].is_urgent
     assert list(operator.get(figures["Failed"].url).context["cl"].result_list) == [run]
