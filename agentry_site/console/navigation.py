@@ -44,6 +44,7 @@ GROUPS: Final[tuple[tuple[str, tuple[Place, ...]], ...]] = (
             Place(page="approval_queue", title="Approvals", icon="approvals", key="p"),
             Place(model="plugins.ToolCall", title="Tool calls", icon="calls", key="c"),
             Place(model="agents.Session", title="Sessions", icon="sessions"),
+            Place(model="agents.SavedFilter", title="Saved filters", icon="star"),
         ),
     ),
     (

@@ -1,10 +1,11 @@
-"""The first page: what runs, what waits, what went wrong, who works; each number is a list.
+"""The first page: what runs, what waits, what goes wrong, what it costs; each number is a list.
 
-A count is taken from the very rows the linked list shows, so that the two always agree.
+A run's count is taken with the filters of the list it leads to, so that the two always agree.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -15,22 +16,38 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
+from agentry_site.console.causes import Cause, causes
+from agentry_site.console.spending import spent_today
+from agents.selectors.run_failures import oldest_queued_at
+from agents.selectors.run_filters import filters_from
+from agents.selectors.run_finding import (
+    readable_workspaces,
+    runs_counted,
+    runs_found,
+    runs_page,
+)
 from core import clock
-from core.admin import count, moment, money, pill
+from core.admin import count, moment, money, pill, relative
 from governance import access
-from governance.contracts import Perm
+from governance.contracts import Actor, ApprovalState, Perm
 from governance.guard.authentication import actor_of
+from governance.selectors.approvals import approval_list
 
 NEWEST: Final = 8
+CAUSES: Final = 5
+FAILURES_LOOKED_AT: Final = 500
+COUNTED: Final = 10_000
 WORKER_SILENT_SECONDS: Final = 60
+LATE_SECONDS: Final = 60  # a run that waits longer for a worker is a reason to look
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """One number with the list behind it; `is_urgent` when somebody should look."""
 
+    key: str
     title: str
-    value: str
+    value: SafeString | str
     note: str
     icon: str
     tone: str
@@ -53,8 +70,7 @@ class RunRow:
 class Overview:
     figures: tuple[Figure, ...]
     runs: tuple[RunRow, ...]
-    has_agents: bool
-    has_models: bool
+    causes: tuple[Cause, ...]
     has_workers: bool
     may_see_runs: bool
     may_start: bool
@@ -63,93 +79,155 @@ class Overview:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
-    model: str
+    key: str
     title: str
     note: str
     icon: str
     tone: str
-    filters: tuple[tuple[str, str], ...] = ()
-    is_urgent_above: int | None = None
+    query: tuple[tuple[str, str], ...]
+    is_urgent: bool = False
 
 
-_QUESTIONS: Final = (
+_OF_RUNS: Final = (
     _Question(
-        model="agents.Run", title="Running", note="driven by a worker now", icon="state-running",
-        tone="blue", filters=(("state__exact", "running"),),
+        key="running", title="Running", note="driven by a worker now", icon="state-running",
+        tone="blue", query=(("state", "running"),),
     ),
     _Question(
-        model="agents.Run", title="Queued", note="about to be taken up", icon="state-queued",
-        tone="grey", filters=(("state__exact", "queued"),),
+        key="queued", title="Queued", note="about to be taken up", icon="state-queued",
+        tone="grey", query=(("state", "queued"),),
     ),
     _Question(
-        model="agents.Run", title="Waiting", note="for a person, a child or a timer",
-        icon="state-waiting", tone="amber", filters=(("state__exact", "waiting"),),
+        key="waiting", title="Waiting", note="for a person, a child or a timer",
+        icon="state-waiting", tone="amber", query=(("state", "waiting"),),
     ),
     _Question(
-        model="agents.Run", title="Failed", note="ended without an answer", icon="state-failed",
-        tone="red", filters=(("state__exact", "failed"),), is_urgent_above=0,
-    ),
-    _Question(
-        model="governance.Approval", title="Approvals", note="a person must say yes or no",
-        icon="approvals", tone="amber", filters=(("state__exact", "pending"),),
-    ),
-    _Question(
-        model="plugins.ToolCall", title="Calls in doubt", note="somebody must say what happened",
-        icon="state-in_doubt", tone="amber", filters=(("state__exact", "in_doubt"),),
-        is_urgent_above=0,
+        key="failed", title="Failed", note="of the last 24 hours", icon="state-failed",
+        tone="red", query=(("state", "failed"), ("within", "24h")), is_urgent=True,
     ),
 )  # fmt: skip
 
 
 def overview_of(site: AdminSite, request: HttpRequest) -> Overview:
     """Gather what this person may see; pages they may not open are left out."""
-    figures = [
-        _figure(question, rows, request)
-        for question in _QUESTIONS
-        if (rows := _rows(site, request, question.model)) is not None
-    ]
-    workers = _rows(site, request, "agents.Worker")
-    if workers is not None:
-        figures.append(_workers(workers))
-    runs = _rows(site, request, "agents.Run")
+    actor = actor_of(request)
+    may_see_runs = _page_rows(site, request, "agents.Run") is not None
+    workers = _page_rows(site, request, "agents.Worker")
     return Overview(
-        figures=tuple(figures),
-        runs=tuple(_run_row(run) for run in runs[:NEWEST]) if runs is not None else (),
-        has_agents=_has(site, request, "agents.Agent"),
-        has_models=_has(site, request, "agents.Model"),
+        figures=tuple(_figures(site, request, actor, may_see_runs, workers)),
+        runs=_newest(actor) if may_see_runs else (),
+        causes=tuple(causes(actor, "24h", most=FAILURES_LOOKED_AT)[:CAUSES])
+        if may_see_runs
+        else (),
         has_workers=workers is None or workers.filter(seen_at__gt=_heard_since()).exists(),
-        may_see_runs=runs is not None,
-        may_start=_may_start(request),
+        may_see_runs=may_see_runs,
+        may_start=access.permitted_workspace_ids(actor, Perm.RUN_START).exists(),
         runs_url=_list_url("agents.Run"),
     )
 
 
-def _may_start(request: HttpRequest) -> bool:
-    return access.permitted_workspace_ids(actor_of(request), Perm.RUN_START).exists()
+def _figures(
+    site: AdminSite,
+    request: HttpRequest,
+    actor: Actor,
+    may_see_runs: bool,
+    workers: QuerySet[Any] | None,
+) -> Iterator[Figure]:
+    if may_see_runs:
+        yield from (_of_runs(question, actor) for question in _OF_RUNS)
+    if _page_rows(site, request, "governance.Approval") is not None:
+        yield _approvals(actor)
+    calls = _page_rows(site, request, "plugins.ToolCall")
+    if calls is not None:
+        yield _doubtful(calls)
+    if may_see_runs:
+        yield _spent(site, actor)
+    if workers is not None:
+        yield _workers(workers)
 
 
-def _rows(site: AdminSite, request: HttpRequest, label: str) -> QuerySet[Any] | None:
+def _page_rows(site: AdminSite, request: HttpRequest, label: str) -> QuerySet[Any] | None:
     page = site._registry.get(apps.get_model(label))
     if page is None or not page.has_view_permission(request):
         return None
     return page.get_queryset(request)
 
 
-def _has(site: AdminSite, request: HttpRequest, label: str) -> bool:
-    rows = _rows(site, request, label)
-    return rows is None or rows.exists()
-
-
-def _figure(question: _Question, rows: QuerySet[Any], request: HttpRequest) -> Figure:
-    found = rows.filter(**dict(question.filters)).count()
+def _of_runs(question: _Question, actor: Actor) -> Figure:
+    asked: dict[str, list[str]] = {name: [value] for name, value in question.query}
+    found = runs_counted(runs_found(actor, filters_from(asked)).runs, bound=COUNTED)
+    oldest = oldest_queued_at(actor=actor) if question.key == "queued" and found else None
+    is_late = oldest is not None and oldest < clock.now() - timedelta(seconds=LATE_SECONDS)
     return Figure(
+        key=question.key,
         title=question.title,
-        value=count(found),
-        note=question.note,
+        value=f"{count(COUNTED)}+" if found > COUNTED else count(found),
+        note=question.note if oldest is None else f"the oldest ready {relative(oldest)}",
         icon=question.icon,
-        tone=question.tone,
-        url=_list_url(question.model, question.filters),
-        is_urgent=question.is_urgent_above is not None and found > question.is_urgent_above,
+        tone="amber" if is_late else question.tone,
+        url=_list_url("agents.Run", question.query),
+        is_urgent=(question.is_urgent and found > 0) or is_late,
+    )
+
+
+def _approvals(actor: Actor) -> Figure:
+    """How many questions are open, since when the oldest one, and when the next one expires."""
+    pending = approval_list(actor).filter(state=ApprovalState.PENDING.value)
+    oldest = pending.order_by("pk").values_list("created_at", flat=True).first()
+    expiring = pending.filter(expires_at__isnull=False).order_by("expires_at")
+    expires_at = expiring.values_list("expires_at", flat=True).first()
+    note = "a person must say yes or no"
+    if oldest is not None:
+        note = f"the oldest asked {relative(oldest)}"
+    if expires_at is not None:
+        is_over = expires_at <= clock.now()
+        note += ", one is expiring" if is_over else f", one expires {relative(expires_at)}"
+    return Figure(
+        key="approvals",
+        title="Approvals",
+        value=count(pending.count()),
+        note=note,
+        icon="approvals",
+        tone="amber",
+        url=_list_url("governance.Approval", (("state__exact", "pending"),)),
+        is_urgent=expires_at is not None,
+    )
+
+
+def _doubtful(calls: QuerySet[Any]) -> Figure:
+    found = calls.filter(state="in_doubt").count()
+    return Figure(
+        key="doubtful",
+        title="Calls in doubt",
+        value=count(found),
+        note="somebody must say what happened",
+        icon="state-in_doubt",
+        tone="amber",
+        url=_list_url("plugins.ToolCall", (("state__exact", "in_doubt"),)),
+        is_urgent=found > 0,
+    )
+
+
+def _spent(site: AdminSite, actor: Actor) -> Figure:
+    spent = spent_today(actor)
+    note = "by runs begun today, UTC"
+    if spent.limit_usd is not None:
+        note = f"of {money(spent.limit_usd)} a day"
+    if spent.is_partial:
+        note = f"at least, {note}"
+    since = f"{spent.since:%Y-%m-%dT%H:%M}"
+    has_page = any(page.name == "cost" for page in getattr(site, "pages", ()))
+    by_run = _list_url("agents.Run", (("since", since), ("sort", "costliest")))
+    is_over = spent.limit_usd is not None and spent.usd >= spent.limit_usd
+    return Figure(
+        key="spent",
+        title="Spent today",
+        value=money(spent.usd),
+        note=note,
+        icon="cost",
+        tone="red" if is_over else "green",
+        url=reverse("admin:cost") if has_page else by_run,
+        is_urgent=is_over,
     )
 
 
@@ -157,6 +235,7 @@ def _workers(rows: QuerySet[Any]) -> Figure:
     alive = list(rows.filter(seen_at__gt=_heard_since()))
     driven = sum(worker.running for worker in alive)
     return Figure(
+        key="workers",
         title="Workers alive",
         value=count(len(alive)),
         note=f"driving {driven} runs" if alive else "nothing can start",
@@ -167,15 +246,21 @@ def _workers(rows: QuerySet[Any]) -> Figure:
     )
 
 
-def _heard_since() -> Any:
+def _heard_since() -> datetime:
     return clock.now() - timedelta(seconds=WORKER_SILENT_SECONDS)
 
 
-def _run_row(run: Any) -> RunRow:
+def _newest(actor: Actor) -> tuple[RunRow, ...]:
+    page = runs_page(runs_found(actor, filters_from({})).runs, "newest", size=NEWEST)
+    readable = readable_workspaces(actor, page.runs)
+    return tuple(_run_row(run, is_readable=run.workspace_id in readable) for run in page.runs)
+
+
+def _run_row(run: Any, *, is_readable: bool) -> RunRow:
     return RunRow(
         url=reverse("admin:agents_run_change", args=[run.pk]),
         agent=run.agent_name,
-        excerpt=run.input[:160] if run.is_readable else "",
+        excerpt=run.excerpt if is_readable else "",
         state=pill(run.state),
         tokens=count(run.input_tokens + run.output_tokens),
         cost=money(run.cost_usd, is_partial=run.cost_is_partial),

@@ -3,9 +3,16 @@
 from typing import Final
 
 from agentry_site.console.cost import CostPage
+from agentry_site.console.errors import Errors
 from agentry_site.console.find import Find
 from agentry_site.console.pages import Page
 from agentry_site.console.profile import Profile
 from agentry_site.console.site_settings import SiteSettings
 
-PAGES: Final[tuple[type[Page], ...]] = (Find, CostPage, Profile, SiteSettings)
+PAGES: Final[tuple[type[Page], ...]] = (
+    Find,
+    CostPage,
+    Profile,
+    SiteSettings,
+    Errors,
+)

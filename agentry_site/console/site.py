@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from django.apps import apps
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, URLResolver, reverse
+from django.urls import URLPattern, URLResolver, path, reverse
 
 from agentry_site.console.navigation import groups_for, place_of
 from agentry_site.console.overview import overview_of
@@ -18,8 +20,6 @@ from agentry_site.console.page_list import PAGES
 from agentry_site.console.pages import Page
 from agentry_site.console.time_machine import TimeMachine
 from core.api.problems import problem_headers
-from governance import access
-from governance.contracts import Perm
 from governance.guard.admin import GuardedAdmin
 from governance.guard.authentication import actor_of
 from governance.guard.signing_in import SignInForm
@@ -55,7 +55,8 @@ class ConsoleSite(admin.AdminSite):
     def get_urls(self) -> list[URLPattern | URLResolver]:
         """Pages that put together what several apps know come before those of one app."""
         own = [address for page in self.pages for address in page.urls()]
-        return [*TimeMachine(site=self).urls(), *own, *super().get_urls()]
+        live = path("live/", self.admin_view(self.live), name="overview_live")
+        return [*TimeMachine(site=self).urls(), live, *own, *super().get_urls()]
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Let in people with the staff mark; what each of them sees is decided page by page."""
@@ -95,10 +96,19 @@ class ConsoleSite(admin.AdminSite):
             )
             context["place"] = place_of(context["nav_groups"])
             context["nav_search_url"] = reverse(f"{self.name}:find")
-            context["nav_may_start"] = access.permitted_workspace_ids(
-                actor_of(request), Perm.RUN_START
-            ).exists()
+            context["nav_may_start"] = self._runs().has_start_permission(request)
         return context
+
+    def _runs(self) -> Any:
+        """The page of runs, which asks once what this person may do with them."""
+        return self._registry[apps.get_model("agents.Run")]
+
+    def live(self, request: HttpRequest) -> HttpResponse:
+        """Return the parts of the overview that change, for a page that stays open."""
+        context = {"overview": overview_of(self, request)}
+        answer = render(request, "console/overview/live.html", context)
+        answer["Cache-Control"] = "no-store"
+        return answer
 
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -11,6 +11,7 @@ from agents.admin.records import (
     WorkerAdmin,
 )
 from agents.admin.runs import RunAdmin
+from agents.admin.saved_filters import SavedFilterAdmin
 from agents.admin.versions import AgentVersionAdmin
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "ProviderAdmin",
     "RunAdmin",
     "RunSnapshotAdmin",
+    "SavedFilterAdmin",
     "SessionAdmin",
     "WorkerAdmin",
 ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from django.db.models import Q
 from django.urls import reverse
 
 from agents.contracts import Control, RunState
@@ -114,6 +115,11 @@ def deed_do(
     return _DO[name](actor, run_id, answers or {})
 
 
+def fitting(name: str) -> Q:
+    """Return the condition for the rows that a deed for many fits; the service decides each."""
+    return _FITTING[name]
+
+
 def _is_asked(name: str, run: Run) -> bool:
     return MEANINGS[name].is_asked or (name == "resume" and run.state == RunState.YIELDED.value)
 
@@ -128,6 +134,12 @@ _FITS: Final[Mapping[str, Callable[[Run], bool]]] = {
     "cancel": _may_cancel,
     "fork": lambda run: Checkpoint.objects.filter(run=run).exists(),
     "replay": lambda run: run.state in TERMINAL,
+}
+
+_FITTING: Final[Mapping[str, Q]] = {
+    "pause": Q(state__in=_PAUSABLE, control__in=_MAY_PAUSE),
+    "resume": Q(state__in=_RESUMABLE) | Q(control=Control.PAUSE.value),
+    "cancel": Q(state__in=LIVE) & ~Q(control=Control.CANCEL.value),
 }
 
 _DO: Final[Mapping[str, Callable[[Actor, UUID, Mapping[str, Any]], Run]]] = {

@@ -5,8 +5,7 @@ and the command line call; who came second is told who won.
 """
 
 from collections.abc import Callable
-from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.contrib import admin, messages
@@ -17,70 +16,20 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.shortcuts import render
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 
 from agents.admin.deeds import MEANINGS, NAMES, deed_do
+from agents.admin.run_bulk import FOR_ALL, batch, chosen_ids, confirming, do_each
+from agents.admin.run_export import run_export
 from agents.admin.run_forms import FORMS
+from agents.admin.run_list import SEARCHED, asked_of, choices, more_lines, run_list
 from agents.admin.run_page import run_page
 from agents.admin.starting import StartForm, chosen_at_first, startable_agents
-from agents.contracts import RunState
 from agents.models import Run
-from core.admin import count, moment, moment_column, money, pill
-from core.errors import DomainError
+from core.admin import moment, pill
+from core.errors import DomainError, InvalidInputError
 from governance import access
 from governance.contracts import Perm
 from governance.guard.admin import GuardedAdmin
-
-EXCERPT_CHARACTERS = 140
-
-
-class StateFilter(admin.SimpleListFilter):
-    """States in the order of a run's life."""
-
-    title = "state"
-    parameter_name = "state__exact"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(state.value, state.value) for state in RunState]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
-        return queryset.filter(state=self.value()) if self.value() else queryset
-
-
-class SurfaceFilter(admin.SimpleListFilter):
-    """Where runs were asked for. A fixed list: reading it from the rows would scan them all."""
-
-    title = "asked by way of"
-    parameter_name = "surface"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        known = ("api", "console", "agent", "fork", "replay", "legacy")
-        return [(name, name) for name in known]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
-        return queryset.filter(surface=self.value()) if self.value() else queryset
-
-
-def _list_deed(name: str) -> Callable[..., HttpResponse | None]:
-    """Make the list action of a deed: a page that asks first, then one service call a run."""
-
-    @admin.action(description=f"{MEANINGS[name].title} the selected runs", permissions=["control"])
-    def act(page: "RunAdmin", request: HttpRequest, rows: QuerySet[Run]) -> HttpResponse | None:
-        return page.deed_for_many(request, rows, name)
-
-    act.__name__ = f"{name}_selected"
-    return act
-
-
-def hyphenated(term: str) -> str:
-    """Put hyphens into what looks like the beginning of an id; leave anything else alone."""
-    plain = term.strip().replace("-", "").lower()
-    if not 8 < len(plain) <= 32 or set(plain) - set("0123456789abcdef"):
-        return term
-    cuts = (0, 8, 12, 16, 20, 32)
-    parts = (plain[start:end] for start, end in pairwise(cuts))
-    return "-".join(part for part in parts if part)
 
 
 @admin.register(Run)
@@ -90,23 +39,8 @@ class RunAdmin(GuardedAdmin):
     view_perm = Perm.RUN_VIEW
     explanation = "Each run is one durable piece of work of an agent."
     lesson = "console/lessons/runs.html"
-    list_display = (
-        "state_shown", "agent_shown", "input_shown", "iteration", "tokens", "cost", "age",
-    )  # fmt: skip
-    list_display_links = ("agent_shown",)
-    list_filter = (StateFilter, "agent", "workspace", SurfaceFilter)
-    list_per_page = 50
-    search_fields = ("id__istartswith", "agent_name__icontains")
-    search_help_text = "Agent, or the beginning of an id"
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Run], search_term: str
-    ) -> tuple[QuerySet[Run], bool]:
-        """Ids are found with and without their hyphens, on every database."""
-        return super().get_search_results(request, queryset, hyphenated(search_term))
-
     ordering = ("-id",)
-    actions = tuple(_list_deed(name) for name in NAMES)
+    actions = ()
 
     # --- lists ------------------------------------------------------------------------------------
 
@@ -121,31 +55,6 @@ class RunAdmin(GuardedAdmin):
         rows: QuerySet[Run] = super().get_queryset(request).annotate(is_readable=mine)
         return rows
 
-    @admin.display(description="State", ordering="state")
-    def state_shown(self, run: Run) -> SafeString:
-        return pill(run.state)
-
-    @admin.display(description="Agent", ordering="agent_name")
-    def agent_shown(self, run: Run) -> str:
-        return run.agent_name
-
-    @admin.display(description="Input")
-    def input_shown(self, run: Run) -> SafeString:
-        if not run.is_readable:  # type: ignore[attr-defined]  # annotated by get_queryset
-            return format_html('<span class="withheld">{}</span>', "hidden")
-        text = " ".join(run.input[:EXCERPT_CHARACTERS].split())
-        return format_html('<span class="excerpt">{}</span>', text)
-
-    @admin.display(description="Tokens")
-    def tokens(self, run: Run) -> str:
-        return count(run.input_tokens + run.output_tokens)
-
-    @admin.display(description="Cost", ordering="cost_usd")
-    def cost(self, run: Run) -> SafeString | str:
-        return money(run.cost_usd, is_partial=run.cost_is_partial)
-
-    age = moment_column("created_at", "Created")
-
     def has_control_permission(self, request: HttpRequest) -> bool:
         return self._may(request, Perm.RUN_CONTROL, None)
 
@@ -159,8 +68,25 @@ class RunAdmin(GuardedAdmin):
             return path(f"<uuid:run_id>/{word}/", guarded, arguments, name=f"agents_run_{word}")
 
         deeds = [address(name, self.deed_view, {"name": name}) for name in NAMES]
-        start = path("start/", self.admin_site.admin_view(self.start_view), name="agents_run_start")
-        return [start, address("live", self.live_view, {}), *deeds, *super().get_urls()]
+
+        def page(word: str, view: Callable[..., HttpResponse]) -> URLPattern:
+            return path(f"{word}/", self.admin_site.admin_view(view), name=f"agents_run_{word}")
+
+        whole = [
+            page("start", self.start_view),
+            page("rows", self.rows_view),
+            page("export", self.export_view),
+        ]
+        for_all = [
+            path(
+                f"all/{name}/",
+                self.admin_site.admin_view(self.all_view),
+                {"name": name},
+                name=f"agents_run_all_{name}",
+            )
+            for name in FOR_ALL
+        ]
+        return [*whole, *for_all, address("live", self.live_view, {}), *deeds, *super().get_urls()]
 
     # --- a new run --------------------------------------------------------------------------------
 
@@ -169,9 +95,52 @@ class RunAdmin(GuardedAdmin):
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> Any:
-        more = {"may_start": self.has_start_permission(request), **(extra_context or {})}
-        return super().changelist_view(request, more)
+    ) -> HttpResponse:
+        """The list (GET), or a deed for the runs that were chosen in it (POST)."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied(f"This needs the permission {Perm.RUN_VIEW}.")
+        work = self._chosen_view if request.method == "POST" else self._list_view
+        return self._with_errors_shown(request, lambda: work(request))
+
+    def _list_view(self, request: HttpRequest) -> HttpResponse:
+        actor = self.actor(request)
+        cl = run_list(request, actor)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Runs",
+            "opts": self.opts,
+            "cl": cl,
+            "choices": choices(actor, cl.filters),
+            "searched": SEARCHED,
+            "may_start": self.has_start_permission(request),
+            "may_control": self.has_control_permission(request),
+            "deeds": [(name, MEANINGS[name]) for name in FOR_ALL],
+        }
+        return TemplateResponse(request, "admin/agents/run/list.html", context)
+
+    def rows_view(self, request: HttpRequest) -> HttpResponse:
+        """Return the next rows of the list, for a page that is scrolled."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied(f"This needs the permission {Perm.RUN_VIEW}.")
+
+        def rows() -> HttpResponse:
+            context = {
+                "lines": more_lines(request, self.actor(request)),
+                "may_control": self.has_control_permission(request),
+            }
+            answer = render(request, "admin/agents/run/rows.html", context)
+            answer["Cache-Control"] = "no-store"
+            return answer
+
+        return self._with_errors_shown(request, rows)
+
+    def export_view(self, request: HttpRequest) -> HttpResponse:
+        """Return the list as a file."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied(f"This needs the permission {Perm.RUN_VIEW}.")
+        return self._with_errors_shown(
+            request, lambda: cast("HttpResponse", run_export(request, self.actor(request)))
+        )
 
     def start_view(self, request: HttpRequest) -> HttpResponse:
         """Ask (GET) what a run shall do, or start it (POST) and go to its page."""
@@ -279,34 +248,67 @@ class RunAdmin(GuardedAdmin):
         self.message_user(request, f"The run {MEANINGS[name].done}.", messages.SUCCESS)
         return reverse("admin:agents_run_change", args=[after.pk])
 
-    def deed_for_many(
-        self, request: HttpRequest, rows: QuerySet[Run], name: str
-    ) -> HttpResponse | None:
-        """Ask first; once confirmed, do it to each run by itself and say what came of each."""
+    # --- deeds for many ---------------------------------------------------------------------------
+
+    def _chosen_view(self, request: HttpRequest) -> HttpResponse:
+        """Ask first; once confirmed, do it to each chosen run and say what came of each."""
+        name = request.POST.get("action", "").removesuffix("_selected")
+        if name not in NAMES:
+            raise InvalidInputError("Nothing was chosen to be done.", remedy="Choose a button.")
+        if not self.has_control_permission(request):
+            raise PermissionDenied(f"This needs the permission {Perm.RUN_CONTROL}.")
+        ids = chosen_ids(request, helpers.ACTION_CHECKBOX_NAME)
+        rows = self.get_queryset(request).filter(pk__in=ids)
         if "confirmed" not in request.POST:
-            runs = [(run, pill(run.state), moment(run.created_at)) for run in rows]
-            context = {
-                **self.admin_site.each_context(request),
-                "title": f"{MEANINGS[name].title} {len(runs)} run{'s' if len(runs) != 1 else ''}?",
-                "opts": self.opts,
-                "deed": name,
-                "meaning": MEANINGS[name],
-                "runs": runs,
-                "checkbox": helpers.ACTION_CHECKBOX_NAME,
-                "action": f"{name}_selected",
-            }
-            return TemplateResponse(request, "admin/agents/run/deed_many.html", context)
-        actor, done, refused = self.actor(request), 0, []
-        for run in rows:
-            try:
-                deed_do(name, actor=actor, run_id=run.pk)
-            except DomainError as error:
-                refused.append(f"{run.agent_name} {str(run.pk)[-8:]}: {error.message}")
-            else:
-                done += 1
-        if done:
-            sentence = f"{done} run{'s' if done != 1 else ''}: {MEANINGS[name].title.lower()} done."
+            return self._asked_for_chosen(request, rows, name)
+        outcome = do_each(self.actor(request), name, rows)
+        if outcome.done:
+            plural = "s" if outcome.done != 1 else ""
+            sentence = f"{outcome.done} run{plural}: {MEANINGS[name].title.lower()} done."
             self.message_user(request, sentence, messages.SUCCESS)
-        for sentence in refused:
+        for refusal in outcome.refused:
+            sentence = f"{refusal.agent} {str(refusal.run_id)[-8:]}: {refusal.why}"
             self.message_user(request, sentence, messages.ERROR)
-        return None
+        return HttpResponseRedirect(request.get_full_path())
+
+    def _asked_for_chosen(
+        self, request: HttpRequest, rows: QuerySet[Run], name: str
+    ) -> HttpResponse:
+        runs = [(run, pill(run.state), moment(run.created_at)) for run in rows]
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"{MEANINGS[name].title} {len(runs)} run{'s' if len(runs) != 1 else ''}?",
+            "opts": self.opts,
+            "deed": name,
+            "meaning": MEANINGS[name],
+            "runs": runs,
+            "checkbox": helpers.ACTION_CHECKBOX_NAME,
+            "action": f"{name}_selected",
+            "here": request.get_full_path(),
+        }
+        return TemplateResponse(request, "admin/agents/run/deed_many.html", context)
+
+    def all_view(self, request: HttpRequest, name: str) -> HttpResponse:
+        """Ask (GET) before all runs of a filter are done, or do the next of them (POST)."""
+        if not self.has_control_permission(request):
+            raise PermissionDenied(f"This needs the permission {Perm.RUN_CONTROL}.")
+        return self._with_errors_shown(request, lambda: self._all(request, name))
+
+    def _all(self, request: HttpRequest, name: str) -> HttpResponse:
+        actor, filters = self.actor(request), asked_of(request)
+        if filters.problems:
+            raise InvalidInputError(filters.problems[0], remedy="Mend the filter in the list.")
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "deed": name,
+            "meaning": MEANINGS[name],
+            "query": filters.query(),
+            "parts": filters.parts(),
+        }
+        if request.method == "POST":
+            more = {"batch": batch(request, actor, name), "title": f"{MEANINGS[name].title} all"}
+        else:
+            asked = confirming(actor, filters, name)
+            more = {"asked": asked, "title": f"{MEANINGS[name].title} {asked['words']} runs?"}
+        return TemplateResponse(request, "admin/agents/run/deed_all.html", context | more)

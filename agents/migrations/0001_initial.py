@@ -212,6 +212,7 @@ class Migration(migrations.Migration):
                 ('started_at', models.DateTimeField(null=True)),
                 ('finished_at', models.DateTimeField(null=True)),
                 ('updated_at', models.DateTimeField()),
+                ('ended_cost_usd', models.GeneratedField(db_persist=True, expression=models.Case(models.When(finished_at__isnull=False, then=models.F('cost_usd'))), output_field=models.DecimalField(decimal_places=8, max_digits=16, null=True))),
             ],
             options={
                 'ordering': ('-id',),

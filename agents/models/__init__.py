@@ -5,6 +5,7 @@ from agents.models.history import Checkpoint, Message
 from agents.models.price import ModelPrice, PriceList
 from agents.models.provider import Model, ModelRoute, Provider
 from agents.models.run import Run, RunSnapshot
+from agents.models.saved_filter import SavedFilter
 from agents.models.session import Session
 from agents.models.worker import Worker
 from agents.models.workspace import WorkspaceHead
@@ -21,6 +22,7 @@ __all__ = [
     "Provider",
     "Run",
     "RunSnapshot",
+    "SavedFilter",
     "Session",
     "Worker",
     "WorkspaceHead",

@@ -1,6 +1,6 @@
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, F, Q, When
 
 from agents.contracts import Control, RunKind, RunState
 from agents.models.agent import Agent, AgentVersion
@@ -144,6 +144,13 @@ class Run(models.Model):
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     updated_at = models.DateTimeField()
+    # What lists find runs by their cost with. It changes once, at the end: an index on the cost
+    # itself would be written with every step.
+    ended_cost_usd = models.GeneratedField(
+        expression=Case(When(finished_at__isnull=False, then=F("cost_usd"))),
+        output_field=models.DecimalField(max_digits=16, decimal_places=8, null=True),
+        db_persist=True,
+    )
 
     class Meta:
         ordering = ("-id",)
@@ -183,6 +190,18 @@ class Run(models.Model):
             # Lists: newest first in a workspace, by state.
             models.Index(fields=["workspace", "-id"], name="run_newest"),
             models.Index(fields=["workspace", "state", "-id"], name="run_by_state"),
+            # Lists: what a person asked for, what came by one way. Neither changes with a step.
+            models.Index(fields=["requested_by", "-id"], name="run_by_person"),
+            models.Index(fields=["surface", "-id"], name="run_by_surface"),
+            # Lists: what ended, by its cost; what went wrong, by its code.
+            models.Index(
+                fields=["ended_cost_usd", "id"],
+                name="run_by_cost",
+                condition=Q(ended_cost_usd__isnull=False),
+            ),
+            models.Index(
+                fields=["error_code", "-id"], name="run_by_error", condition=~Q(error_code="")
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,10 +1,10 @@
-"""Answers of JSON lines that are read piece by piece while they are sent."""
+"""Answers that are read piece by piece while they are sent, of JSON lines mostly."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.http import StreamingHttpResponse
+from django.http import HttpRequest, StreamingHttpResponse
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
@@ -20,12 +20,21 @@ class LinesRenderer(JSONRenderer):
 
 def lines(request: Request, content: Iterator[bytes], *, filename: str) -> StreamingHttpResponse:
     """Answer with lines that are read as they are sent."""
+    return streamed(
+        request._request, content, content_type=LinesRenderer.media_type, filename=filename
+    )
+
+
+def streamed(
+    request: HttpRequest, content: Iterator[bytes], *, content_type: str, filename: str
+) -> StreamingHttpResponse:
+    """Answer with a file that is read as it is sent, on a server of either kind."""
     body: Any = content
-    if getattr(request._request, "scope", None) is not None:
+    if getattr(request, "scope", None) is not None:
         body = _pieces(content)
     return StreamingHttpResponse(
         body,
-        content_type=LinesRenderer.media_type,
+        content_type=content_type,
         headers={"Content-Disposition": f'attachment; filename="{filename}"'},
     )
 

@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from django.contrib import admin, messages
 from django.contrib.admin.filters import RelatedFieldListFilter
-from django.core.exceptions import ImproperlyConfigured, PermissionDenied, ValidationError
+from django.core.exceptions import (
+    BadRequest,
+    ImproperlyConfigured,
+    PermissionDenied,
+    ValidationError,
+)
 from django.db import transaction
 from django.db.models import ForeignKey, ManyToManyField, Model, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from core.errors import DomainError, NotAuthenticatedError
+from core.errors import DomainError, InvalidInputError, NotAuthenticatedError
 from governance import access
 from governance.contracts import Actor, Perm
 from governance.guard.authentication import actor_of
@@ -252,7 +257,8 @@ class GuardedAdmin(_ModelAdmin):
                 return work()
         except DomainError as error:
             if request.method != "POST":
-                raise PermissionDenied(str(error)) from error
+                is_malformed = isinstance(error, InvalidInputError)
+                raise (BadRequest if is_malformed else PermissionDenied)(str(error)) from error
             self.message_user(request, str(error), messages.ERROR)
         except ValidationError as error:
             self.message_user(request, " ".join(error.messages), messages.ERROR)

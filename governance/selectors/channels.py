@@ -1,5 +1,6 @@
 """Channels of a workspace, their deliveries, and whom a letter about an approval goes to."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -7,9 +8,10 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from core.errors import NotFoundError
+from core.ids import first_id_at
 from core.sealing import unseal
 from governance import access
-from governance.contracts import Actor, ChannelEvent, Perm
+from governance.contracts import Actor, ChannelEvent, DeliveryState, Perm
 from governance.models import Approval, Channel, Delivery, User, Workspace
 from governance.selectors.approvals import decider_of
 
@@ -29,6 +31,14 @@ def delivery_list(actor: Actor, workspace: Workspace) -> QuerySet[Delivery]:
     own = Q(channel__owner__isnull=True) | Q(channel__owner_id=actor.user_id)
     rows = Delivery.objects.filter(own, workspace=workspace).select_related("channel")
     return access.scope(actor, Perm.CHANNEL_VIEW, rows)
+
+
+def deliveries_failed(actor: Actor, *, since: datetime, most: int) -> list[Delivery]:
+    """Return the newest deliveries begun since a moment that were given up, `most` at most."""
+    rows = Delivery.objects.filter(
+        state=DeliveryState.FAILED.value, pk__gte=first_id_at(since.timestamp())
+    ).select_related("channel")
+    return list(access.scope(actor, Perm.CHANNEL_VIEW, rows).order_by("-pk")[:most])
 
 
 def channel_named(workspace_name: str, name: str) -> Channel:

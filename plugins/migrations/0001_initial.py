@@ -41,7 +41,7 @@ class Migration(migrations.Migration):
                 ('settled_at', models.DateTimeField(null=True)),
             ],
             options={
-                'indexes': [models.Index(fields=['workspace_id', 'id'], name='tool_call_of_workspace'), models.Index(condition=models.Q(('state', 'in_doubt')), fields=['workspace_id', 'planned_at'], name='tool_call_in_doubt')],
+                'indexes': [models.Index(fields=['workspace_id', 'id'], name='tool_call_of_workspace'), models.Index(condition=models.Q(('state', 'in_doubt')), fields=['workspace_id', 'planned_at'], name='tool_call_in_doubt'), models.Index(condition=models.Q(('state', 'failed')), fields=['workspace_id', '-id'], name='tool_call_failed')],
                 'constraints': [models.UniqueConstraint(fields=('run_id', 'position', 'index'), name='tool_call_place_once')],
             },
         ),

@@ -60,6 +60,12 @@ class ToolCall(models.Model):
                 name="tool_call_in_doubt",
                 condition=models.Q(state="in_doubt"),
             ),
+            # What went wrong of late.
+            models.Index(
+                fields=["workspace_id", "-id"],
+                name="tool_call_failed",
+                condition=models.Q(state="failed"),
+            ),
         ]
 
     def __str__(self) -> str:

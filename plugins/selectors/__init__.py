@@ -11,6 +11,7 @@ from plugins.selectors.calls import (
     runs_answered,
     runs_in_doubt,
 )
+from plugins.selectors.failing import CallFailure, call_failures
 from plugins.selectors.tools import (
     ToolView,
     declared_tools,
@@ -22,7 +23,9 @@ from plugins.selectors.tools import (
 )
 
 __all__ = [
+    "CallFailure",
     "ToolView",
+    "call_failures",
     "call_is_unprotected",
     "call_list",
     "calls_doubtful",

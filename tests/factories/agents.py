@@ -16,6 +16,7 @@ from agents.models import (
     ModelRoute,
     Provider,
     Run,
+    SavedFilter,
     Session,
 )
 from agents.services.agents import agent_create
@@ -271,6 +272,17 @@ def make_session(workspace: Workspace, agent: str = "helper", **fields: Any) -> 
     return session_create(actor=SYSTEM, workspace=workspace, agent=agent, **fields)
 
 
+def make_saved_filter(workspace: Workspace, name: str, query: str = "state=failed") -> SavedFilter:
+    """Make a filter of somebody of the workspace, shared with everybody there."""
+    return SavedFilter.objects.create(
+        workspace=workspace,
+        owner=make_user(f"{name}-owner"),
+        name=name,
+        query=query,
+        is_shared=True,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenancy:
     """One of everything in a workspace. Every name and text holds `mark`, to find it again."""
@@ -292,6 +304,7 @@ class Tenancy:
     channel: Channel
     budget: Budget
     delivery: Delivery
+    saved_filter: SavedFilter
     policy: PolicyVersion
     secret: Secret
 
@@ -362,6 +375,7 @@ def make_tenancy(workspace: Workspace, mark: str) -> Tenancy:
         budget=make_budget(workspace, f"{mark}-budget"),
         channel=channel,
         delivery=channel_test(SYSTEM, channel=channel),
+        saved_filter=make_saved_filter(workspace, f"{mark}-filter"),
     )
 
 

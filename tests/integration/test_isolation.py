@@ -52,6 +52,7 @@ BODIES: dict[str, Any] = {
     "post budgets": {"name": "b", "kind": "workspace", "limit_usd": "1"},
     "post raise": {"by_usd": "1"},
     "post secrets": {"name": "s", "value": "long enough to be one"},
+    "post saved-filters": {"name": "f", "query": "state=failed"},
     "post rotate": {"value": "long enough to be one"},
 }
 
@@ -103,6 +104,7 @@ class World:
             ("channels", "name"): mine.channel.name,
             ("budgets", "name"): mine.budget.name,
             ("deliveries", "pk"): mine.delivery.pk,
+            ("saved-filters", "pk"): mine.saved_filter.pk,
             ("members", "pk"): self.member.pk,
             ("roles", "pk"): self.role.pk,
             ("tokens", "pk"): self.token.pk,

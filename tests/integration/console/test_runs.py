@@ -324,7 +324,7 @@ def test_a_finding_counts_what_its_list_shows(cast: Cast, browse: Browser) -> No
 
     assert {title: figure.value for title, figure in figures.items()} == {
         "Running": "0", "Queued": "0", "Waiting": "0", "Failed": "1", "Approvals": "0",
-        "Calls in doubt": "0",
+        "Calls in doubt": "0", "Spent today": "$0.00",
     }  # fmt: skip
     assert figures["Failed"].is_urgent
     assert list(operator.get(figures["Failed"].url).context["cl"].result_list) == [run]
@@ -336,7 +336,8 @@ def test_filters_offer_only_what_runs_can_have(cast: Cast, browse: Browser) -> N
 
     page = browse("operator").get(LIST).content.decode()
 
-    assert "agent__id__exact" in page
-    assert "surface=console" in page
-    assert "surface=cli" not in page
-    assert "agent__isnull" not in page
+    assert '<select name="agent"><option value="">Any</option>' in page
+    assert "<option>helper</option><option>second</option>" in page
+    assert "<option>console</option>" in page
+    assert "<option>cli</option>" not in page
+    assert 'href="?state=queued"' in page
