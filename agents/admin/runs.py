@@ -20,7 +20,9 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from agents.admin.comparison import RunComparison
 from agents.admin.deeds import MEANINGS, NAMES, deed_do
+from agents.admin.run_data import RunData, with_tag
 from agents.admin.run_forms import FORMS
 from agents.admin.run_page import run_page
 from agents.admin.starting import StartForm, chosen_at_first, startable_agents
@@ -84,7 +86,7 @@ def hyphenated(term: str) -> str:
 
 
 @admin.register(Run)
-class RunAdmin(GuardedAdmin):
+class RunAdmin(RunData, RunComparison, GuardedAdmin):
     """See the module."""
 
     view_perm = Perm.RUN_VIEW
@@ -106,7 +108,7 @@ class RunAdmin(GuardedAdmin):
         return super().get_search_results(request, queryset, hyphenated(search_term))
 
     ordering = ("-id",)
-    actions = tuple(_list_deed(name) for name in NAMES)
+    actions = (*(_list_deed(name) for name in NAMES), "compare_selected")
 
     # --- lists ------------------------------------------------------------------------------------
 
@@ -160,7 +162,8 @@ class RunAdmin(GuardedAdmin):
 
         deeds = [address(name, self.deed_view, {"name": name}) for name in NAMES]
         start = path("start/", self.admin_site.admin_view(self.start_view), name="agents_run_start")
-        return [start, address("live", self.live_view, {}), *deeds, *super().get_urls()]
+        live = address("live", self.live_view, {})
+        return [start, live, *self.data_urls(), *self.compare_urls(), *deeds, *super().get_urls()]
 
     # --- a new run --------------------------------------------------------------------------------
 
@@ -208,7 +211,8 @@ class RunAdmin(GuardedAdmin):
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined,no-any-return]  # Django's own
         context = {
             **self.admin_site.each_context(request),
-            **self._context(request, run),
+            "page": run_page(run, self.actor(request)),
+            "is_whole": True,
             "title": run.agent_name,
             "subtitle": str(run.pk),
             "opts": self.opts,
@@ -219,21 +223,18 @@ class RunAdmin(GuardedAdmin):
 
     def live_view(self, request: HttpRequest, run_id: UUID) -> HttpResponse:
         """Return the parts of the page that change, for a page that follows its run."""
-        run = self._run(request, run_id)
-        if run is None:
-            raise PermissionDenied
-        answer = render(request, "admin/agents/run/live.html", self._context(request, run))
-        answer["Cache-Control"] = "no-store"
-        return answer
+        run = self.visible_run(request, run_id)
+        show = request.GET.get("show", "")
+        page = run_page(
+            run, self.actor(request), is_whole=False, with_checkpoints=show == "checkpoints"
+        )
+        context = {"page": page, "is_whole": False, "show": show}
+        return with_tag(request, render(request, "admin/agents/run/live.html", context))
 
     def _run(self, request: HttpRequest, run_id: object) -> Run | None:
         rows = self.get_queryset(request)
         found: Run | None = self.get_object(request, str(run_id))
         return found if found is not None and rows.filter(pk=found.pk).exists() else None
-
-    def _context(self, request: HttpRequest, run: Run) -> dict[str, Any]:
-        show_all = request.GET.get("all") == "1"
-        return {"page": run_page(run, self.actor(request), show_all=show_all), "show_all": show_all}
 
     # --- deeds ------------------------------------------------------------------------------------
 
