@@ -137,7 +137,7 @@ class RunData(_Base):
             window = window_of(run, **places)
             html = render_to_string("admin/agents/run/turns.html", {"window": window}, request)
             return {
-                "html": html,
+                "html": html[:],  # a plain str: msgspec takes no subclass of it
                 "first": window.first,
                 "last": window.last,
                 "settled": window.settled,

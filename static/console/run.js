@@ -13,6 +13,8 @@ const DRAWN_FROM_TRAIL = new Set(["calls", "steps", "timeline"]);
 
 startTabs();
 const trail = new Trail(document.getElementById("run").dataset.events);
+trail.isWatched = () => !document.hidden && DRAWN_FROM_TRAIL.has(shownPanel());
+document.addEventListener("visibilitychange", () => trail.isWatched() && trail.load());
 startConversation();
 startCalls(trail);
 startSteps(trail);

@@ -4,6 +4,7 @@
 import { duration, svg } from "./run_words.js";
 
 const LEAST_MS = 5;
+const MAP_MS = 500;
 const TICKS_PX = 96; // about so far apart
 const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 15e3, 3e4, 6e4, 12e4, 3e5, 6e5, 18e5, 36e5, 72e5, 216e5, 432e5, 864e5, 1728e5, 6048e5];
 
@@ -106,8 +107,11 @@ export class Axis {
 
   // --- drawing --------------------------------------------------------------------------------------
 
-  draw(items, now) {
+  /** `isUrgent`: somebody moved it. What only grows is drawn anew a few times a second at most. */
+  draw(items, now, isUrgent = false) {
     this.drawRuler();
+    if (!isUrgent && performance.now() - (this.drawnAt ?? -Infinity) < MAP_MS) return;
+    this.drawnAt = performance.now();
     this.drawMap(items, now);
   }
 

@@ -6,7 +6,7 @@ import { ask, gathered, isLive, lastEvent, openedIn, Refused, reopen } from "./r
 import { numberInAddress, onShow, show, shownPanel } from "./run_tabs.js";
 
 const GATHER_MS = 150; // news within this time is shown at once
-const MAX_TURNS = 240;
+const MAX_TURNS = 120;
 const NEAR_END_PX = 80; // a reader this near to the end is taken along
 const BELOW_END_PX = 24; // room left below what was followed
 

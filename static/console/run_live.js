@@ -31,27 +31,29 @@ export function lastEvent() {
 }
 
 /**
- * Makes a function that does `work` soon, once for all who asked meanwhile, and never more than
- * half of the time: slow answers are asked for less often.
+ * Makes a function that does `work` soon, once for all who asked meanwhile; at once after a quiet
+ * time, and never more than two thirds of the time: slow answers are asked for less often.
  */
 export function gathered(work, leastMs) {
   let isBusy = false;
   let isWanted = false;
   let pause = leastMs;
+  let ended = -Infinity;
   async function run() {
     isBusy = true;
     while (isWanted) {
-      await new Promise((done) => setTimeout(done, pause));
+      await new Promise((done) => setTimeout(done, Math.max(ended + pause - performance.now(), 0)));
       isWanted = false;
       const began = performance.now();
       try {
         await work();
-        pause = Math.max(leastMs, performance.now() - began);
+        pause = Math.max(leastMs, (performance.now() - began) / 2);
       } catch (error) {
         if (error instanceof Refused) break;
         isWanted = true; // the site cannot be reached now
         pause = 2_000;
       }
+      ended = performance.now();
     }
     isBusy = false;
   }

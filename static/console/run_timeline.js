@@ -88,14 +88,15 @@ function items() {
   return [...found, ...inFlight()].filter((item) => item === whole || isWanted(item, word));
 }
 
-function refresh() {
+function refresh(cause) {
   if (shownPanel() !== "timeline") return;
   const list = items();
   axis.setBounds(trail.begin, trail.end);
-  axis.draw(list.filter((item) => item.key !== "whole"), trail.now());
+  axis.draw(list.filter((item) => item.key !== "whole"), trail.now(), cause !== trail);
   place.hidden = !list.length;
   rows.show(list, { follows: trail.isLive });
   place.dataset.head = String(trail.after);
+  place.dataset.ended = String(trail.ended);
   const parts = [];
   if (trail.refused) parts.push(trail.refused);
   if (trail.dropped) parts.push(`The first ${count(trail.dropped)} events are not kept here; export the trace for all of them.`);
@@ -120,14 +121,24 @@ function figures(item) {
 
 const ICONS = { model: "spark", tool: "calls", wait: "pause", agent: "agents" };
 
+// What a row looks like, to a thousandth of the axis: most rows stay as they are while others grow.
+function look(item, pieces, words) {
+  const places = pieces.map((piece) => [piece.state, ...[piece.from, piece.to ?? trail.now()].map((at) => Math.round(Math.min(Math.max(axis.share(at), -1), 2) * 1000))]);
+  return [view, item.title, words, item.isError, item.depth, item.child && opened.has(item.child.id), places].join();
+}
+
 function drawSpan(button, item) {
+  const pieces = item.segments?.length ? item.segments : [{ state: item.state ?? "", from: item.from, to: item.to }];
+  const words = figures(item);
+  const now = look(item, pieces, words);
+  if (button.look === now) return;
+  button.look = now;
   const [left, right] = [axis.share(item.from), axis.share(item.to ?? trail.now())];
   const label = element("span", "row-label");
   label.style.setProperty("--depth", String(item.depth ?? 0));
   if (item.child) label.append(element("span", "row-toggle", opened.has(item.child.id) ? "▾" : "▸"));
-  label.append(icon(ICONS[item.kind]), element("span", "row-title", item.title), element("span", "row-figures", figures(item)));
+  label.append(icon(ICONS[item.kind]), element("span", "row-title", item.title), element("span", "row-figures", words));
   const track = element("span", "row-track");
-  const pieces = item.segments?.length ? item.segments : [{ state: item.state ?? "", from: item.from, to: item.to }];
   if (right >= 0 && left <= 1) {
     for (const piece of pieces) track.append(bar(item, piece));
   } else {
@@ -294,6 +305,6 @@ export function startTimeline(given) {
     refresh();
   });
   setInterval(() => {
-    if (trail.isLive && trail.run && shownPanel() === "timeline" && !document.hidden && view === "spans") refresh();
+    if (trail.isLive && trail.run && shownPanel() === "timeline" && !document.hidden && view === "spans") refresh(trail);
   }, TICK_MS);
 }
