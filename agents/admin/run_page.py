@@ -1,6 +1,6 @@
 """Everything the page of one run shows, gathered for one reader."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -8,9 +8,13 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from agents.admin.conversation import Call, Text, Turn, calls_of, folded, last_text, turns_of
+from agents.admin.conversation import (
+    Text,
+    Window,
+    folded,
+    window_of,
+)
 from agents.admin.deeds import Deed, deeds_for
-from agents.admin.timeline import Moment, moments_of
 from agents.contracts import Control, RunState
 from agents.models import Run, Worker
 from agents.selectors.history import run_checkpoints, run_messages
@@ -18,13 +22,12 @@ from agents.selectors.why import Why, why
 from agents.transitions import LIVE
 from core import clock
 from core.admin import NOTHING, count, duration, moment, money, pill, row_link
-from core.tracing.durable import trace_id
 from governance import access
 from governance.contracts import Actor, Perm
-from plugins.selectors import calls_of_runs
+from plugins.selectors import calls_count
 
-SHOWN_MESSAGES: Final = 100
-SHOWN_FAMILY: Final = 100
+SHOWN_FAMILY: Final = 60
+SHOWN_OUTPUT: Final = 200_000  # characters; the whole is in the REST API
 SHOWN_CHECKPOINTS: Final = 100
 
 
@@ -60,32 +63,28 @@ class RunPage:
     why_title: str
     facts: tuple[tuple[str, SafeString | str], ...]
     output: Text | None
-    turns: tuple[Turn, ...]
-    earlier: int
-    calls: tuple[Call, ...]
+    window: Window
+    count_calls: int
+    count_checkpoints: int
     checkpoints: tuple[CheckpointRow, ...]
     family: tuple[Relative, ...]
-    timeline: tuple[Moment, ...]
+    more_family: int
     may_fork: bool
     history_url: str
+    api_path: str
+    compare_url: str
 
 
-def run_page(run: Run, actor: Actor, *, show_all: bool = False) -> RunPage:
+def run_page(
+    run: Run, actor: Actor, *, is_whole: bool = True, with_checkpoints: bool = True
+) -> RunPage:
     """Gather the page. The caller has checked that the actor may see the run.
 
-    Without sight of payloads the conversation, arguments, results and reasons stay empty.
+    A page that is open asks again for what changes, which is not `is_whole`: the conversation has
+    an address of its own. Without sight of payloads the conversation and reasons stay empty.
     """
     is_readable = access.may_see_payload(actor, run.workspace_id)
-    ledger = [row for _, row in calls_of_runs([run.pk])]
-    turns: tuple[Turn, ...] = ()
-    earlier = 0
-    if is_readable:
-        history = run_messages(run).order_by("-position")
-        messages = list(history if show_all else history[: SHOWN_MESSAGES + 1])
-        if not show_all and len(messages) > SHOWN_MESSAGES:
-            messages = messages[:SHOWN_MESSAGES]
-            earlier = messages[-1].position
-        turns = turns_of(run, messages[::-1], ledger)
+    family, more_family = _family(run, actor)
     may_fork = access.can(actor, Perm.RUN_CONTROL, run.workspace_id) and access.can(
         actor, Perm.RUN_START, run.workspace_id
     )
@@ -98,22 +97,41 @@ def run_page(run: Run, actor: Actor, *, show_all: bool = False) -> RunPage:
         why=why(run),
         why_title=_why_title(run),
         facts=_facts(run),
-        output=_output(run, turns) if is_readable else None,
-        turns=turns,
-        earlier=earlier,
-        calls=calls_of(ledger),
-        checkpoints=_checkpoints(run),
-        family=_family(run, actor),
-        timeline=moments_of(run, actor),
+        output=_output(run) if is_readable else None,
+        window=window_of(run) if is_readable and is_whole else Window(),
+        count_calls=calls_count(run.pk),
+        count_checkpoints=run_checkpoints(run).count(),
+        checkpoints=_checkpoints(run) if with_checkpoints else (),
+        family=family,
+        more_family=more_family,
         may_fork=may_fork,
         history_url=reverse("admin:agents_run_history", args=[run.pk]),
+        api_path=reverse("run", args=[run.workspace.name, run.pk]),
+        compare_url=_compare_url(run, actor),
     )
 
 
-def _output(run: Run, turns: Sequence[Turn]) -> Text | None:
-    """Return the result, unless it is what the agent has just said."""
-    is_said = run.output.strip() == last_text(turns).strip()
-    return None if is_said or not run.output else folded(run.output)
+def _output(run: Run) -> Text | None:
+    """Return the result, unless it is what the agent said last."""
+    if not run.output:
+        return None
+    answers = run_messages(run).filter(role="assistant").order_by("-position")
+    said = [part.get("content", "") for row in answers[:1] for part in row.parts if _is_text(part)]
+    is_said = bool(said) and run.output.strip() == said[-1].strip()
+    return None if is_said else folded(run.output[:SHOWN_OUTPUT])
+
+
+def _is_text(part: Mapping[str, Any]) -> bool:
+    return part.get("type") == "text"
+
+
+def _compare_url(run: Run, actor: Actor) -> str:
+    """Return where the run is compared with what it was forked from or replays."""
+    other = run.prefix_run_id or run.replay_of_id
+    seen = access.scope(actor, Perm.RUN_VIEW, Run.objects.filter(pk=other)) if other else None
+    if seen is None or not seen.exists():
+        return ""
+    return reverse("admin:agents_run_compare", args=[other, run.pk])
 
 
 def _why_title(run: Run) -> str:
@@ -156,7 +174,8 @@ def _facts(run: Run) -> tuple[tuple[str, SafeString | str], ...]:
     facts.append(("Workspace", run.workspace.name))
     facts.append(("Asked by", run.requested_by.get_username() if run.requested_by else NOTHING))
     facts.append(("By way of", way_of(run)))
-    facts.append(("Trace", trace_id(root_id=run.root_id, trace_parent=run.trace_parent)))
+    trace = trace_id(root_id=run.root_id, trace_parent=run.trace_parent)
+    facts.append(("Trace", format_html('<code class="id">{}</code>', trace)))
     if run.crashes:
         facts.append(("Worker deaths", str(run.crashes)))
     return tuple(facts)
@@ -214,14 +233,18 @@ def _checkpoints(run: Run) -> tuple[CheckpointRow, ...]:
 _PHASES: Final = {"model": "before asking the model", "tools": "calls are open", "done": "the end"}
 
 
-def _family(run: Run, actor: Actor) -> tuple[Relative, ...]:
-    """Return the tree this run belongs to, parents before children; alone it has none."""
+def _family(run: Run, actor: Actor) -> tuple[tuple[Relative, ...], int]:
+    """Return the tree this run belongs to, parents before children, and how many more there are.
+
+    A run alone has none.
+    """
     rows = access.scope(actor, Perm.RUN_VIEW, Run.objects.filter(root_id=run.root_id))
-    found: Sequence[Run] = list(
-        rows.only("pk", "agent_name", "state", "parent_id", "root_id").order_by("pk")[:SHOWN_FAMILY]
-    )
+    slim = rows.only("pk", "agent_name", "state", "parent_id", "root_id").order_by("pk")
+    found: list[Run] = list(slim[: SHOWN_FAMILY + 1])
     if len(found) < 2:
-        return ()
+        return (), 0
+    more = rows.count() - SHOWN_FAMILY if len(found) > SHOWN_FAMILY else 0
+    found = found[:SHOWN_FAMILY]
     below: dict[Any, list[Run]] = {}
     known = {row.pk for row in found}
     for row in found:
@@ -240,4 +263,4 @@ def _family(run: Run, actor: Actor) -> tuple[Relative, ...]:
             )
         )
         pending += [(child, depth + 1) for child in reversed(below.get(row.pk, []))]
-    return tuple(ordered)
+    return tuple(ordered), more

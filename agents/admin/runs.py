@@ -17,8 +17,10 @@ from django.shortcuts import render
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
+from agents.admin.comparison import RunComparison
 from agents.admin.deeds import MEANINGS, NAMES, deed_do
 from agents.admin.run_bulk import FOR_ALL, batch, chosen_ids, confirming, do_each
+from agents.admin.run_data import RunData, with_tag
 from agents.admin.run_export import run_export
 from agents.admin.run_forms import FORMS
 from agents.admin.run_list import SEARCHED, asked_of, choices, more_lines, run_list
@@ -33,7 +35,7 @@ from governance.guard.admin import GuardedAdmin
 
 
 @admin.register(Run)
-class RunAdmin(GuardedAdmin):
+class RunAdmin(RunData, RunComparison, GuardedAdmin):
     """See the module."""
 
     view_perm = Perm.RUN_VIEW
@@ -86,7 +88,8 @@ class RunAdmin(GuardedAdmin):
             )
             for name in FOR_ALL
         ]
-        return [*whole, *for_all, address("live", self.live_view, {}), *deeds, *super().get_urls()]
+        own = [*self.data_urls(), *self.compare_urls(), *deeds]
+        return [*whole, *for_all, address("live", self.live_view, {}), *own, *super().get_urls()]
 
     # --- a new run --------------------------------------------------------------------------------
 
@@ -177,7 +180,8 @@ class RunAdmin(GuardedAdmin):
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined,no-any-return]  # Django's own
         context = {
             **self.admin_site.each_context(request),
-            **self._context(request, run),
+            "page": run_page(run, self.actor(request)),
+            "is_whole": True,
             "title": run.agent_name,
             "subtitle": str(run.pk),
             "opts": self.opts,
@@ -188,21 +192,18 @@ class RunAdmin(GuardedAdmin):
 
     def live_view(self, request: HttpRequest, run_id: UUID) -> HttpResponse:
         """Return the parts of the page that change, for a page that follows its run."""
-        run = self._run(request, run_id)
-        if run is None:
-            raise PermissionDenied
-        answer = render(request, "admin/agents/run/live.html", self._context(request, run))
-        answer["Cache-Control"] = "no-store"
-        return answer
+        run = self.visible_run(request, run_id)
+        show = request.GET.get("show", "")
+        page = run_page(
+            run, self.actor(request), is_whole=False, with_checkpoints=show == "checkpoints"
+        )
+        context = {"page": page, "is_whole": False, "show": show}
+        return with_tag(request, render(request, "admin/agents/run/live.html", context))
 
     def _run(self, request: HttpRequest, run_id: object) -> Run | None:
         rows = self.get_queryset(request)
         found: Run | None = self.get_object(request, str(run_id))
         return found if found is not None and rows.filter(pk=found.pk).exists() else None
-
-    def _context(self, request: HttpRequest, run: Run) -> dict[str, Any]:
-        show_all = request.GET.get("all") == "1"
-        return {"page": run_page(run, self.actor(request), show_all=show_all), "show_all": show_all}
 
     # --- deeds ------------------------------------------------------------------------------------
 

@@ -1,63 +1,45 @@
-"""A run's trace as a table: when, what, and one line that says the gist."""
+"""What an event of a run's trace says in one line, and its payload."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
 from agents.models import Run
-from core.admin import count, duration, pretty_json
+from core.admin import count, duration
+from core.errors import NotFoundError
 from governance.contracts import Actor
 from observability.contracts import EventKind
 from observability.cursors import Topic
 from observability.selectors.events import events_list
 
-SHOWN: Final = 200
+GIST_CHARACTERS: Final = 160
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
-    """One event. `after` is how long after the run was created it happened."""
+def payload_of(run: Run, actor: Actor, sequence: int) -> tuple[str, Any]:
+    """Return the gist and the payload of one event; both empty where payloads are hidden.
 
-    sequence: int
-    kind: str
-    group: str
-    after: str
-    exact: str
-    gist: str
-    payload: str
-
-
-def moments_of(run: Run, actor: Actor) -> tuple[Moment, ...]:
-    """Return the last events of a run the actor may watch, oldest first."""
+    Raises:
+        NotFoundError: The run has no such event.
+    """
     topic = Topic(run.workspace_id, run.pk)
-    start = max(run.head_sequence - SHOWN, 0)
-    page = events_list(actor, topic, after=topic.cursor((start, 0)), limit=SHOWN)
-    return tuple(_moment(run, event) for event in page.events)
+    if 0 < sequence <= run.head_sequence:
+        page = events_list(actor, topic, after=topic.cursor((sequence - 1, 0)), limit=1)
+        if page.events and page.events[0].sequence == sequence:
+            event = page.events[0]
+            payload = {} if event.payload is None else msgspec.json.decode(event.payload)
+            return gist_of(event.kind, payload), payload
+    raise NotFoundError(f"The run has no event {sequence}.", remedy="List its events.")
 
 
-def _moment(run: Run, event: Any) -> Moment:
-    payload = {} if event.payload is None else msgspec.json.decode(event.payload)
-    seconds = (event.at - run.created_at).total_seconds()
-    return Moment(
-        sequence=event.sequence,
-        kind=event.kind,
-        group=event.kind.partition(".")[0],
-        after=f"+{duration(max(seconds, 0))}",
-        exact=event.at.isoformat(),
-        gist=_gist(event.kind, payload),
-        payload=pretty_json(payload) if payload else "",
-    )
-
-
-def _gist(kind: str, payload: Mapping[str, Any]) -> str:
+def gist_of(kind: str, payload: Mapping[str, Any]) -> str:
+    """Return one line that says what an event is about. For whoever may see payloads."""
     if not payload:
         return ""
     tell = _TELL.get(kind)
     if tell is None:
         tell = _tool if kind.startswith("tool.") else _rest
-    return tell(payload)[:240]
+    return tell(payload)[:GIST_CHARACTERS]
 
 
 def _state(payload: Mapping[str, Any]) -> str:

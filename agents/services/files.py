@@ -1,6 +1,7 @@
 """Files of checkpoints: reading their snapshots and keeping them from being collected."""
 
 from collections.abc import Iterator
+from tempfile import TemporaryFile
 from uuid import UUID
 
 import msgspec
@@ -10,10 +11,12 @@ from agents.contracts import UNKEPT
 from agents.execution.folders import store_of
 from agents.models import Checkpoint, Run
 from agents.tools.confine import PRIVATE
+from core.errors import LimitExceededError, NotFoundError
 from sandbox.errors import SnapshotGoneError
 from sandbox.workspaces.snapshots import (
     EMPTY,
     Entry,
+    Kind,
     SnapshotStore,
     Tree,
     difference,
@@ -112,6 +115,38 @@ def files_changed(run: Run, earlier: Checkpoint, later: Checkpoint) -> FilesChan
         removed=removed,
         is_truncated=any(len(paths) > MAX_NAMES for paths in lists),
     )
+
+
+def file_read(workspace_id: UUID, checkpoint: Checkpoint, path: str, *, max_bytes: int) -> bytes:
+    """Return the content of a file as it was at a checkpoint.
+
+    Raises:
+        NotFoundError: There was no such file.
+        LimitExceededError: It is larger than `max_bytes`.
+        SnapshotGoneError: It is not kept any more.
+    """
+    entry = next(
+        (
+            entry
+            for name, entry in _theirs(files_of(workspace_id, checkpoint))
+            if name == path and entry.kind is Kind.FILE
+        ),
+        None,
+    )
+    if entry is None:
+        raise NotFoundError(
+            f"There is no file {path[:200]!r} at checkpoint {checkpoint.sequence}.",
+            remedy="Take a name from the list of its files.",
+        )
+    if entry.size_bytes > max_bytes:
+        raise LimitExceededError(
+            f"{path[:200]!r} has {entry.size_bytes} bytes; at most {max_bytes} are shown.",
+            remedy="Have the run copy a part of it, or fork the run and look inside.",
+        )
+    with TemporaryFile() as target:
+        store(workspace_id).copy(entry.digest, target.fileno())
+        target.seek(0)
+        return target.read()
 
 
 def _theirs(tree: Tree) -> Iterator[tuple[str, Entry]]:

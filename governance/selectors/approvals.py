@@ -54,6 +54,34 @@ def questions_of_run(run_id: UUID) -> list[OpenQuestion]:
     ]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditedQuestion:
+    """Arguments an approver has put in the place of those asked for."""
+
+    id: UUID
+    before: dict[str, Any]
+    after: dict[str, Any]
+    by: str
+    at: datetime | None
+
+
+def edit_of(workspace_id: UUID, tool: str, call_id: UUID) -> EditedQuestion | None:
+    """Return the last edit of a call's arguments; for who may see them."""
+    rows = Approval.objects.filter(
+        workspace_id=workspace_id, tool=tool, subject_id=call_id, edited_arguments__isnull=False
+    )
+    row = rows.order_by("-pk").first()
+    if row is None:
+        return None
+    return EditedQuestion(
+        id=row.pk,
+        before=row.arguments or {},
+        after=row.edited_arguments or {},
+        by=row.decided_by_name,
+        at=row.decided_at,
+    )
+
+
 def _whom(row: Approval) -> str:
     names = ", ".join(row.approvers) or "whoever may decide"
     return names if row.quorum == 1 else f"{row.quorum} of {names}"

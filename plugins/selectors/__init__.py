@@ -1,8 +1,13 @@
 """Reading the ledger and the tools."""
 
 from plugins.selectors.calls import (
+    CallPlace,
     call_is_unprotected,
     call_list,
+    call_of_run,
+    call_places,
+    calls_between,
+    calls_count,
     calls_doubtful,
     calls_in_doubt,
     calls_of_runs,
@@ -24,10 +29,15 @@ from plugins.selectors.tools import (
 
 __all__ = [
     "CallFailure",
+    "CallPlace",
     "ToolView",
     "call_failures",
     "call_is_unprotected",
     "call_list",
+    "call_of_run",
+    "call_places",
+    "calls_between",
+    "calls_count",
     "calls_doubtful",
     "calls_in_doubt",
     "calls_of_runs",

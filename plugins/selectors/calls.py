@@ -1,6 +1,7 @@
 """Reading the effect ledger."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -57,6 +58,42 @@ def calls_open(run_id: UUID) -> dict[UUID, str]:
     """Return the tools of a run's calls that have no outcome yet, by the calls' ids."""
     rows = ToolCall.objects.filter(run_id=run_id).exclude(state__in=SETTLED)
     return dict(rows.values_list("pk", "tool"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallPlace:
+    """Where a call was asked for, and whether it runs without a sandbox."""
+
+    position: int
+    index: int
+    is_unprotected: bool
+
+
+def call_places(run_id: UUID, call_ids: Collection[UUID]) -> Mapping[UUID, CallPlace]:
+    """Return where these calls of a run were asked for."""
+    rows = ToolCall.objects.filter(run_id=run_id, pk__in=call_ids) if call_ids else ()
+    return {
+        row.pk: CallPlace(
+            position=row.position, index=row.index, is_unprotected=call_is_unprotected(row)
+        )
+        for row in rows
+    }
+
+
+def calls_between(run_id: UUID, first: int, last: int) -> list[ToolCall]:
+    """Return the entries of a run that the messages from `first` to `last` asked for."""
+    rows = ToolCall.objects.filter(run_id=run_id, position__gte=first, position__lte=last)
+    return list(rows.order_by("position", "index"))
+
+
+def calls_count(run_id: UUID) -> int:
+    """Return how many entries a run's ledger has."""
+    return ToolCall.objects.filter(run_id=run_id).count()
+
+
+def call_of_run(run_id: UUID, call_id: UUID) -> ToolCall | None:
+    """Return one entry of a run's ledger; for callers that have asked."""
+    return ToolCall.objects.filter(run_id=run_id, pk=call_id).first()
 
 
 def runs_in_doubt(run_ids: Sequence[UUID]) -> set[UUID]:

@@ -1,6 +1,5 @@
 """What a run does about its models: providers that are gone, keys, prices and fallbacks."""
 
-
 import pytest
 
 from agents.models import Provider

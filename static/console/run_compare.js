@@ -1,0 +1,30 @@
+// Two runs side by side: n and p, or the buttons, lead from one difference to the next.
+
+const steps = [...document.querySelectorAll("[data-difference]")];
+const told = document.getElementById("compare-told");
+let at = -1;
+
+function move(by) {
+  if (!steps.length) return;
+  at = at < 0 && by < 0 ? steps.length - 1 : (at + by + steps.length) % steps.length;
+  steps[at].focus({ preventScroll: true });
+  steps[at].scrollIntoView({ block: "start", behavior: "instant" });
+  told.textContent = `Difference ${at + 1} of ${steps.length}`;
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("input, textarea, select") || document.querySelector("dialog[open]")) return;
+  const by = { n: 1, p: -1 }[event.key];
+  if (by === undefined) return;
+  event.preventDefault();
+  move(by);
+});
+
+for (const button of document.querySelectorAll("[data-step]")) {
+  button.addEventListener("click", () => move(Number(button.dataset.step)));
+}
+
+for (const step of steps) {
+  step.addEventListener("focusin", () => { at = steps.indexOf(step); });
+}

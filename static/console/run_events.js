@@ -1,0 +1,15 @@
+// One event of the trace, with its payload.
+
+import { jsonView } from "./run_json.js";
+import { ask } from "./run_live.js";
+import { element } from "./run_words.js";
+
+export async function showEvent(mark, url, place) {
+  place.replaceChildren(element("strong", "", `Event ${mark.n}`), element("code", "", mark.kind));
+  try {
+    const { value, cut } = await (await ask(url)).json();
+    place.append(jsonView(value, { label: "Payload", cut }));
+  } catch (error) {
+    place.append(element("p", "quiet", error.message));
+  }
+}

@@ -1,0 +1,419 @@
+"""What the page of a run asks for while it is open: who gets it, and what is in it."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from agents.models import Checkpoint, Message, Run
+from core import clock
+from core.ids import new_id
+from observability.contracts import EventKind
+from observability.models import TraceEvent
+from plugins.contracts import CallState
+from plugins.models import ToolCall
+from tests.factories.agents import checkpoint, make_approval, make_call, make_run, say
+from tests.factories.governance import Cast
+from tests.integration.console.conftest import Browser
+
+pytestmark = pytest.mark.django_db
+
+SECRET = "pineapple"
+
+
+def address(run: Run, name: str, *more: object) -> str:
+    return reverse(f"admin:agents_run_{name}", args=[run.pk, *more])
+
+
+def event(run: Run, kind: EventKind, **payload: Any) -> TraceEvent:
+    """Append an event as the journal does: the run's head goes along."""
+    run.refresh_from_db()
+    row = TraceEvent.objects.create(
+        workspace_id=run.workspace_id, run_id=run.pk, sequence=run.head_sequence + 1,
+        kind=kind.value, at=clock.now(), payload=payload,
+    )  # fmt: skip
+    Run.objects.filter(pk=run.pk).update(head_sequence=row.sequence)
+    return row
+
+
+def answer(run: Run, position: int, text: str, *calls: dict[str, Any]) -> Message:
+    """Write an answer of the model and its event, in one commit's time."""
+    at = clock.now()
+    parts = [{"type": "text", "content": text}, *calls]
+    row = Message.objects.create(
+        run=run, position=position, role="assistant", parts=parts, created_at=at
+    )
+    told = event(
+        run, EventKind.STEP_MODEL, step=1, model="large", finish="stop", text=text,
+        usage={"input_tokens": 30, "output_tokens": 4, "cache_read_tokens": 10},
+        cost_usd="0.0015", duration_seconds=1.25,
+    )  # fmt: skip
+    TraceEvent.objects.filter(pk=told.pk).update(at=at)
+    Run.objects.filter(pk=run.pk).update(message_count=position + 1)
+    return row
+
+
+def asked(name: str, number: int = 0, **arguments: Any) -> dict[str, Any]:
+    return {"type": "tool_call", "id": f"c{number}", "name": name, "arguments": arguments}
+
+
+@pytest.fixture
+def told(cast: Cast) -> Run:
+    """A run with an answer that asks for a call, the call, a child, and a checkpoint."""
+    run = make_run(cast.acme, text=f"the {SECRET} question")
+    say(run, 0, "user", f"the {SECRET} question")
+    answer(run, 1, f"I look for the {SECRET}.", asked("charge", secret=SECRET))
+    call = make_call(run)
+    event(run, EventKind.TOOL_PLANNED, call_id=str(call.pk), tool="charge", state="planned",
+          effect="irreversible", arguments={"secret": SECRET})  # fmt: skip
+    event(run, EventKind.TOOL_SETTLED, call_id=str(call.pk), tool="charge", state="failed",
+          is_error=True, reason=f"no {SECRET}", result=SECRET)  # fmt: skip
+    event(run, EventKind.RUN_NOTE, code="workspace", sentence=f"a {SECRET} was left")
+    checkpoint(run, 1, message_count=2)
+    return Run.objects.get(pk=run.pk)
+
+
+def marks(client: Client, run: Run, **query: object) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = client.get(address(run, "events"), query).json()["marks"]
+    return found
+
+
+def test_marks_tell_what_happened_when_and_how_much_it_took(told: Run, browse: Browser) -> None:
+    found = {mark["kind"]: mark for mark in marks(browse("operator"), told)}
+
+    model = found["step.model"]
+    assert (model["model"], model["tokens_in"], model["tokens_out"]) == ("large", 30, 4)
+    assert (model["tokens_cached"], model["cost"], model["took"]) == (10, "0.0015", 1250.0)
+    assert model["position"] == 1
+    assert SECRET in model["gist"]
+    planned = found["tool.planned"]
+    assert (planned["tool"], planned["position"], planned["index"]) == ("charge", 1, 0)
+    assert found["tool.settled"]["is_error"] is True
+
+
+def test_marks_go_on_behind_the_last_one_that_was_seen(told: Run, browse: Browser) -> None:
+    client = browse("operator")
+    first = client.get(address(told, "events"), {"limit": 2}).json()
+
+    assert [mark["n"] for mark in first["marks"]] == [1, 2]
+    assert (first["after"], first["has_more"]) == (2, True)
+    rest = client.get(address(told, "events"), {"after": 2}).json()
+    assert [mark["n"] for mark in rest["marks"]] == list(range(3, told.head_sequence + 1))
+    assert rest["has_more"] is False
+    assert client.get(address(told, "events"), {"after": rest["after"]}).json()["marks"] == []
+
+
+@pytest.mark.parametrize(
+    "query", [{"after": "x"}, {"after": "-1"}, {"limit": "9" * 12}, {"since": "soon"}]
+)
+def test_a_place_that_is_no_number_is_refused(
+    told: Run, browse: Browser, query: dict[str, str]
+) -> None:
+    refused = browse("operator").get(address(told, "events"), query)
+
+    assert refused.status_code == 400
+    assert refused.json()["code"] == "invalid_input"
+
+
+def test_a_viewer_sees_marks_without_a_word_of_what_was_said(told: Run, browse: Browser) -> None:
+    client = browse("viewer")
+    page = client.get(address(told, "events")).content.decode()
+
+    assert "step.model" in page and "charge" in page
+    assert SECRET not in page
+    assert "gist" not in page
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [("turns", ()), ("event", (2,)), ("part", (1, 0)), ("state", (1,)), ("file", (1,))],
+)
+def test_without_sight_of_payloads_there_is_nothing_to_read(
+    told: Run, browse: Browser, name: str, more: tuple[object, ...]
+) -> None:
+    refused = browse("viewer").get(address(told, name, *more))
+
+    assert refused.status_code == 403
+    assert SECRET not in refused.content.decode()
+
+
+def test_a_call_is_hidden_with_its_arguments(told: Run, browse: Browser) -> None:
+    call = ToolCall.objects.get(run_id=told.pk)
+
+    refused = browse("viewer").get(address(told, "call", call.pk))
+
+    assert refused.status_code == 403
+    assert SECRET not in refused.content.decode()
+
+
+ADDRESSES: list[Callable[[Run, Run], str]] = [
+    lambda run, _: address(run, "events"),
+    lambda run, _: address(run, "event", 1),
+    lambda run, _: address(run, "turns"),
+    lambda run, _: address(run, "part", 0, 0),
+    lambda run, _: address(run, "call", new_id()),
+    lambda run, _: address(run, "state", 1),
+    lambda run, _: address(run, "file", 1),
+    lambda run, own: address(run, "compare", own.pk),
+    lambda run, own: address(own, "compare", run.pk),
+]
+
+
+@pytest.mark.parametrize("make", ADDRESSES, ids=range(len(ADDRESSES)))
+def test_nothing_of_a_foreign_run_is_told(
+    cast: Cast, browse: Browser, make: Callable[[Run, Run], str]
+) -> None:
+    foreign, own = make_run(cast.other, text=SECRET), make_run(cast.acme)
+    say(foreign, 0, "user", SECRET)
+    checkpoint(foreign, 1, message_count=1)
+
+    refused = browse("admin").get(make(foreign, own))
+
+    assert refused.status_code in {403, 404}
+    assert SECRET not in refused.content.decode()
+
+
+def test_a_call_of_another_run_is_not_had_by_way_of_ones_own(cast: Cast, browse: Browser) -> None:
+    own, foreign = make_run(cast.acme), make_run(cast.other)
+    call = make_call(foreign)
+
+    assert browse("admin").get(address(own, "call", call.pk)).status_code == 404
+
+
+def test_children_are_told_again_only_when_they_changed(cast: Cast, browse: Browser) -> None:
+    run, call = make_run(cast.acme), new_id()
+    child = make_run(cast.acme, "worker")
+    old = clock.now() - timedelta(hours=1)
+    Run.objects.filter(pk=child.pk).update(
+        parent=run, root_id=run.pk, parent_call_id=call, updated_at=old
+    )
+    client = browse("viewer")
+
+    (found,) = client.get(address(run, "events")).json()["children"]
+    assert (found["id"], found["agent"], found["state"]) == (str(child.pk), "worker", "queued")
+    assert found["call"] == str(call)
+    since = int(clock.now().timestamp() * 1000)
+    assert client.get(address(run, "events"), {"since": since}).json()["children"] == []
+    Run.objects.filter(pk=child.pk).update(state="running", updated_at=clock.now())
+    (changed,) = client.get(address(run, "events"), {"since": since}).json()["children"]
+    assert changed["state"] == "running"
+
+
+def test_a_child_in_a_workspace_one_may_not_see_is_left_out(cast: Cast, browse: Browser) -> None:
+    run, child = make_run(cast.acme), make_run(cast.other)
+    Run.objects.filter(pk=child.pk).update(parent=run)
+
+    assert browse("admin").get(address(run, "events")).json()["children"] == []
+
+
+def long_history(run: Run, count: int) -> None:
+    now = clock.now()
+    Message.objects.bulk_create(
+        Message(run=run, position=n, role="user" if n % 2 == 0 else "assistant", created_at=now,
+                parts=[{"type": "text", "content": f"sentence {n:03}"}])
+        for n in range(count)
+    )  # fmt: skip
+    Run.objects.filter(pk=run.pk).update(message_count=count)
+
+
+def test_a_long_conversation_comes_in_windows(cast: Cast, browse: Browser) -> None:
+    run = make_run(cast.acme)
+    long_history(run, 100)
+    client = browse("operator")
+
+    page = client.get(address(run, "change")).content.decode()
+    assert "sentence 099" in page and "sentence 060" in page and "sentence 059" not in page
+    before = client.get(address(run, "turns"), {"before": 60}).json()
+    assert (before["first"], before["last"], before["later"]) == (20, 59, 40)
+    assert "sentence 020" in before["html"] and "sentence 019" not in before["html"]
+    after = client.get(address(run, "turns"), {"after": 97}).json()
+    assert (after["first"], after["last"], after["later"], after["settled"]) == (98, 99, 0, 99)
+    around = client.get(address(run, "turns"), {"around": 50}).json()
+    assert around["first"] <= 50 <= around["last"]
+    assert client.get(address(run, "turns"), {"after": 99}).json()["html"].strip() == ""
+    assert client.get(address(run, "turns"), {"after": 1, "before": 9}).status_code == 400
+
+
+def test_a_turn_with_an_open_call_is_asked_for_again(cast: Cast, browse: Browser) -> None:
+    run = make_run(cast.acme)
+    say(run, 0, "user", "go")
+    answer(run, 1, "I call.", asked("charge"))
+    call = make_call(run, state=CallState.DISPATCHED)
+    client = browse("operator")
+
+    assert client.get(address(run, "turns")).json()["settled"] == 0
+    ToolCall.objects.filter(pk=call.pk).update(state="committed", result="charged")
+    settled = client.get(address(run, "turns"), {"after": 0}).json()
+    assert settled["settled"] == 1
+    assert "charged" in settled["html"]
+
+
+def test_a_window_holds_the_results_of_its_last_turn(cast: Cast, browse: Browser) -> None:
+    """They lie behind it, in messages of their own; here of a history without a ledger."""
+    run = make_run(cast.acme)
+    long_history(run, 39)
+    answer(run, 39, "I look.", asked("view", 7, path="a"))
+    Message.objects.create(
+        run=run, position=40, role="tool", created_at=clock.now(),
+        parts=[{"type": "tool_call_response", "id": "c7", "result": "what was seen"}],
+    )  # fmt: skip
+    Run.objects.filter(pk=run.pk).update(message_count=41)
+
+    found = browse("operator").get(address(run, "turns"), {"after": -1}).json()
+
+    assert (found["first"], found["last"], found["later"]) == (0, 40, 0)
+    assert "what was seen" in found["html"]
+
+
+def test_long_texts_are_had_whole_from_an_address_of_their_own(cast: Cast, browse: Browser) -> None:
+    run = make_run(cast.acme)
+    text = "word " * 2_000 + "the end"
+    say(run, 0, "user", text)
+    answer(run, 1, "ok", asked("write", content=text))
+    client = browse("operator")
+
+    window = client.get(address(run, "turns")).json()["html"]
+    assert "the end" not in window
+    assert address(run, "part", 0, 0) in window
+    assert client.get(address(run, "part", 0, 0)).json() == {"value": text}
+    named = client.get(address(run, "part", 1, 1), {"name": "content"}).json()
+    assert named == {"value": text}
+    assert client.get(address(run, "part", 1, 9)).status_code == 404
+    assert client.get(address(run, "part", 2**40, 0)).status_code == 404
+
+
+def test_a_call_is_told_with_big_values_cut_and_had_whole(cast: Cast, browse: Browser) -> None:
+    run = make_run(cast.acme)
+    call = make_call(run)
+    big = {"list": list(range(500)), "text": "x" * 5_000, "a/b": {"~": "y" * 5_000}}
+    ToolCall.objects.filter(pk=call.pk).update(arguments=big, result='{"ok": [1, 2]}')
+    client = browse("operator")
+
+    found = client.get(address(run, "call", call.pk)).json()
+    assert found["result"] == {"ok": [1, 2]}
+    assert len(found["arguments"]["list"]) == 200
+    assert len(found["arguments"]["text"]) == 4_000
+    assert found["cut"] == {
+        "/arguments/list": 500, "/arguments/text": 5_000, "/arguments/a~1b/~0": 5_000,
+    }  # fmt: skip
+    for pointer, value in (("list", big["list"]), ("a~1b/~0", "y" * 5_000), ("list/499", 499)):
+        whole = client.get(address(run, "call", call.pk), {"pointer": f"/arguments/{pointer}"})
+        assert whole.json() == {"value": value}
+    for wrong in ("/arguments/none", "/arguments/list/500", "arguments", "/arguments/list/-1"):
+        assert client.get(address(run, "call", call.pk), {"pointer": wrong}).status_code == 404
+
+
+def test_what_an_approver_changed_is_shown_as_a_difference(cast: Cast, browse: Browser) -> None:
+    run = make_run(cast.acme)
+    call = make_call(run, state=CallState.WAITING)
+    approval = make_approval(run, call)
+    type(approval).objects.filter(pk=approval.pk).update(
+        tool=call.tool, arguments={"amount": 12}, edited_arguments={"amount": 9},
+        decided_by_name="ada", state="approved",
+    )  # fmt: skip
+
+    edit = browse("operator").get(address(run, "call", call.pk)).json()["edit"]
+
+    assert edit["by"] == "ada"
+    assert ["-", "removed", '{"amount": 12}'] in edit["lines"]
+    assert ["+", "added", '{"amount": 9}'] in edit["lines"]
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "path", "lines"),
+    [
+        ("edit", {"path": "a.md", "old_string": "one", "new_string": "two"}, "a.md",
+         [["-", "removed", "one"], ["+", "added", "two"]]),
+        ("search_replace", {"search": "one", "replace": "two"}, ".",
+         [["-", "removed", "one"], ["+", "added", "two"]]),
+        ("insert", {"path": "a.md", "insert_line": 3, "content": "new"}, "a.md",
+         [["+", "added", "new"]]),
+        ("write", {"path": "a.md", "content": "all of it"}, "a.md",
+         [["+", "added", "all of it"]]),
+        ("patch", {"patch": "--- a/x.md\n+++ b/x.md\n@@ -1 +1 @@\n-one\n+two\n"}, "x.md",
+         [["-", "removed", "one"], ["+", "added", "two"]]),
+    ],
+)  # fmt: skip
+def test_calls_that_write_show_what_they_change(
+    cast: Cast, browse: Browser, tool: str, arguments: Any, path: str, lines: list[list[str]]
+) -> None:
+    run = make_run(cast.acme)
+    call = make_call(run)
+    ToolCall.objects.filter(pk=call.pk).update(tool=tool, arguments=arguments)
+
+    (change,) = browse("operator").get(address(run, "call", call.pk)).json()["changes"]
+
+    assert change["path"] == path
+    assert [line for line in change["lines"] if line[1] in {"added", "removed"}] == lines
+
+
+def test_an_event_is_told_whole_to_whoever_may_read(told: Run, browse: Browser) -> None:
+    client = browse("operator")
+    number = next(mark["n"] for mark in marks(client, told) if mark["kind"] == "tool.planned")
+
+    found = client.get(address(told, "event", number)).json()
+
+    assert found["value"]["arguments"] == {"secret": SECRET}
+    assert client.get(address(told, "event", 99)).status_code == 404
+    assert client.get(address(told, "event", 2**33)).status_code == 404
+
+
+def test_a_checkpoint_is_looked_into(told: Run, browse: Browser) -> None:
+    client = browse("operator")
+
+    found = client.get(address(told, "state", 1)).json()
+
+    assert (found["sequence"], found["messages"]) == (1, 2)
+    assert found["engine"]["iteration"] == 1
+    assert found["files"] == []
+    assert found["files_note"] == "No call up to here could change files."
+    assert client.get(address(told, "state", 2)).status_code == 404
+
+
+def test_a_page_that_has_the_newest_parts_is_told_so(told: Run, browse: Browser) -> None:
+    client = browse("operator")
+    first = client.get(address(told, "live"))
+
+    again = client.get(address(told, "live"), headers={"If-None-Match": first["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    Run.objects.filter(pk=told.pk).update(iteration=7)
+    assert (
+        client.get(address(told, "live"), headers={"If-None-Match": first["ETag"]}).status_code
+        == 200
+    )
+
+
+def test_a_long_run_costs_its_page_no_more_than_a_short_one(cast: Cast, browse: Browser) -> None:
+    short, long = make_run(cast.acme), make_run(cast.acme)
+    for run, count in ((short, 2), (long, 90)):
+        long_history(run, count)
+        now = clock.now()
+        Checkpoint.objects.bulk_create(
+            Checkpoint(run=run, sequence=n + 1, message_count=n, state={}, created_at=now)
+            for n in range(count)
+        )
+    client = browse("operator")
+    client.get(address(short, "change"))
+    counts = []
+    for run in (short, long):
+        with CaptureQueriesContext(connection) as asked_for:
+            assert client.get(address(run, "change")).status_code == 200
+        counts.append(len(asked_for))
+
+    assert counts[0] == counts[1]
+
+
+def test_the_page_names_its_addresses_elsewhere(told: Run, browse: Browser) -> None:
+    api = f"/api/v1/workspaces/{told.workspace.name}/runs/{told.pk}"
+
+    reader = browse("operator").get(address(told, "change")).content.decode()
+    viewer = browse("viewer").get(address(told, "change")).content.decode()
+
+    assert f"http://testserver{api}" in reader and f"http://testserver{api}" in viewer
+    assert f"{api}/trace" in reader
+    assert f"{api}/trace" not in viewer
