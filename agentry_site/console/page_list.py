@@ -5,7 +5,8 @@ from typing import Final
 from agentry_site.console.find import Find
 from agentry_site.console.pages import Page
 from agentry_site.console.profile import Profile
+from agentry_site.console.profiles import Profiles
 from agentry_site.console.site_settings import SiteSettings
 from agentry_site.console.trace_viewer import TraceViewer
 
-PAGES: Final[tuple[type[Page], ...]] = (Find, Profile, SiteSettings, TraceViewer)
+PAGES: Final[tuple[type[Page], ...]] = (Find, Profile, SiteSettings, TraceViewer, Profiles)

@@ -14,12 +14,13 @@ from django.urls import URLPattern, path, reverse
 
 from agentry.viewer.standalone import standalone_page
 from agentry_site.console.pages import Page
-from agents.selectors.runs import run_get
+from agents.selectors.runs import run_get, runs_from
 from core.errors import DomainError
 from governance import access
 from governance.contracts import Actor, Perm
 from governance.guard.authentication import actor_of
 
+MAX_RUNS: Final = 50
 _FILE_NAME: Final = "agentry-trace-viewer.html"
 
 
@@ -43,11 +44,12 @@ class TraceViewer(Page):
 
     def page_view(self, request: HttpRequest) -> HttpResponse:
         """The viewer; with `run` in the address it fetches that run's trace."""
-        source, name, problem = "", "", ""
+        sources: list[str] = []
+        name = problem = ""
         if given := request.GET.get("run", ""):
-            source, name, problem = _source(actor_of(request), given)
+            sources, name, problem = _sources(actor_of(request), given)
         context = self.context(
-            request, title="Trace viewer", source=source, name=name, problem=problem
+            request, title="Trace viewer", sources=sources, name=name, problem=problem
         )
         return TemplateResponse(request, "console/trace_viewer/page.html", context)
 
@@ -62,13 +64,21 @@ class TraceViewer(Page):
         )
 
 
-def _source(actor: Actor, given: str) -> tuple[str, str, str]:
-    """Return the address of a run's trace and its file's name, or a sentence why there is none."""
+def _sources(actor: Actor, given: str) -> tuple[list[str], str, str]:
+    """Return the addresses of the traces of a run and those below it, its own first, and a file
+    name; or a sentence why there are none."""
     try:
         run = run_get(actor=actor, run_id=UUID(given))
     except (ValueError, DomainError):
-        return "", "", "There is no such run, or you may not see it."
+        return [], "", "There is no such run, or you may not see it."
     if not access.may_see_payload(actor, run.workspace_id):
-        return "", "", f"Replaying a run takes the permission {Perm.RUN_PAYLOAD} in its workspace."
-    source = reverse("run-trace", kwargs={"workspace": run.workspace.name, "pk": run.pk})
-    return source, f"{run.agent_name}-{run.pk}.jsonl", ""
+        return [], "", f"Replaying a run takes the permission {Perm.RUN_PAYLOAD} in its workspace."
+    below = [row for row in runs_from(run.pk) if row.workspace_id == run.workspace_id]
+    sources = [
+        reverse("run-trace", kwargs={"workspace": run.workspace.name, "pk": row.pk})
+        for row in below[:MAX_RUNS]
+    ]
+    problem = ""
+    if len(below) > MAX_RUNS:
+        problem = f"The run has {len(below) - 1} runs below it; the first {MAX_RUNS - 1} are shown."
+    return sources, f"{run.agent_name}-{run.pk}.jsonl", problem

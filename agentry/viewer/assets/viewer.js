@@ -62,6 +62,10 @@ export class Viewer {
     }
   }
 
+  say(sentence) {
+    this.status.replaceChildren(el("p", { class: "notice" }, icon("file"), el("span", { text: sentence })));
+  }
+
   complain(sentence) {
     this.status.replaceChildren(el("p", { class: "notice error", role: "alert" }, icon("warning"), el("span", { text: sentence })));
   }

@@ -6,6 +6,7 @@ from django.test import Client
 from django.urls import reverse
 
 from agentry.viewer.standalone import standalone_page
+from agents.models import Run
 from core.ids import new_id
 from tests.factories.agents import make_run
 from tests.factories.governance import Cast
@@ -19,7 +20,7 @@ def test_everybody_in_the_console_may_open_files_of_their_own(cast: Cast, browse
 
     assert page.status_code == 200
     assert 'id="trace-viewer"' in page.content.decode()
-    assert "data-source" not in page.content.decode()
+    assert "data-sources" not in page.content.decode()
 
 
 def test_a_run_is_fetched_from_where_its_reader_is_asked_again(cast: Cast, browse: Browser) -> None:
@@ -29,8 +30,21 @@ def test_a_run_is_fetched_from_where_its_reader_is_asked_again(cast: Cast, brows
     page = client.get(reverse("admin:trace_viewer"), {"run": str(run.pk)}).content.decode()
     source = reverse("run-trace", kwargs={"workspace": "acme", "pk": run.pk})
 
-    assert f'data-source="{source}"' in page
+    assert f'data-sources="{source}"' in page
     assert client.get(source).status_code == 200
+
+
+def test_runs_below_are_fetched_with_their_parent(cast: Cast, browse: Browser) -> None:
+    run = make_run(cast.acme)
+    child = make_run(cast.acme)
+    Run.objects.filter(pk=child.pk).update(parent=run)
+
+    page = browse("operator").get(reverse("admin:trace_viewer"), {"run": str(run.pk)})
+    sources = " ".join(
+        reverse("run-trace", kwargs={"workspace": "acme", "pk": row.pk}) for row in (run, child)
+    )
+
+    assert f'data-sources="{sources}"' in page.content.decode()
 
 
 @pytest.mark.parametrize(
@@ -48,7 +62,7 @@ def test_a_run_nobody_may_export_is_not_offered(
     page = browse(who).get(reverse("admin:trace_viewer"), {"run": str(run.pk)})
 
     assert sentence in page.content.decode()
-    assert "data-source" not in page.content.decode()
+    assert "data-sources" not in page.content.decode()
     assert str(run.pk) not in page.content.decode().replace(f"run={run.pk}", "")
 
 
