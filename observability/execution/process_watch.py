@@ -18,7 +18,7 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 from core import clock, loop_lag
 from core.ids import new_id
 from core.process import installed_version
-from observability.execution.sampling import SamplingError, sample
+from observability.execution.sampling import OWN_THREAD, SamplingError, sample
 from observability.models import Process, Profile, SlowCallback
 from observability.transitions import (
     profile_claim,
@@ -49,7 +49,7 @@ class ProcessWatch:
         self._is_reporting = True
         self._beat_at = -BEAT_SECONDS
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="process-watch", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=OWN_THREAD, daemon=True)
 
     def start(self) -> None:
         self._thread.start()

@@ -25,6 +25,8 @@ MAX_STACKS_BYTES: Final = 8 * 1024 * 1024
 _GRACE_SECONDS: Final = 20.0
 _PULSE_SECONDS: Final = 0.25
 _PR_SET_PTRACER: Final = 0x59616D61
+OWN_THREAD: Final = "process-watch"
+_OWN_THREAD: Final = f": {OWN_THREAD}".encode()
 _REST: Final = "(smaller stacks, put together to keep the profile small)"
 _PTRACE_REMEDY: Final = (
     "Give the process the capability SYS_PTRACE: `--cap-add SYS_PTRACE` for Docker, "
@@ -78,20 +80,24 @@ def sample(
         if not target.exists():
             raise _refusal(complaints)
         stacks = target.read_bytes()
-    if not stacks.strip():
+    found = bounded(stacks)
+    if not found.samples:
         raise SamplingError(
             "No thread was doing anything while the process was looked at.",
             "Profile it when it is busy, or count waiting threads too.",
         )
-    return bounded(stacks)
+    return found
 
 
 def bounded(stacks: bytes, *, most_bytes: int = MAX_STACKS_BYTES) -> Sampled:
-    """Keep the heaviest stacks that fit; the others become one line that says so."""
+    """Keep the heaviest stacks that fit; the others become one line that says so.
+
+    The thread that waits for py-spy is left out: it is there only because of the profile.
+    """
     counted: list[tuple[int, bytes]] = []
     for line in stacks.splitlines():
-        _, _, number = line.rpartition(b" ")
-        if number.isdigit():
+        path, _, number = line.rpartition(b" ")
+        if number.isdigit() and not path.split(b";", 1)[0].endswith(_OWN_THREAD):
             counted.append((int(number), line))
     samples = sum(count for count, _ in counted)
     kept: list[bytes] = []

@@ -1,7 +1,7 @@
 // One profile: waits until it is done, then draws its flamegraph. Frames are buttons: click or Enter
 // makes one as wide as the page, arrows go up, down and to the sides, Escape widens again.
 
-import { children, fits, hottest, matching, treeOf } from "./flame_tree.js";
+import { children, fits, hottest, labelOf, matching, treeOf } from "./flame_tree.js";
 
 const ROW = 22;
 const LEAST_SHARE = 0.0012; // thinner frames are not drawn until somebody comes nearer
@@ -95,11 +95,11 @@ class Flame {
 
   add(node, left, width, isAbove) {
     const name = this.wanted && fits(node, this.wanted) ? " is-found" : "";
-    const button = make("button", `flame-frame is-${node.kind}${name}${isAbove ? " is-faint" : ""}`, width > 0.02 ? node.name : "");
+    const button = make("button", `flame-frame is-${node.kind}${name}${isAbove ? " is-faint" : ""}`, width > 0.02 ? labelOf(node) : "");
     button.type = "button";
     button.tabIndex = -1;
     button.dataset.node = this.nodes.length;
-    button.setAttribute("aria-label", `${node.name}, ${share(node.total, this.root.total)}`);
+    button.setAttribute("aria-label", `${labelOf(node)}, ${share(node.total, this.root.total)}`);
     button.style.left = `${left * 100}%`;
     button.style.width = `${width * 100}%`;
     button.style.top = `${node.depth * ROW}px`;
@@ -117,9 +117,9 @@ class Flame {
 
   tell(node) {
     if (!node) return;
-    const name = make("strong", "", node.name);
+    const name = make("strong", "", labelOf(node));
     const own = node.own ? `, ${share(node.own, this.root.total)} in itself` : "";
-    this.about.replaceChildren(name, ` · ${share(node.total, this.root.total)} of all samples${own} · ${(node.total / this.rate).toFixed(2)} s`);
+    this.about.replaceChildren(name, ` · ${share(node.total, this.root.total)} of all samples${own} · ${(node.total / this.rate).toFixed(2)} s of a thread's time`);
   }
 
   onClick(event) {

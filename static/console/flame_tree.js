@@ -33,6 +33,11 @@ function frame(name, above) {
   return { name, above, total: 0, own: 0, depth: above ? above.depth + 1 : 0, below: new Map(), kind: kindOf(name, above) };
 }
 
+// Threads are called by their names; one without a name by its number.
+export function labelOf(node) {
+  return node.kind === "thread" ? node.name.replace(/^thread \((\w+)\)(?:: (.+))?$/, (_, number, name) => name ?? `thread ${number}`) : node.name;
+}
+
 function kindOf(name, above) {
   if (!above) return "machinery";
   if (!above.above) return "thread";

@@ -151,7 +151,7 @@ export class Viewer {
   }
 
   drawFilters() {
-    this.search = el("input", { type: "search", placeholder: "Search titles, texts, arguments", "aria-label": "Search the trace", oninput: () => { this.wanted = this.search.value.trim().toLowerCase(); this.filter(); } });
+    this.search = el("input", { type: "search", placeholder: "Search titles, texts, arguments", "aria-label": "Search the trace", oninput: () => this.filterSoon() });
     this.found = el("span", { class: "quiet", role: "status" });
     const agents = [...this.story.agents.values()];
     const chips = agents.slice(0, 24).map((agent) => {
@@ -192,6 +192,15 @@ export class Viewer {
     }
     this.panels.replaceChildren(el("div", { id: `tv-${name}`, role: "tabpanel", "aria-labelledby": `tv-tab-${name}` }, this.views[name].element));
     this.refresh();
+  }
+
+  // Waits for a pause in typing: a search looks at every text once.
+  filterSoon() {
+    clearTimeout(this.pending);
+    this.pending = setTimeout(() => {
+      this.wanted = this.search.value.trim().toLowerCase();
+      this.filter();
+    }, 120);
   }
 
   filter() {

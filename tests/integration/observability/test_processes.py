@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -231,6 +232,11 @@ def test_a_process_that_is_told_to_stop_says_so_of_its_profile(watch: ProcessWat
         ('echo "Error: no python here" >&2; exit 1', "no python here", "py-spy dump"),
         ("kill -9 $$", "ended without a profile", "Try again"),
         ('for last; do true; done; : > "$last"', "No thread was doing", "waiting threads"),
+        (
+            'for last; do true; done; echo "thread (7): process-watch;a 9" > "$last"',
+            "No thread was doing",
+            "waiting threads",
+        ),
     ],
 )
 def test_what_py_spy_refuses_is_told_with_a_remedy(
@@ -256,7 +262,7 @@ def test_what_py_spy_refuses_is_told_with_a_remedy(
 
 
 def test_without_py_spy_it_is_said_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampling.sys, "executable", "/nowhere/python")
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
     monkeypatch.setenv("PATH", "/nowhere")
 
     with pytest.raises(SamplingError, match="py-spy is not installed"):
@@ -283,7 +289,7 @@ def test_a_program_that_never_ends_is_stopped(
 
 
 def test_a_profile_stays_small_and_says_what_it_put_together() -> None:
-    stacks = b"a;b 5\na;c 90\nnot a line\na;" + b"d" * 50 + b" 7\n"
+    stacks = b"thread (1): process-watch;x 900\na;b 5\na;c 90\nnot a line\na;" + b"d" * 50 + b" 7\n"
 
     whole, small = bounded(stacks), bounded(stacks, most_bytes=12)
 
