@@ -14,6 +14,7 @@ from agents.lane.lane import InvokeLane
 from core.loop_lag import LoopWatch
 from observability import live
 from observability.live.websocket import websocket_urlpatterns
+from observability.services import process_watch_start, process_watch_stop
 from observability.telemetry import loop_unwatch, loop_watch, telemetry_start, telemetry_stop
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -64,11 +65,14 @@ class Site:
                     await asyncio.to_thread(telemetry_start, "web")
                     watch = loop_watch(asyncio.get_running_loop())
                     await asyncio.to_thread(self._embedded.start)
+                    has_engine = settings.ENGINE_MODE == "embedded"
+                    process_watch_start("web and engine" if has_engine else "web")
                 except Exception as error:  # reported to the server, which then refuses to start
                     await send({"type": "lifespan.startup.failed", "message": str(error)})
                     raise
                 await send({"type": "lifespan.startup.complete"})
             else:
+                await asyncio.to_thread(process_watch_stop)
                 await live.stop()
                 await self.lane.aclose()
                 await asyncio.to_thread(self._embedded.stop)

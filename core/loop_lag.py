@@ -167,6 +167,11 @@ def recent() -> list[SlowCallback]:
     return sorted(found, key=lambda slow: slow.at, reverse=True)
 
 
+def lags() -> list[list[float]]:
+    """Return the lags of the last beats of this process's watched loops, a list a loop."""
+    return [watch.lags() for watch in list(_watches)]
+
+
 def places(frame: FrameType) -> tuple[str, ...]:
     """Name the places of a thread's stack, from the callback inwards.
 

@@ -46,6 +46,15 @@ class EventKind(StrEnum):
 DeltaChannel: TypeAlias = Literal["text", "reasoning", "tool"]
 
 
+class ProfileState(StrEnum):
+    """Where a profile stands. One process has at most one that is requested or running."""
+
+    REQUESTED = "requested"  # the process has not seen it yet
+    RUNNING = "running"  # the process is being sampled
+    DONE = "done"
+    FAILED = "failed"  # `problem` says why, `remedy` what to do
+
+
 class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One stored event. `payload` stays encoded: it is shown as it was written."""
 

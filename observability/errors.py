@@ -1,6 +1,6 @@
 """What can go wrong when somebody reads or follows a trace."""
 
-from core.errors import InvalidInputError
+from core.errors import ConflictError, InvalidInputError
 
 
 class CursorError(InvalidInputError):
@@ -28,3 +28,12 @@ class TraceFormatError(InvalidInputError):
     """
 
     code = "invalid_trace"
+
+
+class ProfileUnderwayError(ConflictError):
+    """The process is being profiled already.
+
+    Wait until that profile has ended, or choose another process.
+    """
+
+    code = "profile_underway"

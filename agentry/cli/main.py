@@ -26,6 +26,7 @@ from agentry.cli.commands import (
     secrets,
     shell,
     tokens,
+    tracing,
 )
 from agentry.cli.exits import ExitCode
 from agentry.cli.invocation import Root
@@ -77,6 +78,7 @@ for part in (
     secrets,
     tokens,
     audit,
+    tracing,
     sandboxes,
     account,
     checking,

@@ -7,7 +7,9 @@ from agentry_site.console.errors import Errors
 from agentry_site.console.find import Find
 from agentry_site.console.pages import Page
 from agentry_site.console.profile import Profile
+from agentry_site.console.profiles import Profiles
 from agentry_site.console.site_settings import SiteSettings
+from agentry_site.console.trace_viewer import TraceViewer
 
 PAGES: Final[tuple[type[Page], ...]] = (
     Find,
@@ -15,4 +17,6 @@ PAGES: Final[tuple[type[Page], ...]] = (
     Profile,
     SiteSettings,
     Errors,
+    TraceViewer,
+    Profiles,
 )

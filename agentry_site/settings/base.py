@@ -250,7 +250,11 @@ USE_I18N = True
 
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_DIRS = [
+    BASE_DIR / "static",
+    # What `agentry trace viewer` puts together into one file is served here module by module.
+    ("console/trace", str(BASE_DIR / "agentry" / "viewer" / "assets")),
+]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = not IS_PRODUCTION
 DATA_UPLOAD_MAX_MEMORY_SIZE = ENV.integer("AGENTRY_MAX_BODY_BYTES")

@@ -22,6 +22,7 @@ from agents.selectors.why import Why, why
 from agents.transitions import LIVE
 from core import clock
 from core.admin import NOTHING, count, duration, moment, money, pill, row_link
+from core.tracing.durable import trace_id
 from governance import access
 from governance.contracts import Actor, Perm
 from plugins.selectors import calls_count

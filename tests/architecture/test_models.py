@@ -21,6 +21,9 @@ WITHOUT_ADMIN: dict[str, str] = {
     "governance.WorkspaceUserPermission": "derived from roles; the membership is what is edited",
     "observability.UsageCursor": "how far the trace is summed; what it says is on the cost page",
     "observability.UsageHour": "sums of trace events, which the cost page shows",
+    "observability.Process": "of the site's machines; the page of profiles shows it",
+    "observability.Profile": "of the site's machines; the page of profiles shows it",
+    "observability.SlowCallback": "of the site's machines; the page of profiles shows it",
 }
 WITHOUT_REST: dict[str, str] = {
     "agents.WorkspaceHead": "what the newest checkpoint of a tree of runs names, which is shown",
@@ -37,6 +40,9 @@ WITHOUT_REST: dict[str, str] = {
     "observability.TraceEvent": "pages and streams of a run's events, read by a selector",
     "observability.UsageCursor": "how far the trace is summed; what it says is part of the cost",
     "observability.UsageHour": "sums of trace events; summed further, they are what a cost is",
+    "observability.Process": "of the site's machines; the page of profiles shows it",
+    "observability.Profile": "of the site's machines; the page of profiles shows it",
+    "observability.SlowCallback": "of the site's machines; the page of profiles shows it",
 }
 
 WITHOUT_FACTORY: dict[str, str] = {

@@ -8,6 +8,7 @@ from celery import current_app, signals
 from django.core.management.base import BaseCommand, CommandError
 
 from agents.engine_process import host_start, host_stop
+from observability.services import process_watch_start, process_watch_stop
 from observability.telemetry import telemetry_start, telemetry_stop
 
 
@@ -43,8 +44,10 @@ class Command(BaseCommand):
 def _started(**_: Any) -> None:
     telemetry_start("worker")
     host_start()
+    process_watch_start("worker")
 
 
 def _stopped(**_: Any) -> None:
+    process_watch_stop()
     host_stop()
     telemetry_stop()

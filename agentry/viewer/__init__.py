@@ -1,0 +1,1 @@
+"""The trace viewer as one HTML file that works from disk."""

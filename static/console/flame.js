@@ -1,0 +1,214 @@
+// One profile: waits until it is done, then draws its flamegraph. Frames are buttons: click or Enter
+// makes one as wide as the page, arrows go up, down and to the sides, Escape widens again.
+
+import { children, fits, hottest, labelOf, matching, treeOf } from "./flame_tree.js";
+
+const ROW = 22;
+const LEAST_SHARE = 0.0012; // thinner frames are not drawn until somebody comes nearer
+const MOST_FRAMES = 4_000;
+const HOT = 15;
+const PAUSE_MS = 1_000;
+
+function make(tag, name, text) {
+  const element = document.createElement(tag);
+  if (name) element.className = name;
+  if (text !== undefined) element.textContent = text;
+  return element;
+}
+
+class Flame {
+  constructor(box, text, rate) {
+    this.root = treeOf(text);
+    this.rate = rate;
+    this.at = this.root;
+    this.wanted = "";
+    this.nodes = [];
+    this.buttons = new Map();
+    this.search = make("input");
+    this.search.type = "search";
+    this.search.placeholder = "Search functions and files";
+    this.search.setAttribute("aria-label", "Search functions and files");
+    this.search.addEventListener("input", () => {
+      this.wanted = this.search.value.trim().toLowerCase();
+      this.draw();
+    });
+    this.wider = make("button", "button", "Show all");
+    this.wider.type = "button";
+    this.wider.addEventListener("click", () => this.zoom(this.root));
+    this.found = make("span", "flame-found");
+    this.found.setAttribute("role", "status");
+    const legend = make("div", "flame-legend");
+    for (const [kind, word] of [["ours", "this project"], ["other", "libraries"], ["machinery", "threads and loops"]]) legend.append(make("span", `is-${kind}`, word));
+    const tools = make("div", "flame-tools");
+    tools.append(this.search, this.wider, this.found, legend);
+    this.canvas = make("div", "flame");
+    this.canvas.setAttribute("role", "group");
+    this.canvas.setAttribute("aria-label", "Flamegraph: callers above, callees below, as wide as their share of the samples");
+    this.about = make("p", "flame-about");
+    this.about.setAttribute("role", "status");
+    const card = make("div", "card flame-box");
+    card.append(this.canvas, this.about);
+    box.replaceChildren(tools, card, this.table());
+    this.canvas.addEventListener("click", (event) => this.onClick(event));
+    this.canvas.addEventListener("keydown", (event) => this.onKey(event));
+    this.canvas.addEventListener("focusin", (event) => this.tell(this.nodeOf(event.target)));
+    this.canvas.addEventListener("mouseover", (event) => this.tell(this.nodeOf(event.target)));
+    this.draw();
+    this.tell(this.root);
+  }
+
+  nodeOf(target) {
+    return this.nodes[Number(target.closest?.("[data-node]")?.dataset.node)];
+  }
+
+  draw() {
+    const focused = this.nodeOf(document.activeElement ?? document.body);
+    this.nodes = [];
+    this.buttons.clear();
+    const above = [];
+    for (let node = this.at.above; node; node = node.above) above.unshift(node);
+    for (const node of above) this.add(node, 0, 1, true);
+    let level = [[this.at, 0]];
+    while (level.length && this.nodes.length < MOST_FRAMES) {
+      const next = [];
+      for (const [node, left] of level) {
+        const width = node.total / this.at.total;
+        if (width < LEAST_SHARE) continue;
+        this.add(node, left, width, false);
+        let from = left;
+        for (const below of children(node)) {
+          next.push([below, from]);
+          from += below.total / this.at.total;
+        }
+      }
+      level = next;
+    }
+    this.canvas.replaceChildren(...this.buttons.values());
+    const deepest = Math.max(...this.nodes.map((node) => node.depth));
+    this.canvas.style.height = `${(deepest + 1) * ROW}px`;
+    this.wider.hidden = this.at === this.root;
+    this.found.textContent = this.wanted ? `${share(matching(this.root, this.wanted), this.root.total)} of all samples go through “${this.search.value.trim()}”` : "";
+    const entry = this.buttons.get(focused) ?? this.buttons.get(this.at);
+    entry.tabIndex = 0;
+    if (focused) entry.focus({ preventScroll: true });
+  }
+
+  add(node, left, width, isAbove) {
+    const name = this.wanted && fits(node, this.wanted) ? " is-found" : "";
+    const button = make("button", `flame-frame is-${node.kind}${name}${isAbove ? " is-faint" : ""}`, width > 0.02 ? labelOf(node) : "");
+    button.type = "button";
+    button.tabIndex = -1;
+    button.dataset.node = this.nodes.length;
+    button.setAttribute("aria-label", `${labelOf(node)}, ${share(node.total, this.root.total)}`);
+    button.style.left = `${left * 100}%`;
+    button.style.width = `${width * 100}%`;
+    button.style.top = `${node.depth * ROW}px`;
+    button.style.setProperty("--shade", String((node.name.length * 7 + node.depth * 3) % 20));
+    this.nodes.push(node);
+    this.buttons.set(node, button);
+  }
+
+  zoom(node) {
+    this.at = node;
+    this.draw();
+    this.buttons.get(node).focus({ preventScroll: true });
+    this.tell(node);
+  }
+
+  tell(node) {
+    if (!node) return;
+    const name = make("strong", "", labelOf(node));
+    const own = node.own ? `, ${share(node.own, this.root.total)} in itself` : "";
+    this.about.replaceChildren(name, ` · ${share(node.total, this.root.total)} of all samples${own} · ${(node.total / this.rate).toFixed(2)} s of a thread's time`);
+  }
+
+  onClick(event) {
+    const node = this.nodeOf(event.target);
+    if (node) this.zoom(node);
+  }
+
+  onKey(event) {
+    const node = this.nodeOf(event.target);
+    if (!node) return;
+    const beside = (step) => {
+      const row = this.nodes.filter((each) => each.depth === node.depth);
+      return row[row.indexOf(node) + step];
+    };
+    const ways = {
+      ArrowUp: () => node.above,
+      ArrowDown: () => children(node).find((each) => this.buttons.has(each)),
+      ArrowLeft: () => beside(-1),
+      ArrowRight: () => beside(1),
+    };
+    if (event.key === "Escape" && this.at !== this.root) {
+      event.preventDefault();
+      event.stopPropagation();
+      this.zoom(this.root);
+    } else if (Object.hasOwn(ways, event.key)) {
+      event.preventDefault();
+      const to = this.buttons.get(ways[event.key]());
+      if (!to) return;
+      this.buttons.get(node).tabIndex = -1;
+      to.tabIndex = 0;
+      to.focus({ preventScroll: true });
+    }
+  }
+
+  table() {
+    const box = make("section", "card table-box hot");
+    const head = make("div", "card-head");
+    head.append(make("h2", "", "Functions that took the most themselves"));
+    const table = make("table", "plain");
+    const titles = table.createTHead().insertRow();
+    for (const [title, name] of [["Function", ""], ["Itself", "number"], ["With what it calls", "number"]]) {
+      const cell = make("th", name, title);
+      cell.scope = "col";
+      titles.append(cell);
+    }
+    const body = table.createTBody();
+    for (const each of hottest(this.root, HOT)) {
+      const row = body.insertRow();
+      const first = make("th");
+      first.scope = "row";
+      first.append(make("code", "", each.name));
+      row.append(first, make("td", "number", share(each.own, this.root.total)), make("td", "number", share(each.total, this.root.total)));
+    }
+    box.append(head, table);
+    return box;
+  }
+}
+
+function share(part, whole) {
+  return `${((100 * part) / Math.max(whole, 1)).toFixed(1)} %`;
+}
+
+async function show(box) {
+  const answer = await fetch(box.dataset.stacks);
+  if (!answer.ok || answer.redirected) throw new Error(`the site answered ${answer.status}`);
+  new Flame(box, await answer.text(), Number(box.dataset.rate));
+}
+
+function complain(box, error) {
+  const notice = make("p", "notice error", `The flamegraph could not be drawn: ${error.message}. Load the page again, or download the stacks.`);
+  notice.setAttribute("role", "alert");
+  box.replaceChildren(notice);
+}
+
+// The page is loaded again when the profile has ended; until then only the bar is renewed.
+async function wait(part) {
+  const bar = part.querySelector("progress");
+  for (;;) {
+    await new Promise((done) => setTimeout(done, PAUSE_MS));
+    const answer = await fetch(location.href).catch(() => null);
+    if (!answer) continue; // the site is away for a moment
+    if (answer.redirected || !answer.ok) return location.reload();
+    const found = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-profile-wait] progress");
+    if (!found) return location.reload();
+    bar.value = found.value;
+  }
+}
+
+const box = document.getElementById("flame");
+if (box) show(box).catch((error) => complain(box, error));
+const waiting = document.querySelector("[data-profile-wait]");
+if (waiting) wait(waiting);
