@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.sync_api import Browser, Page, Playwright
 
 from tests.e2e.browser.stage import PASSWORD, Stage
@@ -20,6 +21,17 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+AXE = AXE_FILE_PATH.read_text(encoding="utf-8")
+# Asked in the page: all that axe knows of a large page takes seconds to bring over.
+FIND = """async (rules) => {
+  const found = await axe.run(document, { resultTypes: ["violations"], ...rules });
+  return found.violations
+    .filter((each) => ["serious", "critical"].includes(each.impact))
+    .map((each) => `${each.id}: ${each.nodes.slice(0, 3).map((node) => node.target).join(" | ")}`);
+}"""
+# What a page is made of is the same in the dark; its colours are not.
+RULES = {"light": {}, "dark": {"runOnly": ["color-contrast"]}}
 
 
 def browser_open(playwright: Playwright) -> Browser:
@@ -49,3 +61,9 @@ def sign_in(page: Page, stage: Stage, username: str) -> None:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url(f"{stage.url}/admin/")
+
+
+def serious(page: Page, theme: str = "light") -> list[str]:
+    """Return the rules of WCAG the page breaks badly, each with the elements."""
+    page.evaluate(AXE)
+    return list(page.evaluate(FIND, RULES[theme]))

@@ -3,27 +3,16 @@
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.sync_api import Page, expect
 
 from tests.e2e.browser.conftest import Complaints
-from tests.e2e.browser.driver import sign_in
+from tests.e2e.browser.driver import serious, sign_in
 from tests.e2e.browser.places import places
 from tests.e2e.browser.stage import Stage
 
 pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.slow]
 
-AXE = AXE_FILE_PATH.read_text(encoding="utf-8")
-# Asked in the page: all that axe knows of a large page takes seconds to bring over.
-FIND = """async (rules) => {
-  const found = await axe.run(document, { resultTypes: ["violations"], ...rules });
-  return found.violations
-    .filter((each) => ["serious", "critical"].includes(each.impact))
-    .map((each) => `${each.id}: ${each.nodes.slice(0, 3).map((node) => node.target).join(" | ")}`);
-}"""
 OTHERS = ("/docs/reference/problems",)
-# What a page is made of is the same in the dark; its colours are not.
-RULES = {"light": {}, "dark": {"runOnly": ["color-contrast"]}}
 
 
 def visited(page: Page, stage: Stage) -> Iterator[str]:
@@ -63,9 +52,3 @@ def test_every_page_is_sound(page: Page, stage: Stage, complaints: Complaints) -
         page.emulate_media(color_scheme="light")
         complaints.heard.clear()  # what looks for mistakes writes styles into the page
     assert {address: wrong for address, wrong in found.items() if wrong} == {}
-
-
-def serious(page: Page, theme: str) -> list[str]:
-    """Return the rules of WCAG the page breaks badly, each with the elements."""
-    page.evaluate(AXE)
-    return list(page.evaluate(FIND, RULES[theme]))

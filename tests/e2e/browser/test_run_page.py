@@ -5,9 +5,8 @@ import re
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.browser.driver import page_open, sign_in
+from tests.e2e.browser.driver import page_open, serious, sign_in, visit
 from tests.e2e.browser.stage import Stage
-from tests.e2e.browser.test_console import serious, visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.slow]
 
