@@ -4,5 +4,6 @@ from typing import Final
 
 from agentry_site.console.find import Find
 from agentry_site.console.pages import Page
+from agentry_site.console.queue.page import ApprovalQueue
 
-PAGES: Final[tuple[type[Page], ...]] = (Find,)
+PAGES: Final[tuple[type[Page], ...]] = (Find, ApprovalQueue)

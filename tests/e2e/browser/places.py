@@ -19,6 +19,8 @@ def _below(stage: Stage) -> dict[str, str]:
     return {
         "overview": "",
         "find": "find/?q=release",
+        "queue": "approvals/",
+        "queue-decided": "approvals/?show=decided",
         "runs": "agents/run/",
         "run-start": f"agents/run/start/?agent={rows['agent']}",
         "run": run,
