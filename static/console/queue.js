@@ -280,8 +280,9 @@ function onLetter(event, isBegun) {
   const isOurs = isBegun || Object.hasOwn(DEEDS, event.key) || event.key === "y" || /^[1-9]$/.test(event.key);
   if (!isOurs || event.key === "Tab" || event.key.length > 1) return;
   take(event);
-  if (event.repeat || isBusy || !open.isOpen()) return;
-  deedOf(event.key)?.();
+  if (event.repeat || isBusy || !open.isReady()) return;
+  if (open.isOpen()) deedOf(event.key)?.();
+  else say("This one is not yours to answer now; it says why.", "error");
 }
 
 function openKeys() {

@@ -16,6 +16,8 @@ from tests.e2e.browser.test_pages import serious
 
 pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.slow]
 
+# What is answered together: with which key, with which outcome, and what is shown to differ.
+TOGETHER = {"ls": ("d", "denied", "folder-"), "write": ("a", "approved", "archive/")}
 READY = '#question[data-question="{}"][data-ready="yes"]'
 
 
@@ -81,6 +83,19 @@ def answer(page: Page, question: dict[str, Any]) -> dict[str, Any]:
         case _:
             keys.press("a")
             return {"state": "approved", "edited_arguments": None}
+
+
+def answer_alike(page: Page, tool: str, count: int) -> dict[str, Any]:
+    """Answer all that is asked like the open one; return what must come of each."""
+    key, state, differing = TOGETHER[tool]
+    page.keyboard.press("x")
+    expect(page.locator("#alike")).to_have_attribute("data-count", str(count))
+    expect(page.locator(".spreads")).to_contain_text(differing)
+    page.keyboard.press(key)
+    expect(page.locator("[data-sure-what]")).to_contain_text(f"{count} questions?")
+    page.keyboard.press("y")
+    expect(page.locator("#queue-said")).to_contain_text(f"{count} {state}.")
+    return {"state": state}
 
 
 def test_a_second_approver_is_seen_at_once_and_the_loser_is_told(
@@ -171,6 +186,7 @@ def test_a_question_is_accessible_and_fits_narrow_screens(browser: Browser, stag
     assert approvals(stage)[question]["state"] == "pending"
 
 
+@pytest.mark.timeout(300)  # a hundred of them
 def test_a_hundred_questions_are_cleared_by_keys(page: Page, stage: Stage) -> None:
     before = approvals(stage)
     waiting = {key for key, item in before.items() if item["state"] == "pending"}
@@ -185,15 +201,9 @@ def test_a_hundred_questions_are_cleared_by_keys(page: Page, stage: Stage) -> No
     while page.locator("#queue-nothing").count() == 0:
         question = shown(page)
         item = before[question]
-        if item["tool"] == "ls":
-            page.keyboard.press("x")
-            expect(page.locator("#alike")).to_have_attribute("data-count", str(desk.LOOKS))
-            expect(page.locator(".spreads")).to_contain_text("folder-0")
-            page.keyboard.press("d")
-            page.keyboard.press("y")
-            alike = {key for key in waiting if before[key]["tool"] == "ls"}
-            expected |= {key: {"state": "denied"} for key in alike}
-            expect(page.locator("#queue-said")).to_contain_text(f"{desk.LOOKS} denied.")
+        if item["tool"] in TOGETHER:
+            alike = {key for key in waiting if before[key]["tool"] == item["tool"]}
+            expected |= dict.fromkeys(alike, answer_alike(page, item["tool"], len(alike)))
         else:
             expected[question] = answer(page, item)
         left(page, question)

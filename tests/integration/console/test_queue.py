@@ -12,7 +12,7 @@ from core import clock
 from governance.models import Approval, ApprovalVote
 from governance.services.approvals import approval_decide
 from governance.services.delegations import delegation_create
-from tests.factories.governance import Cast
+from tests.factories.governance import Cast, join, make_workspace
 from tests.integration.console.conftest import Browser
 from tests.integration.console.queue_kit import PLACE, asked, listed, say, states
 
@@ -240,7 +240,7 @@ def test_who_stands_for_somebody_answers_for_them(cast: Cast, browse: Browser) -
 
 
 def test_what_is_alike_has_the_same_tool_agent_rule_and_shape(cast: Cast, browse: Browser) -> None:
-    shape = {"arguments": {"amount": 1, "to": "ann"}}
+    shape: dict[str, Any] = {"arguments": {"amount": 1, "to": "ann"}}
     first = asked(cast.acme, minutes=9, **shape)
     second = asked(cast.acme, minutes=1, arguments={"amount": 2.5, "to": "bob"})
     asked(cast.acme, arguments={"amount": "1", "to": "ann"})
@@ -362,8 +362,15 @@ def test_what_the_page_costs_does_not_grow_with_the_queue(cast: Cast, browse: Br
         return len(queries)
 
     asked(cast.acme)
-    before = [cost(place) for place in ("", "list/", "list/?show=all")]
+    places = ("", "list/", "list/?show=all")
+    asked(cast.other)
+    join(cast.other, "approver", "approver")
+    before = [cost(place) for place in places]
     for _ in range(5):
         asked(cast.acme)
+    more = make_workspace("more")
+    join(more, "approver", "approver")
+    asked(more)
 
-    assert [cost(place) for place in ("", "list/", "list/?show=all")] == before
+    assert [cost(place) for place in places] == before
+    assert len(listed(client)) == 8
