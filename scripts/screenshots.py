@@ -13,6 +13,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.e2e.browser import desk
 from tests.e2e.browser.driver import browser_open, page_open, sign_in
 from tests.e2e.browser.places import places
 from tests.e2e.browser.stage import Stage, staged
@@ -57,6 +58,8 @@ def main() -> None:
         taken = take(browser, stage, wanted)
         if not wanted or "run" in wanted:
             _for_documentation(browser, stage)
+        if not wanted or "queue" in wanted:
+            _of_the_queue(browser)
         browser.close()
     print(f"{taken} pictures in {TARGET.relative_to(ROOT)}")
 
@@ -69,6 +72,25 @@ def _for_documentation(browser: Browser, stage: Stage) -> None:
             page.goto(f"{stage.url}{places(stage)['run']}")
             page.screenshot(path=TARGET / name)
             shutil.copyfile(TARGET / name, IMAGES / name)
+
+
+def _of_the_queue(browser: Browser) -> None:
+    """A stage of its own: many questions, of which one has been answered."""
+    with (
+        tempfile.TemporaryDirectory(prefix="agentry-pictures-") as folder,
+        staged(Path(folder), desk.MODULE) as stage,
+        page_open(browser, size=(1440, 900)) as page,
+    ):
+        sign_in(page, stage, "olga")
+        page.goto(f"{stage.url}/admin/approvals/?tool=pay")
+        page.wait_for_selector('#question[data-ready="yes"]')
+        page.keyboard.press("a")
+        page.keyboard.press("y")
+        page.get_by_text("Approved: ").wait_for()
+        page.goto(f"{stage.url}/admin/approvals/")
+        page.wait_for_selector('#question[data-ready="yes"]')
+        page.screenshot(path=TARGET / "queue.png")
+        shutil.copyfile(TARGET / "queue.png", IMAGES / "queue.png")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from agentry_site.console.find import Find
 from agentry_site.console.pages import Page
 from agentry_site.console.profile import Profile
 from agentry_site.console.profiles import Profiles
+from agentry_site.console.queue.page import ApprovalQueue
 from agentry_site.console.site_settings import SiteSettings
 from agentry_site.console.trace_viewer import TraceViewer
 
@@ -19,4 +20,5 @@ PAGES: Final[tuple[type[Page], ...]] = (
     Errors,
     TraceViewer,
     Profiles,
+    ApprovalQueue,
 )

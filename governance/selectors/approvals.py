@@ -1,5 +1,6 @@
 """Approvals: the inbox, and what one is bound to."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -183,22 +184,38 @@ _SEEING = frozenset({Perm.APPROVAL_VIEW, Perm.RUN_PAYLOAD})
 
 def decider_of(actor: Actor, workspace_id: UUID) -> Decider:
     """Look the actor up as a decider of a workspace, with those whom they stand for now."""
-    own = _decider(actor, workspace_id)
-    away = [
-        _decider(access.actor_of_user(delegation.delegator), workspace_id)
-        for delegation in delegations_to(own.user_id, workspace_id)
-    ]
+    return deciders_of(actor, [workspace_id])[workspace_id]
+
+
+def deciders_of(actor: Actor, workspace_ids: Collection[UUID]) -> dict[UUID, Decider]:
+    """Look the actor up as a decider of each workspace; as many queries as for one of them."""
+    own = _deciders(actor, workspace_ids)
+    lent: dict[User, list[UUID]] = {}
+    user_id = next((decider.user_id for decider in own.values()), None)
+    for delegation in _delegations(user_id, workspace_ids):
+        lent.setdefault(delegation.delegator, []).append(delegation.workspace_id)
+    away: dict[UUID, tuple[Decider, ...]] = {}
+    for user, places in lent.items():
+        for place, decider in _deciders(access.actor_of_user(user), places).items():
+            away[place] = (*away.get(place, ()), decider)
     can_lend = actor.scopes is None or Perm.APPROVAL_DECIDE in actor.scopes
-    return replace(own, stands_for=tuple(away), can_lend=can_lend)
+    return {
+        place: replace(decider, stands_for=away.get(place, ()), can_lend=can_lend)
+        for place, decider in own.items()
+    }
 
 
 def delegations_to(user_id: UUID | None, workspace_id: UUID) -> list[Delegation]:
     """Return what is lent to somebody at this moment, the oldest first."""
+    return _delegations(user_id, [workspace_id])
+
+
+def _delegations(user_id: UUID | None, workspace_ids: Collection[UUID]) -> list[Delegation]:
     if user_id is None:
         return []
     now = clock.now()
     rows = Delegation.objects.select_related("delegator").filter(
-        delegate_id=user_id, workspace_id=workspace_id, ended_at=None
+        delegate_id=user_id, workspace_id__in=workspace_ids, ended_at=None
     )
     current = rows.filter(from_at__lte=now, until_at__gt=now, delegator__is_active=True)
     return list(current.order_by("pk"))
@@ -210,22 +227,36 @@ def delegation_list(actor: Actor) -> QuerySet[Delegation]:
     return access.scope(actor, Perm.APPROVAL_VIEW, rows)
 
 
-def _decider(actor: Actor, workspace_id: UUID) -> Decider:
+def _deciders(actor: Actor, workspace_ids: Collection[UUID]) -> dict[UUID, Decider]:
     user = None
     if actor.user_id is not None:
         user = User.objects.filter(pk=actor.user_id, is_active=True).first()
     names: set[str] = set()
+    roles: dict[UUID, set[str]] = {}
     if user is not None:
         names = {f"user:{user.username}"}
         names |= {f"group:{name}" for name in user.groups.values_list("name", flat=True)}
-        roles = Membership.objects.filter(user=user, workspace_id=workspace_id)
-        names |= {f"role:{name}" for name in roles.values_list("roles__name", flat=True) if name}
-    return Decider(
-        user_id=None if user is None else user.pk,
-        username=actor.username,
-        names=frozenset(names),
-        held=access.permissions_of(actor, workspace_id),
-    )
+        rows = Membership.objects.filter(user=user, workspace_id__in=workspace_ids)
+        for place, name in rows.values_list("workspace_id", "roles__name"):
+            if name:
+                roles.setdefault(place, set()).add(f"role:{name}")
+    held = _held(actor, workspace_ids)
+    return {
+        place: Decider(
+            user_id=None if user is None else user.pk,
+            username=actor.username,
+            names=frozenset(names | roles.get(place, set())),
+            held=held.get(place, frozenset()),
+        )
+        for place in workspace_ids
+    }
+
+
+def _held(actor: Actor, workspace_ids: Collection[UUID]) -> dict[UUID, frozenset[Perm]]:
+    """Return what the actor may do in each; one question, or none where they may do everything."""
+    if len(workspace_ids) > 1 and not actor.is_superuser:
+        return access.permissions_by_workspace(actor)
+    return {place: access.permissions_of(actor, place) for place in workspace_ids}
 
 
 def difference(before: Any, after: Any, path: str = "") -> list[dict[str, Any]]:

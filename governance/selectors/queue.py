@@ -1,7 +1,7 @@
 """The queue: what waits for people, what is soonest at risk first, as one person may decide it."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -14,7 +14,7 @@ from core import clock
 from governance import access
 from governance.contracts import Actor, ApprovalState, Perm, Verdict
 from governance.models import Approval, ApprovalVote, Workspace
-from governance.selectors.approvals import Decider, decider_of
+from governance.selectors.approvals import Decider, deciders_of
 
 LOOKED_AT: Final = 5_000
 SHOWN: Final = 200
@@ -190,7 +190,8 @@ def queue_mark(actor: Actor, *, with_decided: bool) -> str:
     places = sorted({workspace_id for _, _, workspace_id, _ in waiting})
     told = hashlib.sha256(repr((late, list(votes))).encode())
     told.update("".join(f"{key}{digest}" for key, digest, *_ in waiting).encode())
-    told.update(repr([_sorted(decider_of(actor, place)) for place in places]).encode())
+    deciders = deciders_of(actor, places)
+    told.update(repr([_sorted(deciders[place]) for place in places]).encode())
     if with_decided:
         found = _decided(actor, now).aggregate(last=Max("decided_at"), count=Count("pk"))
         told.update(repr(found).encode())
@@ -263,15 +264,9 @@ def _pending_votes(actor: Actor) -> QuerySet[ApprovalVote]:
     return access.scope(actor, Perm.APPROVAL_VIEW, rows, field="approval__workspace")
 
 
-def _refusals(actor: Actor, rows: Iterable[Approval], ballot: Ballot) -> dict[UUID, str]:
-    deciders: dict[UUID, Decider] = {}
-    found = {}
-    for row in rows:
-        decider = deciders.get(row.workspace_id)
-        if decider is None:
-            decider = deciders[row.workspace_id] = decider_of(actor, row.workspace_id)
-        found[row.pk] = refusal_for(decider, row, ballot)
-    return found
+def _refusals(actor: Actor, rows: Collection[Approval], ballot: Ballot) -> dict[UUID, str]:
+    deciders = deciders_of(actor, {row.workspace_id for row in rows})
+    return {row.pk: refusal_for(deciders[row.workspace_id], row, ballot) for row in rows}
 
 
 def _names(rows: Iterable[Approval]) -> dict[UUID, str]:

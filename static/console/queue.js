@@ -44,14 +44,17 @@ function showAddress(id) {
   else history.replaceState(null, "", address);
 }
 
-async function openQuestion(id, { focus = "row", isRead = false } = {}) {
+async function openQuestion(id, { focus = "row", isRead = false, anew = false } = {}) {
   if (!id) return;
   markCurrent(id);
   showAddress(id);
   if (isRead || !narrow.matches) setOpened(true);
-  deeds.reset();
   showRow(id, { focus: focus === "row" && !narrow.matches });
-  if (!await open.show(id)) return;
+  if (!anew && open.isShown(id)) deeds.leaveAll();
+  else {
+    deeds.reset();
+    if (!await open.show(id)) return;
+  }
   if (focus === "title") document.getElementById("question-title").focus({ preventScroll: true });
   open.prepare(following([]));
 }
@@ -72,7 +75,7 @@ function read() {
 
 function lookAgain() {
   open.forgetPrepared();
-  openQuestion(open.question().dataset.question, { focus: "title", isRead: true }).catch(trouble);
+  openQuestion(open.question().dataset.question, { focus: "title", isRead: true, anew: true }).catch(trouble);
 }
 
 async function goOn(ids) {
@@ -81,7 +84,6 @@ async function goOn(ids) {
   deeds.reset();
   if (next) await openQuestion(next, { isRead: document.body.classList.contains("is-opened") });
   else await nothingLeft();
-  look();
 }
 
 async function nothingLeft() {
@@ -143,7 +145,8 @@ function send(fields) {
     if (deeds.asksSure()) deeds.leave();
     if (answer.fields.arguments) deeds.complain(answer.fields.arguments.join(" "));
     if (answer.code === "stale_state" || answer.code === "permission_denied") open.showNews(answer.sentence);
-  }).then(look);
+    look();
+  });
 }
 
 function sendMany(verdict, reason, items) {
@@ -277,8 +280,9 @@ function onLetter(event, isBegun) {
   const isOurs = isBegun || Object.hasOwn(DEEDS, event.key) || event.key === "y" || /^[1-9]$/.test(event.key);
   if (!isOurs || event.key === "Tab" || event.key.length > 1) return;
   take(event);
-  if (event.repeat || isBusy || !open.isOpen()) return;
-  deedOf(event.key)?.();
+  if (event.repeat || isBusy || !open.isReady()) return;
+  if (open.isOpen()) deedOf(event.key)?.();
+  else say("This one is not yours to answer now; it says why.", "error");
 }
 
 function openKeys() {

@@ -45,6 +45,10 @@ export function leave() {
   showRow(true);
 }
 
+export function leaveAll() {
+  while (sure || shownPanel) leave();
+}
+
 function showRow(isShown) {
   const row = deeds()?.querySelector("[data-row-of-deeds]");
   if (row) row.hidden = !isShown;

@@ -12,11 +12,14 @@ let settling = 0;
 
 export const question = () => document.getElementById("question");
 
-// Whether what is shown is what was asked for, as it stands, and was there to be seen.
-export function isReady() {
+// Whether what is shown is what was asked for, as it stands.
+export function isShown(id) {
   const shown = question();
-  return Boolean(shown) && shown.dataset.question === wanted && shown.dataset.ready === "yes" && !hasNews();
+  return Boolean(shown) && wanted === id && shown.dataset.question === id && !hasNews();
 }
+
+// And whether it was there to be seen.
+export const isReady = () => isShown(wanted) && question().dataset.ready === "yes";
 
 export const isOpen = () => isReady() && question().dataset.open === "yes";
 export const hasNews = () => question()?.querySelector("[data-news]")?.hidden === false;

@@ -62,7 +62,8 @@ class View:
     def query(self, **changes: str) -> str:
         """Return it as an address says it, with other values in places."""
         wanted = {name: getattr(self.wanted, name) for name in _NAMES}
-        parts = {"show": self.show, **wanted, **changes}
+        shown = str(self.shown) if self.shown != SHOWN else ""
+        parts = {"show": self.show, **wanted, "shown": shown, **changes}
         kept = {name: value for name, value in parts.items() if value}
         if kept.get("show") == MINE:
             del kept["show"]

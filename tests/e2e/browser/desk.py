@@ -14,7 +14,7 @@ import yaml
 from tests.e2e.browser.stage import SETTLE_SECONDS, WORKSPACE, _put_in_doubt, serve
 
 MODULE = "tests.e2e.browser.desk"
-POSTS, PAYMENTS, FILES, LOOKS, DOUBTS = 27, 20, 16, 32, 5
+POSTS, PAYMENTS, FILES, LOOKS, DOUBTS = 24, 16, 26, 30, 4
 TOTAL = POSTS + PAYMENTS + FILES + LOOKS + DOUBTS
 
 POLICY = """

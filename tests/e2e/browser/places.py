@@ -8,6 +8,8 @@ from tests.e2e.browser.stage import Stage
 PLACES = {
     "overview": "",
     "find": "find/?q=release",
+    "queue": "approvals/",
+    "queue-decided": "approvals/?show=decided",
     "runs": "agents/run/",
     "runs-found": "agents/run/?state=failed&within=30d&sort=costliest",
     "runs-cancel-all": "agents/run/all/cancel/?agent=inbox-triage",
