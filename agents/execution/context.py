@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from agents.contracts import Message, Role
+from agents.engine.debugging import Debug, Passed
 from agents.engine.loop import ModelFailed
 from agents.engine.state import EngineState, Limits
 from agents.providers.replay import RecordedAnswer
@@ -48,6 +49,9 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
     dispatched_at: datetime | None = None
 
 
+NOTHING_PASSED = Passed()
+
+
 @dataclass(slots=True, kw_only=True)
 class RunContext:
     """One claimed run. `history` is what the model sees; its first `context_length` messages come
@@ -82,6 +86,15 @@ class RunContext:
     workspace_digest: str = ""  # of the files, as this run last knew them
     files_are_ready: bool = False  # the folder is what it should be
     blocker: str = ""
+    debug: Debug | None = None  # as it was when the run was claimed
+    passed: Passed = NOTHING_PASSED
+    debug_version: int = 0
+    debug_has_changed: bool = False  # since then; the run is given back at its next boundary
+
+    @property
+    def is_debugged(self) -> bool:
+        """Whether somebody may want to look at calls before they begin."""
+        return self.debug is not None or self.debug_has_changed
 
 
 @dataclass(slots=True, kw_only=True)
@@ -114,14 +127,6 @@ class ChildOutcome(msgspec.Struct, frozen=True, kw_only=True):
     output: str
     reason: str
     is_terminal: bool
-
-
-_parts = msgspec.json.Decoder(Message)
-
-
-def message_of(role: str, parts: list[dict[str, Any]]) -> Message:
-    """Read a stored message back."""
-    return _parts.decode(msgspec.json.encode({"role": role, "parts": parts}))
 
 
 def is_answer(message: Message) -> bool:

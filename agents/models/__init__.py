@@ -1,6 +1,7 @@
 """Rows of agents and their work; one noun a file."""
 
 from agents.models.agent import Agent, AgentVersion
+from agents.models.edit import RunEdit
 from agents.models.history import Checkpoint, Message
 from agents.models.provider import Model, ModelRoute, Provider
 from agents.models.run import Run, RunSnapshot
@@ -17,6 +18,7 @@ __all__ = [
     "ModelRoute",
     "Provider",
     "Run",
+    "RunEdit",
     "RunSnapshot",
     "Session",
     "Worker",

@@ -4,6 +4,7 @@ from governance.services.approvals.asking import Question, approval_answered, ap
 from governance.services.approvals.deciding import approval_decide
 from governance.services.approvals.ending import (
     approval_used,
+    approval_withdraw,
     approvals_overdue,
     approvals_warn,
     approvals_withdraw,
@@ -31,6 +32,7 @@ __all__ = [
     "approval_ask",
     "approval_decide",
     "approval_used",
+    "approval_withdraw",
     "approvals_announce",
     "approvals_overdue",
     "approvals_warn",

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from core import clock
 from governance.binding import EXPIRY, digest_of_facts, expiry_fact
@@ -158,6 +158,16 @@ def approvals_withdraw(run_id: UUID, *, cause: str) -> int:
     open_ones = Approval.objects.filter(run_id=run_id, state=ApprovalState.PENDING.value)
     # What may have happened is still to be said when the run has ended.
     open_ones = open_ones.exclude(kind=ApprovalKind.IN_DOUBT.value)
+    return _withdrawn(open_ones, cause)
+
+
+def approval_withdraw(approval_id: UUID, *, cause: str) -> bool:
+    """End one question that is still open, because what it is about has changed."""
+    pending = Approval.objects.filter(pk=approval_id, state=ApprovalState.PENDING.value)
+    return bool(_withdrawn(pending, cause))
+
+
+def _withdrawn(open_ones: QuerySet[Approval], cause: str) -> int:
     moved = 0
     for approval in open_ones:
         ended = {"decided_at": clock.now(), "reason": f"{cause}."}
