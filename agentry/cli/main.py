@@ -15,6 +15,7 @@ from agentry.cli.commands import (
     catalogue,
     channels,
     checking,
+    debugging,
     grants,
     importing,
     policies,
@@ -61,6 +62,7 @@ def root(
 for part in (
     running,
     runs,
+    debugging,
     agents,
     applying,
     importing,

@@ -10,7 +10,16 @@ import httpx2
 
 from agentry.client import flow as flows
 from agentry.client.binding import AwaitingGroup, awaited, awaited_pages
-from agentry.client.calls import account, agents, catalogue, channels, governing, granting, runs
+from agentry.client.calls import (
+    account,
+    agents,
+    catalogue,
+    channels,
+    debugging,
+    governing,
+    granting,
+    runs,
+)
 from agentry.client.errors import AgentryError
 from agentry.client.feed import PASSING_FAILURES, Feed
 from agentry.client.flow import Call, Flow, Reply, Request, Sleep
@@ -39,6 +48,14 @@ class Runs(AwaitingGroup):
     fork = awaited(runs.fork)
     replay = awaited(runs.replay)
     why = awaited(runs.why)
+    debugger = awaited(debugging.debugger)
+    debug = awaited(debugging.debug)
+    step = awaited(debugging.step)
+    go_on = awaited(debugging.go_on)
+    edits = awaited_pages(debugging.edits)
+    edit_message = awaited(debugging.edit_message)
+    edit_arguments = awaited(debugging.edit_arguments)
+    add_message = awaited(debugging.add_message)
 
     def __init__(self, client: "AsyncClient") -> None:
         super().__init__(client)

@@ -10,7 +10,16 @@ import httpx2
 
 from agentry.client import flow as flows
 from agentry.client.binding import BlockingGroup, blocking, blocking_pages
-from agentry.client.calls import account, agents, catalogue, channels, governing, granting, runs
+from agentry.client.calls import (
+    account,
+    agents,
+    catalogue,
+    channels,
+    debugging,
+    governing,
+    granting,
+    runs,
+)
 from agentry.client.errors import AgentryError
 from agentry.client.feed import PASSING_FAILURES, Feed
 from agentry.client.flow import Call, Flow, Reply, Request, Sleep
@@ -39,6 +48,14 @@ class Runs(BlockingGroup):
     fork = blocking(runs.fork)
     replay = blocking(runs.replay)
     why = blocking(runs.why)
+    debugger = blocking(debugging.debugger)
+    debug = blocking(debugging.debug)
+    step = blocking(debugging.step)
+    go_on = blocking(debugging.go_on)
+    edits = blocking_pages(debugging.edits)
+    edit_message = blocking(debugging.edit_message)
+    edit_arguments = blocking(debugging.edit_arguments)
+    add_message = blocking(debugging.add_message)
 
     def __init__(self, client: "Client") -> None:
         super().__init__(client)
