@@ -9,6 +9,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from agents.admin.conversation import Call, Text, Turn, calls_of, folded, last_text, turns_of
+from agents.admin.debugging import Panel, panel_of
 from agents.admin.deeds import Deed, deeds_for
 from agents.admin.timeline import Moment, moments_of
 from agents.contracts import Control, RunState
@@ -55,6 +56,7 @@ class RunPage:
     is_live: bool
     is_readable: bool
     deeds: tuple[Deed, ...]
+    debugger: Panel | None
     why: Why
     why_title: str
     facts: tuple[tuple[str, SafeString | str], ...]
@@ -94,6 +96,7 @@ def run_page(run: Run, actor: Actor, *, show_all: bool = False) -> RunPage:
         is_live=run.state in LIVE,
         is_readable=is_readable,
         deeds=deeds_for(run, actor),
+        debugger=panel_of(run, actor),
         why=why(run),
         why_title=_why_title(run),
         facts=_facts(run),
