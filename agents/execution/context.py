@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from agents.contracts import Message, Role
+from agents.engine.debugging import Debug, Passed
 from agents.engine.loop import ModelFailed
 from agents.engine.state import EngineState, Limits
 from agents.providers.replay import RecordedAnswer
@@ -21,11 +22,13 @@ from plugins.dispatch import PlannedCall
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     """An earlier run, from which a replay is played. Calls are keyed by the position of the
-    message that asked and their index in it; `order` is the position of each one's result."""
+    message that asked and their index in it; `order` is the position of each one's result, `added`
+    what people said to a run that stood still, by its position."""
 
     answers: tuple[RecordedAnswer, ...]
     outcomes: dict[tuple[int, int], "LedgerRow"]
     order: dict[tuple[int, int], int]
+    added: dict[int, str]
     end: ModelFailed
 
 
@@ -49,6 +52,9 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     decision: dict[str, Any] | None = None
     dispatched_at: datetime | None = None
+
+
+NOTHING_PASSED = Passed()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,6 +97,15 @@ class RunContext:
     payers: tuple[UUID, ...] = ()  # runs whose own limits its calls count against
     held: "Held | None" = None  # what is set aside for the call under way
     has_reserved: bool = False
+    debug: Debug | None = None  # as it was when the run was claimed
+    passed: Passed = NOTHING_PASSED
+    debug_version: int = 0
+    debug_has_changed: bool = False  # since then; the run is given back at its next boundary
+
+    @property
+    def is_debugged(self) -> bool:
+        """Whether somebody may want to look at calls before they begin."""
+        return self.debug is not None or self.debug_has_changed
 
     @property
     def place(self) -> Place:
@@ -152,14 +167,6 @@ class ChildOutcome(msgspec.Struct, frozen=True, kw_only=True):
     output: str
     reason: str
     is_terminal: bool
-
-
-_parts = msgspec.json.Decoder(Message)
-
-
-def message_of(role: str, parts: list[dict[str, Any]]) -> Message:
-    """Read a stored message back."""
-    return _parts.decode(msgspec.json.encode({"role": role, "parts": parts}))
 
 
 def is_answer(message: Message) -> bool:

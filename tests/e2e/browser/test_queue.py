@@ -10,9 +10,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.browser import desk
-from tests.e2e.browser.driver import page_open, sign_in
+from tests.e2e.browser.driver import page_open, serious, sign_in
 from tests.e2e.browser.stage import WORKSPACE, Stage, staged
-from tests.e2e.browser.test_pages import serious
 
 pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.slow]
 
