@@ -13,9 +13,9 @@ from django.db import connection
 
 from agents.contracts import Message as HistoryMessage
 from agents.contracts import RunState
+from agents.engine.history import message_of
 from agents.errors import SessionBusyError
 from agents.execution.claiming import claim
-from agents.execution.context import message_of
 from agents.models import Checkpoint, Message, Run
 from agents.services.runs import run_cancel, run_fork, run_pause, run_replay, run_resume, run_start
 from agents.services.sessions import session_create

@@ -62,8 +62,9 @@ def run_start(
     access.require(actor, Perm.RUN_START, workspace)
     _check_input(input)
     debugged = _debug(actor, workspace, debug)
-    asked = (agent, input, variables, session, limits, model)
-    digest = request_digest(*asked, debugged) if debugged else request_digest(*asked)
+    digest = request_digest(
+        agent, input, variables, session, limits, model, *([debugged] if debugged else [])
+    )
     if idempotency_key:
         existing = _existing(actor, workspace.pk, idempotency_key, digest)
         if existing is not None:

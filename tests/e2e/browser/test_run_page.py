@@ -5,8 +5,9 @@ import re
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.browser.driver import page_open, serious, sign_in, visit
+from tests.e2e.browser.driver import page_open, serious, sign_in
 from tests.e2e.browser.stage import Stage
+from tests.e2e.browser.test_console import visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.slow]
 
