@@ -42,6 +42,8 @@ class RunErrorCode(StrEnum):
     EMPTY_ANSWER = "empty_answer"
     OUTPUT_CUT = "output_cut"
     REPLAY_ENDED = "replay_ended"
+    STEP = "step"
+    BREAKPOINT = "breakpoint"
 
 
 class RunKind(StrEnum):
@@ -60,6 +62,14 @@ class Control(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     CANCEL = "cancel"
+
+
+class EditKind(StrEnum):
+    """What a person changed about a run that stood still."""
+
+    MESSAGE = "message"  # the text of a message its model has not seen
+    ARGUMENTS = "arguments"  # of a call that had not begun
+    ADDED = "added"  # said something
 
 
 class SessionStrategy(StrEnum):
@@ -338,6 +348,16 @@ RUN_ERRORS: Mapping[RunErrorCode, CodeMeaning] = {
         RunState.FAILED,
         "A replay asked for more than the recorded run had; that one had not come to an end.",
         "Replay a run that has ended, or fork this one to go on with a live model.",
+    ),
+    RunErrorCode.STEP: CodeMeaning(
+        RunState.PAUSED,
+        "Its step mode holds it before its next model call or tool calls.",
+        "Step it, or resume it; see the debugger on the run's page or `agentry debug`.",
+    ),
+    RunErrorCode.BREAKPOINT: CodeMeaning(
+        RunState.PAUSED,
+        "A breakpoint holds it; the reason names which and why.",
+        "Look at what it is about to do, change that if need be, then step or resume it.",
     ),
 }
 

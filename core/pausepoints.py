@@ -19,6 +19,9 @@ POINTS = frozenset(
     {
         "step.before_model",
         "step.after_model",
+        "step.let_go",
+        "step.before_hold",
+        "edit.before_commit",
         "intent.before_commit",
         "intent.after_commit",
         "claim.before_commit",

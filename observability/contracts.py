@@ -27,6 +27,8 @@ class EventKind(StrEnum):
     RUN_LIMITS = "run.limits"  # somebody changed its limits
     RUN_CHILD = "run.child"  # it started a child run
     RUN_FORKED = "run.forked"  # it began as a copy of another run's history
+    RUN_DEBUG = "run.debug"  # somebody set its step mode or breakpoints
+    RUN_EDITED = "run.edited"  # somebody changed what it is about to do, while it stood still
     RUN_NOTE = "run.note"  # a sentence worth keeping, from the engine or a person
     STEP_STARTED = "step.started"  # the model was asked
     STEP_MODEL = "step.model"  # the model answered

@@ -10,8 +10,10 @@ LEDGER: StateTable[CallState] = StateTable(
     initial=S.PLANNED,
     edges={
         # Straight to committed: a replay takes the outcome from the record and does nothing.
+        # Planned again: a person changed its arguments.
         S.PLANNED: frozenset(
             {
+                S.PLANNED,
                 S.WAITING,
                 S.APPROVED,
                 S.CLAIMED,
@@ -22,9 +24,20 @@ LEDGER: StateTable[CallState] = StateTable(
                 S.CANCELLED,
             }
         ),
-        S.WAITING: frozenset({S.APPROVED, S.COMMITTED, S.FAILED, S.DENIED, S.EXPIRED, S.CANCELLED}),
+        # Planned again: its arguments were changed, so policy is asked anew.
+        S.WAITING: frozenset(
+            {
+                S.PLANNED,
+                S.APPROVED,
+                S.COMMITTED,
+                S.FAILED,
+                S.DENIED,
+                S.EXPIRED,
+                S.CANCELLED,
+            }
+        ),
         # Denied or expired: what was approved is not what would run any more.
-        S.APPROVED: frozenset({S.CLAIMED, S.FAILED, S.DENIED, S.EXPIRED, S.CANCELLED}),
+        S.APPROVED: frozenset({S.PLANNED, S.CLAIMED, S.FAILED, S.DENIED, S.EXPIRED, S.CANCELLED}),
         S.CLAIMED: frozenset({S.CLAIMED, S.DISPATCHED, S.FAILED, S.CANCELLED}),
         S.DISPATCHED: frozenset(
             {S.DISPATCHED, S.WAITING, S.COMMITTED, S.FAILED, S.IN_DOUBT, S.CANCELLED}
@@ -44,3 +57,10 @@ SETTLED = frozenset({S.COMMITTED, S.FAILED, S.DENIED, S.EXPIRED, S.CANCELLED, S.
 REPEATABLE = frozenset({EffectClass.READ, EffectClass.IDEMPOTENT, EffectClass.KEYED})
 # These need no commit between the intent and the effect: repeating them is always allowed.
 UNCLAIMED = frozenset({EffectClass.READ, EffectClass.IDEMPOTENT})
+
+
+def may_be_held(state: CallState, effect: EffectClass) -> bool:
+    """Say whether a call can still be held: its effect has not begun, or may begin again."""
+    if state is S.DISPATCHED:
+        return effect in UNCLAIMED
+    return state in {S.PLANNED, S.APPROVED, S.CLAIMED}

@@ -2,8 +2,10 @@
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+import msgspec
 
 from agents.contracts import (
     Message,
@@ -19,6 +21,37 @@ from core.redaction import redact, redact_text, storable
 MAX_LABEL_CHARS = 200
 MAX_ARGUMENTS_DEPTH = 64
 UNANSWERED = "The run ended before this call had an outcome."
+
+
+_message = msgspec.json.Decoder(Message)
+
+
+def message_of(role: str, parts: list[dict[str, Any]]) -> Message:
+    """Read a stored message back."""
+    return _message.decode(msgspec.json.encode({"role": role, "parts": parts}))
+
+
+def with_arguments(message: Message, changed: Mapping[int, dict[str, Any]]) -> Message:
+    """Return an answer with other arguments for some of its calls, by their index."""
+    parts: list[Part] = []
+    index = 0
+    for part in message.parts:
+        if not isinstance(part, ToolCallPart):
+            parts.append(part)
+            continue
+        is_changed = index in changed
+        new = {"arguments": changed[index], "signature": ""} if is_changed else {}
+        parts.append(msgspec.structs.replace(part, **new))
+        index += 1
+    return Message(role=message.role, parts=tuple(parts))
+
+
+def with_text(message: Message, text: str) -> Message:
+    """Return a person's message, or a result, with another text."""
+    first = message.parts[0]
+    if isinstance(first, ToolResponsePart):
+        return Message(role=message.role, parts=(msgspec.structs.replace(first, result=text),))
+    return Message(role=message.role, parts=(TextPart(text),))
 
 
 def repaired(messages: Iterable[Message]) -> list[Message]:

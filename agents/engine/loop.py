@@ -57,7 +57,13 @@ class ToolSettled(msgspec.Struct, frozen=True, kw_only=True):
     is_error: bool = False
 
 
-Event: TypeAlias = Started | ModelAnswered | ModelFailed | ToolSettled
+class Added(msgspec.Struct, frozen=True, kw_only=True):
+    """A person said something while the run stood still. One about to end goes on instead."""
+
+    text: str
+
+
+Event: TypeAlias = Started | ModelAnswered | ModelFailed | ToolSettled | Added
 
 
 class AskModel(msgspec.Struct, frozen=True):
@@ -108,6 +114,8 @@ def advance(state: EngineState, event: Event, limits: Limits) -> Step:
             return _answered(state, event, limits)
         case ModelFailed():
             return _failed(state, event, limits)
+        case Added():
+            return _added(state, event, limits)
         case _:
             return _settled(state, event, limits)
 
@@ -158,6 +166,13 @@ def _started(state: EngineState, event: Started, limits: Limits) -> Step:
     if state.message_count or state.phase is not Phase.MODEL:
         raise ValueError("A run began that has begun")
     return _step(state, limits, user_message(event.input))
+
+
+def _added(state: EngineState, event: Added, limits: Limits) -> Step:
+    if state.phase is Phase.TOOLS or not state.message_count:
+        raise ValueError("A message was added where a history cannot have one")
+    state = msgspec.structs.replace(state, phase=Phase.MODEL, verdict=None)
+    return _step(state, limits, user_message(event.text))
 
 
 def _answered(state: EngineState, event: ModelAnswered, limits: Limits) -> Step:

@@ -53,9 +53,14 @@ class Batch:
     """The open calls of one turn while they run."""
 
     def __init__(
-        self, context: RunContext, runner: CallRunner, log: EffectLog, state: EngineState
+        self,
+        context: RunContext,
+        runner: CallRunner,
+        log: EffectLog,
+        state: EngineState,
+        indexes: tuple[int, ...],
     ) -> None:
-        """Set every open call of the run going."""
+        """Set open calls of the run going; others stay held."""
         self._context = context
         self._asked_at = state.asked_position
         self._runner = runner
@@ -63,15 +68,19 @@ class Batch:
         self._tasks: dict[asyncio.Task[Performed], OpenCall] = {}
         self._ready: list[Item] = []
         self._parked: list[OpenCall] = []
-        for index in state.open_calls:
+        for index in indexes:
             if index not in context.open:
                 context.open[index] = open_call(context.ledger[index])
-        for index in state.open_calls:
+        for index in indexes:
             self._add(context.open[index])
 
     @property
     def is_running(self) -> bool:
         return bool(self._tasks or self._ready)
+
+    @property
+    def is_parked(self) -> bool:
+        return bool(self._parked)
 
     def _add(self, known: OpenCall) -> None:
         """Start a call, or note how it stands when nothing is to be done now."""

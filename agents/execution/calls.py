@@ -83,7 +83,9 @@ class CallRunner:
             )
             for index, call in enumerate(calls)
         ]
-        planned = self._toolbox.door(context).plan(requests, is_governed=context.is_governed)
+        planned = self._toolbox.door(context).plan(
+            requests, is_governed=context.is_governed, is_held=context.is_debugged
+        )
         context.ledger.clear()
         context.open = {
             call.request.index: OpenCall(call=call, state=call.state)

@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+from django.db.models import Q
+
 from agents.contracts import RunState
 from agents.models import Run
 from agents.transitions import LIVE, run_cancel_one
@@ -29,7 +31,9 @@ def cancel_below(run_id: UUID, *, actor: str) -> int:
     return told
 
 
-def asked_of(worker_id: UUID) -> list[tuple[UUID, str]]:
-    """Return the controls that people have asked of the runs this worker drives."""
+def asked_of(worker_id: UUID) -> list[tuple[UUID, str, int]]:
+    """Return what people have asked of the runs this worker drives: controls, and the versions of
+    their debuggers."""
     rows = Run.objects.filter(worker_id=worker_id, state=RunState.RUNNING.value)
-    return list(rows.exclude(control="").values_list("pk", "control"))
+    asked = rows.filter(~Q(control="") | Q(debug_version__gt=0))
+    return list(asked.values_list("pk", "control", "debug_version"))

@@ -12,13 +12,16 @@ from django.conf import settings
 from django.db import connection
 
 from agents.contracts import Message as HistoryMessage
-from agents.engine.history import repaired
+from agents.engine.debugging import Debug, Passed
+from agents.engine.history import message_of, repaired
 from agents.engine.state import EngineState, Limits
-from agents.execution.context import ChildOutcome, LedgerRow, RunContext, message_of
+from agents.execution.context import NOTHING_PASSED, ChildOutcome, LedgerRow, RunContext
 from agents.execution.recordings import recording_of
 from agents.execution.spending import payers_load
 from agents.journal.taking import Taken, take
 from agents.models import Checkpoint, Message, Run, RunSnapshot, WorkspaceHead
+from agents.selectors.edits import amended
+from agents.selectors.history import PREFIX
 from agents.snapshot import Snapshot, snapshot_of
 from agents.transitions import TERMINAL
 from core.pausepoints import reach
@@ -50,6 +53,8 @@ def _is_postgres() -> bool:
 
 _limits = msgspec.json.Decoder(Limits)
 _state = msgspec.json.Decoder(EngineState)
+_debug = msgspec.json.Decoder(Debug)
+_passed = msgspec.json.Decoder(Passed)
 
 
 def _loaded(runs: Sequence[Taken]) -> list[RunContext]:
@@ -97,6 +102,9 @@ def _context(run: Taken, snapshot: Snapshot) -> RunContext:
         state=None,
         parent_call_id=run.parent_call_id,
         trace_parent=run.trace_parent,
+        debug=None if run.debug is None else _debug.decode(run.debug),
+        passed=NOTHING_PASSED if run.debug_passed is None else _passed.decode(run.debug_passed),
+        debug_version=run.debug_version,
     )
 
 
@@ -144,7 +152,9 @@ def _load_heads(contexts: dict[UUID, RunContext], runs: Sequence[Taken]) -> None
 def _load_messages(contexts: dict[UUID, RunContext], runs: Sequence[Taken]) -> None:
     for run in runs:
         if run.prefix_run_id is not None:
-            contexts[run.id].history += history_of(run.prefix_run_id, run.prefix_length)
+            contexts[run.id].history += history_of(
+                run.prefix_run_id, run.prefix_length, upto=run.forked_from_sequence
+            )
     rows = Message.objects.filter(run_id__in=[run.id for run in runs]).order_by(
         "run_id", "position"
     )
@@ -152,16 +162,23 @@ def _load_messages(contexts: dict[UUID, RunContext], runs: Sequence[Taken]) -> N
         context = contexts[row.run_id]
         if context.state is None or row.position < context.state.message_count:
             context.history.append(message_of(row.role, row.parts))
+    for run in runs:
+        if run.debug_version:
+            contexts[run.id].history = amended(run.id, contexts[run.id].history)
 
 
-def history_of(run_id: UUID, length: int) -> list[HistoryMessage]:
-    """Return the first `length` messages of a run, through all the prefixes it refers to."""
-    run = Run.objects.only("pk", "prefix_run_id", "prefix_length").get(pk=run_id)
+def history_of(run_id: UUID, length: int, *, upto: int | None = None) -> list[HistoryMessage]:
+    """Return the first `length` messages of a run, through all the prefixes it refers to, as they
+    were edited by its checkpoint `upto`; None: by now."""
+    run = Run.objects.only(*PREFIX).get(pk=run_id)
     before: list[HistoryMessage] = []
     if run.prefix_run_id is not None:
-        before = history_of(run.prefix_run_id, min(run.prefix_length, length))
+        before = history_of(
+            run.prefix_run_id, min(run.prefix_length, length), upto=run.forked_from_sequence
+        )
     own = Message.objects.filter(run_id=run_id, position__lt=length).order_by("position")
-    return before + [message_of(row.role, row.parts) for row in own]
+    messages = before + [message_of(row.role, row.parts) for row in own]
+    return amended(run_id, messages, upto=upto) if run.debug_version else messages
 
 
 def _load_ledger(contexts: dict[UUID, RunContext], run_ids: Sequence[UUID]) -> None:

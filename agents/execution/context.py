@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from agents.contracts import Message, Role
+from agents.engine.debugging import Debug, Passed
 from agents.engine.loop import ModelFailed
 from agents.engine.state import EngineState, Limits
 from agents.providers.replay import RecordedAnswer
@@ -51,6 +52,9 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
     dispatched_at: datetime | None = None
 
 
+NOTHING_PASSED = Passed()
+
+
 @dataclass(slots=True, kw_only=True)
 class RunContext:
     """One claimed run. `history` is what the model sees; its first `context_length` messages come
@@ -91,6 +95,10 @@ class RunContext:
     payers: tuple[UUID, ...] = ()  # runs whose own limits its calls count against
     held: "Held | None" = None  # what is set aside for the call under way
     has_reserved: bool = False
+    debug: Debug | None = None  # as it was when the run was claimed
+    passed: Passed = NOTHING_PASSED
+    debug_version: int = 0
+    debug_has_changed: bool = False  # since then; the run is given back at its next boundary
 
     @property
     def place(self) -> Place:
@@ -110,6 +118,11 @@ class RunContext:
     def is_bounded(self) -> bool:
         """Whether money must be set aside before the model is asked; a replay asks nobody."""
         return (self.is_budgeted or bool(self.payers)) and self.recorded is None
+
+    @property
+    def is_debugged(self) -> bool:
+        """Whether somebody may want to look at calls before they begin."""
+        return self.debug is not None or self.debug_has_changed
 
 
 @dataclass(slots=True, kw_only=True)
@@ -152,14 +165,6 @@ class ChildOutcome(msgspec.Struct, frozen=True, kw_only=True):
     output: str
     reason: str
     is_terminal: bool
-
-
-_parts = msgspec.json.Decoder(Message)
-
-
-def message_of(role: str, parts: list[dict[str, Any]]) -> Message:
-    """Read a stored message back."""
-    return _parts.decode(msgspec.json.encode({"role": role, "parts": parts}))
 
 
 def is_answer(message: Message) -> bool:

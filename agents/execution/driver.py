@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from agents.contracts import RunErrorCode, RunState
+from agents.engine.debugging import Hold
 from agents.engine.history import redacted
 from agents.engine.loop import (
     AskModel,
@@ -35,6 +36,7 @@ from agents.execution.context import RunContext
 from agents.execution.entries import Draft, outcome
 from agents.execution.progress import Progress
 from agents.execution.spending import Purse, shortfall_sentence
+from agents.execution.stepping import code_of, judged
 from agents.execution.stops import Brake, Stop
 from agents.execution.telling import call_settled, model_asked, run_released
 from agents.journal.journal import Journal
@@ -86,6 +88,8 @@ class RunDriver:
     def _committed(self, entry: Entry, committed: Committed) -> None:
         if committed.control:
             self.brake.obey(committed.control)
+        if committed.debug_version != self._context.debug_version:
+            self.debug_changed()
         is_doubtful = any(move.state == CallState.IN_DOUBT.value for move in entry.moved)
         if entry.approvals or entry.closes or is_doubtful:
             self._means.on_asked(entry)
@@ -95,6 +99,11 @@ class RunDriver:
         if entry.releases:
             run_released(self._context, entry.progress, began_ns=self._began_ns)
             self._means.on_released(entry)
+
+    def debug_changed(self) -> None:
+        """Take note that people changed the run's debugger since it was claimed."""
+        self._context.debug_has_changed = True
+        self.brake.stop(Stop.RELOAD)
 
     async def drive(self) -> None:
         context = self._context
@@ -186,7 +195,13 @@ class RunDriver:
         return asked
 
     async def _turn(self, command: Command) -> Command | None:
-        """Ask the model and take its answer in; the same command again when interrupted."""
+        """Ask the model and take its answer in; the same command again when interrupted. None: the
+        run was released."""
+        hold = judged(self._context, self._progress)
+        if isinstance(hold, Hold):
+            await self._hold(hold)
+            return None
+        reach("step.let_go")
         asked = await self._ask()
         return command if asked is None else await self._answered(asked)
 
@@ -211,6 +226,10 @@ class RunDriver:
             draft.plan(asked_at, call)
         draft.checkpoint(self._progress.state)
         if isinstance(command, Finish):
+            hold = judged(self._context, self._progress)
+            if isinstance(hold, Hold):
+                await self._hold(hold, draft)
+                return None
             # The last answer and the end of the run are one commit.
             await self._finish(command, draft)
             return None
@@ -269,7 +288,13 @@ class RunDriver:
             self._context, self._progress.state, self._progress.history
         ):
             await self._plan_again(unplanned)
-        batch = Batch(self._context, self._means.calls, self, self._progress.state)
+        going = judged(self._context, self._progress)
+        if isinstance(going, Hold):
+            await self._hold(going)
+            return None
+        reach("step.let_go")
+        state = self._progress.state
+        batch = Batch(self._context, self._means.calls, self, state, going.indexes)
         try:
             while batch.is_running and not self.brake.asked.interrupts():
                 finished = await self.brake.interruptible(batch.next())
@@ -277,7 +302,8 @@ class RunDriver:
                     await self._settled(finished)
         finally:
             await batch.cancel()
-        if not self._progress.state.open_calls or self.brake.asked is not Stop.NONE:
+        is_over = not self._progress.state.open_calls or not batch.is_parked
+        if is_over or self.brake.asked is not Stop.NONE:
             return pending(self._progress.state, self._context.limits)
         wait = batch.waiting_for()
         await self._progress.release(
@@ -304,7 +330,7 @@ class RunDriver:
     ) -> None:
         """Make a move of a call durable before the door goes on (the door's `EffectLog`)."""
         draft = self._progress.draft()
-        is_new = self._context.open[call.request.index].call.decision is None
+        is_new = self._context.open[call.request.index].call.decision != call.decision
         draft.move(
             call,
             source=source,
@@ -342,6 +368,13 @@ class RunDriver:
         await self._progress.commit_turns(draft.entry(), finished.turns)
         reach("result.after_commit")
 
+    async def _hold(self, hold: Hold, draft: Draft | None = None) -> None:
+        """Pause before what comes next; a person lets it go."""
+        reach("step.before_hold")
+        await self._progress.release(
+            RunState.PAUSED, error_code=code_of(hold), reason=hold.sentence, draft=draft
+        )
+
     async def _retry_later(self, command: RetryLater) -> None:
         draft = self._progress.draft()
         draft.event(
@@ -375,6 +408,8 @@ class RunDriver:
                 )
             case Stop.PAUSE:
                 await self._progress.release(RunState.PAUSED, reason="Paused.")
+            case Stop.RELOAD:
+                await self._progress.release(RunState.QUEUED, reason="Its debugger was changed.")
             case _:
                 await self._progress.release(RunState.QUEUED, reason="Its worker is stopping.")
 

@@ -241,7 +241,8 @@ class EngineHost:
         may_wake = entry.parent_id is not None or (
             entry.session_id is not None and progress.finished_at is not None
         )
-        if may_wake or entry.children or progress.wait_kind:
+        is_given_back = progress.state == RunState.QUEUED.value
+        if may_wake or entry.children or progress.wait_kind or is_given_back:
             self._doorbell.set()
 
     def _asked(self, entry: Entry) -> None:
@@ -305,9 +306,11 @@ class EngineHost:
         if not self._drivers:
             return
         asked = await self._shared.sweeps.run(partial(cancelling.asked_of, self.worker_id))
-        for run_id, control in asked:
+        for run_id, control, version in asked:
             if (driver := self._drivers.get(run_id)) is not None:
                 driver.brake.obey(control)
+                if driver.context.debug_version < version:
+                    driver.debug_changed()
         await self._look_at_secrets()
         await self._look_at_policies()
         await self._look_at_budgets()

@@ -6,8 +6,9 @@ from uuid import UUID
 import msgspec
 
 from agents.contracts import FinishReason, Message, Role, RunErrorCode, RunState, ToolResponsePart
+from agents.engine.history import message_of
 from agents.engine.loop import NUDGE, ModelFailed
-from agents.execution.context import LedgerRow, Recorded, is_answer, message_of
+from agents.execution.context import LedgerRow, Recorded, is_answer
 from agents.models import Checkpoint, Run
 from agents.models import Message as MessageRow
 from agents.providers.replay import RecordedAnswer

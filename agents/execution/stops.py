@@ -16,6 +16,7 @@ class Stop(StrEnum):
     """In the order of gravity; the gravest one asked for counts."""
 
     NONE = ""
+    RELOAD = "reload"  # its debugger was changed: give it back, to be claimed as it is now
     DRAIN = "drain"  # give the run back at the next step boundary
     PAUSE = "pause"
     ABANDON = "abandon"  # give it back now, whatever it is doing

@@ -248,10 +248,12 @@ Contribution: TypeAlias = Entry | Birth
 
 
 class Committed(msgspec.Struct, frozen=True):
-    """An entry is durable. `control` is what somebody has asked of the run meanwhile."""
+    """An entry is durable. `control` is what somebody has asked of the run meanwhile, and
+    `debug_version` says whether its debugger was changed."""
 
     head_sequence: int
     control: str
+    debug_version: int = 0
 
 
 class Born(msgspec.Struct, frozen=True):

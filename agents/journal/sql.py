@@ -154,9 +154,12 @@ RUN_DEFAULTS: Final = {
     "cache_read_tokens": "0",
     "cost_usd": "0",
     "cost_is_partial": "false",
+    "debug_version": "0",
     "prefix_length": "0",
     "is_rolled_back": "false",
 }
+# A child is born with the debugger of a parent whose whole tree is debugged, as it is by then.
+INHERITED_DEBUG: Final = "CASE WHEN {debug} ->> 'scope' = 'tree' THEN {debug} END"
 APPROVAL_COLUMNS: Final = {
     "id": "uuid",
     "workspace_id": "uuid",

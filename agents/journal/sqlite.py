@@ -142,7 +142,8 @@ _FENCED = (
     " crashes = CASE WHEN :progressed THEN 0 ELSE crashes END,"
     " available_at = CASE WHEN :state = 'queued' THEN :now ELSE available_at END,"
     " commit_id = :commit, head_sequence = head_sequence + :events, updated_at = :now"
-    " WHERE id = :run AND fence = :fence AND state = 'running' RETURNING head_sequence, control"
+    " WHERE id = :run AND fence = :fence AND state = 'running'"
+    " RETURNING head_sequence, control, debug_version"
 )
 _MOVE = (
     f"UPDATE {sql.CALL} SET "
@@ -175,6 +176,10 @@ _RUNS = (
     f"INSERT INTO {sql.RUN} ({sql.quoted(sql.RUN_COLUMNS)}, {sql.quoted(sql.RUN_DEFAULTS)})"
     f" VALUES ({', '.join('?' * len(sql.RUN_COLUMNS))}, {', '.join(sql.RUN_DEFAULTS.values())})"
     " ON CONFLICT DO NOTHING"
+)
+_INHERIT = (
+    f"UPDATE {sql.RUN} SET debug = (SELECT {sql.INHERITED_DEBUG.format(debug='p.debug')}"
+    f" FROM {sql.RUN} p WHERE p.id = ?) WHERE id = ?"
 )
 
 
@@ -225,13 +230,13 @@ def _fence(
     row = connection.execute(_FENCED, parameters).fetchone()
     if row is None:
         return Lost(entry.run_id)
-    head, control = row
+    head, control, debug_version = row
     first = head - len(entry.events) + 1
     events += [
         _event(entry.workspace_id, entry.run_id, sequence, event)
         for sequence, event in enumerate(entry.events, start=first)
     ]
-    return Committed(head_sequence=head, control=control)
+    return Committed(head_sequence=head, control=control, debug_version=debug_version)
 
 
 def _append(
@@ -282,6 +287,7 @@ def _append_rare(
         connection.execute(_HEADS, _row(msgspec.structs.asdict(entry.head), sql.HEAD_COLUMNS))
     for child in entry.children:
         connection.execute(_RUNS, _row(msgspec.structs.asdict(child), sql.RUN_COLUMNS))
+        connection.execute(_INHERIT, (entry.run_id.hex, child.id.hex))
         payload = {"state": "queued", "agent": child.agent_name, "parent": child.parent_id}
         born = EventRow("run.created", child.created_at, payload)
         events.append(_event(child.workspace_id, child.id, 1, born))

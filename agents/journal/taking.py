@@ -17,8 +17,8 @@ from core import clock
 COLUMNS = (
     "id", "workspace_id", "fence", "agent_name", "snapshot_id", "limits", "input", "parent_id",
     "session_id", "root_id", "depth", "requested_by_id", "deadline_at", "head_sequence", "control",
-    "prefix_run_id", "prefix_length", "replay_of_id", "message_count", "crashes",
-    "parent_call_id", "trace_parent",
+    "prefix_run_id", "prefix_length", "forked_from_sequence", "replay_of_id", "message_count",
+    "crashes", "parent_call_id", "trace_parent", "debug", "debug_passed", "debug_version",
 )  # fmt: skip
 # Whether a policy is in force or watches, asked with the claim: one published before it binds the
 # run.
@@ -59,11 +59,15 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     control: str
     prefix_run_id: UUID | None
     prefix_length: int
+    forked_from_sequence: int | None
     replay_of_id: UUID | None
     message_count: int
     crashes: int
     parent_call_id: UUID | None
     trace_parent: str
+    debug: str | None
+    debug_passed: str | None
+    debug_version: int
     policy_id: UUID | None = None
     is_budgeted: bool = False
     is_capped: bool = False

@@ -1,6 +1,7 @@
 """Rows of agents and their work; one noun a file."""
 
 from agents.models.agent import Agent, AgentVersion
+from agents.models.edit import RunEdit
 from agents.models.history import Checkpoint, Message
 from agents.models.price import ModelPrice, PriceList
 from agents.models.provider import Model, ModelRoute, Provider
@@ -21,6 +22,7 @@ __all__ = [
     "PriceList",
     "Provider",
     "Run",
+    "RunEdit",
     "RunSnapshot",
     "SavedFilter",
     "Session",

@@ -3,6 +3,19 @@ from django.db import models
 from agents.models.run import Run
 
 
+class MessageQuerySet(models.QuerySet["Message"]):
+    """Messages; one that a person changed is read with the parts its model sees, where the query
+    was annotated with them as `edited_parts`."""
+
+    def _fetch_all(self) -> None:
+        super()._fetch_all()
+        if "edited_parts" in self.query.annotations:
+            for row in self._result_cache or ():
+                edited = getattr(row, "edited_parts", None)
+                if edited is not None:
+                    row.parts = edited
+
+
 class Message(models.Model):
     """One entry of a run's history, append-only; `parts` in the GenAI JSON shape, redacted.
 
@@ -21,6 +34,8 @@ class Message(models.Model):
     role = models.CharField(max_length=20)
     parts = models.JSONField()
     created_at = models.DateTimeField()
+
+    objects = MessageQuerySet.as_manager()
 
     class Meta:
         ordering = ("position",)

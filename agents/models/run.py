@@ -84,6 +84,10 @@ class Run(models.Model):
     control = models.CharField(max_length=10, choices=control_choices, default="", blank=True)
     control_by = models.CharField(max_length=150, blank=True)
 
+    debug = models.JSONField(null=True, help_text="Step mode and breakpoints; null without.")
+    debug_passed = models.JSONField(null=True, help_text="What a person has let go.")
+    debug_version = models.IntegerField(default=0, help_text="Grows with each change by a person.")
+
     fence = models.BigIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
     worker_id = models.UUIDField(null=True)

@@ -6,8 +6,11 @@ The caller has checked that the run may be seen.
 from django.db.models import Q, QuerySet
 
 from agents.models import Checkpoint, Message, Run
+from agents.selectors.edits import NO_CUT, as_seen
 from core.errors import NotFoundError
 
+# What is read of a run that a fork refers to.
+PREFIX = ("pk", "prefix_run_id", "prefix_length", "forked_from_sequence", "debug_version")
 _MAX_PREFIXES = 200
 _MAX_SEQUENCE = 2**31 - 1
 
@@ -15,16 +18,19 @@ _MAX_SEQUENCE = 2**31 - 1
 def run_messages(run: Run) -> QuerySet[Message]:
     """Return the whole history the run's model sees, through all the prefixes a fork refers to."""
     wanted = Q(run=run)
+    cuts = [(run.pk, NO_CUT, NO_CUT)] if run.debug_version else []
     current, length = run, run.prefix_length
     for _ in range(_MAX_PREFIXES):
         if current.prefix_run_id is None:
             break
         wanted |= Q(run_id=current.prefix_run_id, position__lt=length)
-        current = Run.objects.only("pk", "prefix_run_id", "prefix_length").get(
-            pk=current.prefix_run_id
-        )
+        cut = current.forked_from_sequence
+        current = Run.objects.only(*PREFIX).get(pk=current.prefix_run_id)
+        if current.debug_version:
+            cuts.append((current.pk, NO_CUT if cut is None else cut, length))
         length = min(length, current.prefix_length)
-    return Message.objects.filter(wanted).order_by("position")
+    rows = Message.objects.filter(wanted).order_by("position")
+    return as_seen(rows, cuts) if cuts else rows
 
 
 def run_checkpoints(run: Run) -> QuerySet[Checkpoint]:

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 from django.db.models import QuerySet
 
-from agents.models import Message, Session
+from agents.models import Message, Run, Session
+from agents.selectors.edits import as_seen_of_each
 from governance import access
 from governance.contracts import Actor, Perm
 
@@ -22,4 +23,6 @@ def session_messages(session: Session) -> QuerySet[Message]:
 
     The caller has checked that the session may be seen.
     """
-    return Message.objects.filter(run__session=session, run__is_rolled_back=False).order_by("pk")
+    rows = Message.objects.filter(run__session=session, run__is_rolled_back=False).order_by("pk")
+    edited = Run.objects.filter(session=session, debug_version__gt=0).values_list("pk", flat=True)
+    return as_seen_of_each(rows) if edited.exists() else rows

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from agents.contracts import Control, RunState
+from agents.contracts import Control, RunErrorCode, RunState
 from agents.models import Run, Worker
 from agents.transitions import LIVE
 from core import clock
@@ -221,11 +221,15 @@ def _turn(run: Run) -> Reason:
 
 
 def _paused(run: Run) -> list[Reason]:
+    is_held = run.error_code in {RunErrorCode.STEP.value, RunErrorCode.BREAKPOINT.value}
     return [
         Reason(
             code=run.error_code or "paused",
             sentence=run.reason or "It is paused.",
-            remedy="Resume it when it may go on.",
+            remedy="Look at what it is about to do on its page or with `agentry debug`, then step "
+            "or continue it."
+            if is_held
+            else "Resume it when it may go on.",
             since=run.updated_at,
         )
     ]

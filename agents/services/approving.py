@@ -47,20 +47,9 @@ class ToolCallApprovals:
 
     def edit(self, *, subject_id: UUID, arguments: Mapping[str, Any]) -> Edit:
         """Check arguments against the tool's schema, for secrets, and against the policy."""
-        call = call_of(subject_id)
-        run = Run.objects.select_related("snapshot").get(pk=call.run_id)
-        bound, _ = _bound(run, call.tool)
-        given = dict(arguments)
-        if complaint := bound.checker.complaint(given):
-            raise _unfit(f"The arguments do not fit the schema of {call.tool}: {complaint}")
-        if redact_or_withhold(given) != given:
-            raise _unfit(
-                "The arguments hold something that looks like a secret; it would not be stored, "
-                "and the call could not run."
-            )
-        asked = _asked(call, run, given)
+        asked = _fitting(subject_id, arguments)
         facts = {"arguments": asked.arguments_digest}
-        return Edit(arguments=given, facts=facts, terms=_terms(asked))
+        return Edit(arguments=asked.arguments, facts=facts, terms=_terms(asked))
 
     def alike(self, *, subject_id: UUID) -> Alikeness:
         """Describe the call as it was approved, for a standing approval of calls alike."""
@@ -100,6 +89,33 @@ class ToolCallApprovals:
         run = Run.objects.get(pk=call_of(ruling.subject_id).run_id)
         told = _told(ruling) | {"call_id": str(ruling.subject_id), "what": event}
         run_note(run=run, kind=EventKind.APPROVAL_NOTED, payload=told)
+
+
+def checked_arguments(call_id: UUID, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return other arguments for an open call, if they may be asked for at all.
+
+    Raises:
+        InvalidInputError: They do not fit the tool's schema, or hold a secret.
+        PermissionDeniedError: The policy denies them.
+    """
+    asked = _fitting(call_id, arguments)
+    _terms(asked)
+    return asked.arguments
+
+
+def _fitting(call_id: UUID, arguments: Mapping[str, Any]) -> AskedCall:
+    call = call_of(call_id)
+    run = Run.objects.select_related("snapshot").get(pk=call.run_id)
+    bound, _ = _bound(run, call.tool)
+    given = dict(arguments)
+    if complaint := bound.checker.complaint(given):
+        raise _unfit(f"The arguments do not fit the schema of {call.tool}: {complaint}")
+    if redact_or_withhold(given) != given:
+        raise _unfit(
+            "The arguments hold something that looks like a secret; it would not be stored, "
+            "and the call could not run."
+        )
+    return _asked(call, run, given)
 
 
 def _told(ruling: Ruling) -> dict[str, Any]:

@@ -50,6 +50,7 @@ from plugins.dispatch.settling import (
     denial,
     failure,
     fitted,
+    recorded,
     success,
     unknown_or_failed,
 )
@@ -99,13 +100,18 @@ class Door:
         self.specs: tuple[ToolSpec, ...] = tuple(bound.spec for bound in tools.values())
 
     def plan(
-        self, requests: Sequence[CallRequest], *, is_governed: bool = False
+        self,
+        requests: Sequence[CallRequest],
+        *,
+        is_governed: bool = False,
+        is_held: bool = False,
     ) -> list[PlannedCall]:
         """Judge calls before anything is written about them.
 
         `is_governed`: a policy is in force, which `perform` will ask; nothing begins before.
+        `is_held`: nor does anything where a person may want to look first.
         """
-        return [self._judge(request, is_governed) for request in requests]
+        return [self._judge(request, is_governed, is_held) for request in requests]
 
     async def plan_of(self, call: PlannedCall, context: ToolContext) -> dict[str, Any]:
         """Find out what a call would change, without doing it; see `evidence_of`."""
@@ -115,7 +121,7 @@ class Door:
     def bound(self, name: str) -> BoundTool | None:
         return self._tools.get(name)
 
-    def _judge(self, request: CallRequest, is_governed: bool) -> PlannedCall:
+    def _judge(self, request: CallRequest, is_governed: bool, is_held: bool) -> PlannedCall:
         bound = self._tools.get(request.tool)
         if bound is None:
             known = ", ".join(sorted(self._tools)) or "none"
@@ -138,7 +144,7 @@ class Door:
         verdict = decide(bound.spec)
         if not verdict.is_allowed:
             return _refused(request, verdict.reason, bound, CallState.DENIED, verdict)
-        is_direct = bound.spec.effect in UNCLAIMED
+        is_direct = bound.spec.effect in UNCLAIMED and not is_held
         return _planned(
             request,
             bound,
@@ -209,7 +215,7 @@ class Door:
             if granted is not None:
                 reach("grant.after_claim")
                 return msgspec.structs.replace(
-                    call, state=CallState.CLAIMED, decision=granted.record()
+                    call, state=CallState.CLAIMED, decision=recorded(granted, call)
                 )
             evidence = await evidence_of(bound, call, context)
             park = Park(kind=WaitKind.APPROVAL, ask={**decision.ask, "evidence": evidence})
@@ -217,11 +223,11 @@ class Door:
                 state=CallState.WAITING,
                 park=park,
                 reason=redact_text(decision.reason),
-                decision=decision.record(),
+                decision=recorded(decision, call),
             )
         if not decision.is_allowed:
-            return denial(decision.reason, decision.record())
-        return msgspec.structs.replace(call, decision=decision.record())
+            return denial(decision.reason, recorded(decision, call))
+        return msgspec.structs.replace(call, decision=recorded(decision, call))
 
     async def _brought(
         self, bound: BoundTool, call: PlannedCall, context: ToolContext, log: EffectLog

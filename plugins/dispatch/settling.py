@@ -7,8 +7,9 @@ import msgspec
 
 from core.redaction import redact_text
 from plugins.contracts import CallState, ToolResult, ToolSpec
-from plugins.dispatch.records import Settlement
+from plugins.dispatch.records import PlannedCall, Settlement
 from plugins.ledger import UNCLAIMED
+from plugins.policy import Decision
 from plugins.schemas import Checker
 
 SHOWN_CHARS = 32_000
@@ -72,6 +73,17 @@ def _shortened(text: str, digest: str, kept: str) -> str:
         f"{text[:head]}\n[… {left_out} characters left out; {kept} "
         f"is stored as sha256:{digest} …]\n{text[-tail:]}"
     )
+
+
+# What a person changed about a call, whatever is decided of it afterwards.
+EDITED = ("edited_by", "note", "asked_digest")
+
+
+def recorded(decision: Decision, call: PlannedCall) -> dict[str, Any]:
+    """Return what the ledger keeps of a decision, with what a person changed about the call."""
+    before = call.decision or {}
+    kept = {name: before[name] for name in EDITED if name in before}
+    return {**decision.record(), **kept} if "edited_by" in kept else decision.record()
 
 
 def denial(sentence: str, decision: dict[str, Any] | None) -> Settlement:

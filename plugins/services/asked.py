@@ -13,9 +13,11 @@ from django.db.models import Q
 from core import clock
 from core.errors import StaleStateError
 from governance.contracts import ApprovalState, Ruling
+from governance.services.approvals import approval_withdraw
 from plugins.contracts import CallState
 from plugins.dispatch import arguments_digest
 from plugins.models import ToolCall
+from plugins.policy import VERSION as BUILTIN_POLICY
 from plugins.transitions import calls_move
 
 _TARGETS = {
@@ -23,6 +25,7 @@ _TARGETS = {
     ApprovalState.DENIED: CallState.DENIED,
     ApprovalState.EXPIRED: CallState.EXPIRED,
 }
+_CHANGEABLE = [CallState.PLANNED.value, CallState.WAITING.value, CallState.APPROVED.value]
 MAX_SHOWN_CHARS = 4_000
 
 
@@ -74,6 +77,46 @@ def call_take_granted(call_id: UUID, *, attempt: int, decision: Mapping[str, Any
     return bool(calls_move(planned, target=CallState.CLAIMED, **fields))
 
 
+def call_change(call_id: UUID, arguments: Mapping[str, Any], *, by: str) -> None:
+    """Plan a call that has not begun once more, with other arguments.
+
+    What people were asked about it, or have said, is void; policy is asked anew when it begins.
+
+    Raises:
+        StaleStateError: It has begun, or has an outcome.
+    """
+    call = call_locked(call_id)
+    before = call.decision or {}
+    is_builtin = before.get("version") == BUILTIN_POLICY
+    decision = {
+        **(before if is_builtin else {}),
+        "edited_by": by,
+        "note": (
+            f"While the run stood still, {by} changed the arguments of this call to "
+            f"{_shown(arguments)}."
+        ),
+        "asked_digest": before.get("asked_digest") or call.arguments_digest,
+    }
+    approval = (call.wait or {}).get("approval_id")
+    if approval:
+        approval_withdraw(UUID(approval), cause=f"{by} changed the arguments of the call")
+    moved = calls_move(
+        Q(pk=call.pk, state__in=_CHANGEABLE),
+        target=CallState.PLANNED,
+        arguments=dict(arguments),
+        arguments_digest=arguments_digest(dict(arguments)),
+        decision=decision,
+        wait=None,
+        reason="",
+    )
+    if not moved:
+        raise StaleStateError(
+            f"The call of {call.tool} is {call.state}; its arguments cannot change any more.",
+            remedy="Look at its run.",
+            detail={"state": call.state, "by": ""},
+        )
+
+
 def _fields(call: ToolCall, ruling: Ruling) -> dict[str, Any]:
     decision = {
         **(call.decision or {}),
@@ -111,11 +154,14 @@ def _refusal(ruling: Ruling) -> str:
 
 
 def _note(ruling: Ruling, arguments: Mapping[str, Any]) -> str:
-    shown = msgspec.json.encode(dict(arguments)).decode()[:MAX_SHOWN_CHARS]
     return (
-        f"Before approving the call, {ruling.by} changed its arguments to {shown}."
+        f"Before approving the call, {ruling.by} changed its arguments to {_shown(arguments)}."
         f"{_because(ruling.reason)}"
     )
+
+
+def _shown(arguments: Mapping[str, Any]) -> str:
+    return msgspec.json.encode(dict(arguments)).decode()[:MAX_SHOWN_CHARS]
 
 
 def _because(reason: str) -> str:

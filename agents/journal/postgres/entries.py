@@ -125,7 +125,8 @@ def _head(entry: Entry, known: _Head | None, count: int) -> _Head:
 def statement(present: frozenset[str]) -> str:
     """Build the one statement for the tables a batch has parameters for.
 
-    It answers with (id, fence, head_sequence, control, moved) of each run that passed.
+    It answers with (id, fence, head_sequence, control, moved, debug_version) of each run that
+    passed.
     """
     progress = ", ".join(
         f'"{name}" = '
@@ -147,7 +148,8 @@ def statement(present: frozenset[str]) -> str:
         f" FROM {sql.recordset('r', {**_HEAD, **sql.PROGRESS}, 'runs')}"
         " WHERE t.id = r.id AND t.fence = r.fence AND t.state = 'running'"
         " AND t.commit_id IS DISTINCT FROM %(commit_id)s::uuid"
-        " RETURNING t.id, t.fence, t.workspace_id, t.head_sequence, t.control, r.n)"
+        " RETURNING t.id, t.fence, t.workspace_id, t.head_sequence, t.control, t.debug_version, r.n"
+        + (", t.debug)" if "children" in present else ")")
     )
     parts = [fenced]
     if "events" in present:
@@ -174,7 +176,7 @@ def statement(present: frozenset[str]) -> str:
     return (
         "WITH "
         + ", ".join(parts)
-        + f" SELECT id, fence, head_sequence, control, {moved} FROM fenced"
+        + f" SELECT id, fence, head_sequence, control, {moved}, debug_version FROM fenced"
     )
 
 
@@ -209,8 +211,9 @@ def _rare_parts(present: frozenset[str]) -> list[str]:
     if "children" in present:
         parts.append(
             f"children AS (INSERT INTO {sql.RUN}"
-            f" ({sql.quoted(sql.RUN_COLUMNS)}, {sql.quoted(sql.RUN_DEFAULTS)})"
+            f" ({sql.quoted(sql.RUN_COLUMNS)}, {sql.quoted(sql.RUN_DEFAULTS)}, debug)"
             f" SELECT {sql.prefixed(sql.RUN_COLUMNS, 'x')}, {', '.join(sql.RUN_DEFAULTS.values())}"
+            f", {sql.INHERITED_DEBUG.format(debug='f.debug')}"
             f" FROM {sql.recordset('x', {**sql.RUN_COLUMNS, 'owner_id': 'uuid'}, 'children')}"
             " JOIN fenced f ON f.id = x.owner_id"
             " RETURNING id, workspace_id, created_at, agent_name, parent_id),"

@@ -7,12 +7,13 @@ worker made a tenth more steps a second.
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import psycopg
 from psycopg import errors, pq
 
+Row: TypeAlias = tuple[UUID, int, int, str, int, int]
 _PLACE = re.compile(r"%\((\w+)\)s")
 
 
@@ -23,7 +24,7 @@ class PreparedStatements:
         self._connection = connection
         self._known: dict[str, tuple[bytes, tuple[str, ...]]] = {}
 
-    def heads(self, text: str, values: Mapping[str, str]) -> list[tuple[UUID, int, int, str, int]]:
+    def heads(self, text: str, values: Mapping[str, str]) -> list[Row]:
         """Execute a statement that answers as `entries.statement` does; values are given as text.
 
         Raises:
@@ -39,6 +40,7 @@ class PreparedStatements:
                 int(_text(result, row, 2)),
                 _text(result, row, 3),
                 int(_text(result, row, 4)),
+                int(_text(result, row, 5)),
             )
             for row in range(result.ntuples)
         ]

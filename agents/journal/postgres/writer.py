@@ -176,7 +176,7 @@ class PostgresWriter:
 
 
 def _heads(rows: Sequence[tuple[Any, ...]]) -> dict[UUID, Outcome]:
-    return {row[0]: Committed(head_sequence=row[2], control=row[3]) for row in rows}
+    return {row[0]: Committed(row[2], row[3], row[-1]) for row in rows}
 
 
 def _check_moves(entries: Sequence[Entry], passed: Sequence[tuple[Any, ...]]) -> None:
@@ -194,7 +194,7 @@ def _applied(
 ) -> dict[UUID, Outcome] | None:
     """Say whether the batch `commit_id` took effect before the connection broke."""
     rows = connection.execute(
-        f"SELECT id, fence, head_sequence, control FROM {sql.RUN}"
+        f"SELECT id, fence, head_sequence, control, debug_version FROM {sql.RUN}"
         " WHERE commit_id = %s AND id = ANY(%s)",
         (commit_id, [entry.run_id for entry in entries]),
     ).fetchall()

@@ -13,6 +13,8 @@ from agents.doorbell import ring
 from agents.engine.state import Limits
 from agents.execution.cancelling import cancel_below
 from agents.models import Run
+from agents.selectors.debugging import debug_of
+from agents.services.runs.debugging import going_on
 from agents.services.runs.limits import deadline, limits_of_run, merged_limits
 from agents.services.runs.rows import controlled
 from agents.transitions import GOES_ON, run_ask, run_cancel_one, run_move
@@ -76,6 +78,8 @@ def run_resume(*, actor: Actor, run_id: UUID, limits: Mapping[str, Any] | None =
             fields["deadline_at"] = deadline(run.created_at, chosen)
     if run.state == RunState.YIELDED.value:
         _refuse_same_limit(run, chosen)
+    elif run.debug is not None:
+        fields |= going_on(run, debug_of(run), actor, "resumed it", is_step=False)
     _refuse_more_money(actor, run, now_limits, chosen)
     with transaction.atomic():
         moved = run_move(

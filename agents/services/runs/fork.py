@@ -7,11 +7,12 @@ from django.db import transaction
 
 from agents.contracts import Message, Role, ToolResponsePart, user_message
 from agents.doorbell import ring
-from agents.engine.history import redacted
+from agents.engine.history import redacted, with_arguments
 from agents.engine.state import EngineState, Phase
 from agents.execution.claiming import history_of
 from agents.execution.pinning import model_chain, store
 from agents.models import Run
+from agents.selectors.edits import calls_changed
 from agents.services.files import files_renew
 from agents.services.runs.checkpoints import checkpoint_of, insert_history, state_of
 from agents.services.runs.rows import insert, run_like, visible
@@ -56,7 +57,7 @@ def run_fork(
         chain = model_chain(origin.workspace_id, model, origin.input)
         snapshot = msgspec.structs.replace(snapshot, models=chain)
         snapshot_digest = store(origin.workspace_id, snapshot)
-    prefix, own, state = _forked(origin, state, message)
+    prefix, own, state = _forked(origin, row.sequence, state, message)
     run = run_like(origin, actor=actor, surface="fork", client=client)
     run.snapshot_id = snapshot_digest
     secrets_learn([origin.workspace_id])
@@ -75,7 +76,7 @@ def run_fork(
 
 
 def _forked(
-    origin: Run, state: EngineState, message: str | None
+    origin: Run, sequence: int, state: EngineState, message: str | None
 ) -> tuple[int, list[Message], EngineState]:
     """Return how much history to refer to, the fork's own first messages, and its state."""
     fresh = EngineState(
@@ -91,8 +92,8 @@ def _forked(
                 remedy="Give a `message` to go on from it, or choose an earlier checkpoint.",
                 fields={"checkpoint": ["is the end of the run"]},
             )
-        return state.message_count, [], fresh
-    history = history_of(origin.pk, state.message_count)
+        return *_changed_calls(origin, sequence, state), fresh
+    history = history_of(origin.pk, state.message_count, upto=sequence)
     prefix, own = state.message_count, [redacted(user_message(message))]
     if history and history[-1].role is Role.USER:
         prefix -= 1
@@ -101,6 +102,16 @@ def _forked(
         own = [_not_done(asked[index].id) for index in state.open_calls] + own
     fresh = EngineState(phase=Phase.MODEL, message_count=prefix + len(own))
     return prefix, own, fresh
+
+
+def _changed_calls(origin: Run, sequence: int, state: EngineState) -> tuple[int, list[Message]]:
+    """Where a person changed arguments of calls that were open then, the fork has them changed."""
+    changed = calls_changed(origin, state.asked_position, state.open_calls, upto=sequence)
+    if not changed:
+        return state.message_count, []
+    history = history_of(origin.pk, state.message_count, upto=sequence)
+    asked = with_arguments(history[state.asked_position], changed)
+    return state.asked_position, [asked, *history[state.asked_position + 1 :]]
 
 
 def _not_done(call_id: str) -> Message:

@@ -36,8 +36,9 @@ def run_replay(*, actor: Actor, run_id: UUID, client: str = "") -> Run:
         else:
             first = checkpoint_of(origin, 1)
             state = state_of(first)
-            own = history_of(origin.pk, state.message_count)[origin.prefix_length :]
+            own = history_of(origin.pk, state.message_count, upto=0)[origin.prefix_length :]
             run.prefix_run_id, run.prefix_length = origin.prefix_run_id, origin.prefix_length
+            run.forked_from_sequence = origin.forked_from_sequence
             run.message_count = state.message_count
             insert(run, {"replay_of": str(origin.pk)})
             insert_history(run, origin.prefix_length, own, state)

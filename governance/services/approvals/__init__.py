@@ -4,6 +4,7 @@ from governance.services.approvals.asking import Question, approval_answered, ap
 from governance.services.approvals.deciding import approval_decide, approval_try
 from governance.services.approvals.ending import (
     approval_used,
+    approval_withdraw,
     approvals_overdue,
     approvals_warn,
     approvals_withdraw,
@@ -36,6 +37,7 @@ __all__ = [
     "approval_decide",
     "approval_try",
     "approval_used",
+    "approval_withdraw",
     "approvals_announce",
     "approvals_decide",
     "approvals_overdue",

@@ -161,6 +161,12 @@ def approvals_withdraw(run_id: UUID, *, cause: str) -> int:
     return _withdraw(open_ones, cause)
 
 
+def approval_withdraw(approval_id: UUID, *, cause: str) -> bool:
+    """End one question that is still open, because what it is about has changed."""
+    pending = Approval.objects.filter(pk=approval_id, state=ApprovalState.PENDING.value)
+    return bool(_withdraw(pending, cause))
+
+
 def _withdraw(rows: QuerySet[Approval], cause: str) -> int:
     moved = 0
     for approval in rows:

@@ -127,6 +127,34 @@ def an_engine(workspaces: Path) -> Iterator[Engine]:
     connection.close()
 
 
+class Gate:
+    """Holds the engine the first time it comes to a point."""
+
+    def __init__(self) -> None:
+        self._is_held = threading.Event()
+        self._may_go = threading.Event()
+
+    def __call__(self) -> None:
+        self._is_held.set()
+        assert self._may_go.wait(PATIENCE_SECONDS)
+
+    def wait(self) -> None:
+        assert self._is_held.wait(PATIENCE_SECONDS)
+
+    def open(self) -> None:
+        self._may_go.set()
+
+
+@contextmanager
+def held_at(point: str) -> Iterator[Gate]:
+    gate = Gate()
+    with pausepoints.at(point, gate):
+        try:
+            yield gate
+        finally:
+            gate.open()
+
+
 def boss() -> Actor:
     """Somebody who may do everything."""
     user = User.objects.filter(username="boss").first()

@@ -4,8 +4,6 @@ The engine is held at pause points while people act, so that each order of event
 """
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -21,18 +19,18 @@ from agents.selectors.why import why
 from agents.services.runs import control, run_cancel, run_pause, run_resume
 from agents.services.runs.rows import controlled
 from agents.transitions import run_move
-from core import clock, pausepoints
+from core import clock
 from core.errors import StaleStateError
 from core.ids import new_id
 from governance.contracts import Actor
 from governance.models import Workspace
 from observability.models import TraceEvent
 from tests.integration.agents.execution.kit import (
-    PATIENCE_SECONDS,
     Engine,
     begin,
     boss,
     check_invariants,
+    held_at,
     script_agent,
 )
 
@@ -43,34 +41,6 @@ steps:
   - tool_calls: [{name: echo, arguments: {text: "one"}}]
   - text: "Done."
 """
-
-
-class Gate:
-    """Holds the engine the first time it comes to a point."""
-
-    def __init__(self) -> None:
-        self._is_held = threading.Event()
-        self._may_go = threading.Event()
-
-    def __call__(self) -> None:
-        self._is_held.set()
-        assert self._may_go.wait(PATIENCE_SECONDS)
-
-    def wait(self) -> None:
-        assert self._is_held.wait(PATIENCE_SECONDS)
-
-    def open(self) -> None:
-        self._may_go.set()
-
-
-@contextmanager
-def held_at(point: str) -> Iterator[Gate]:
-    gate = Gate()
-    with pausepoints.at(point, gate):
-        try:
-            yield gate
-        finally:
-            gate.open()
 
 
 def about_to_pause(workspace: Workspace, state: RunState = S.RUNNING, **fields: Any) -> Run:
