@@ -22,11 +22,13 @@ from plugins.dispatch import PlannedCall
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     """An earlier run, from which a replay is played. Calls are keyed by the position of the
-    message that asked and their index in it; `order` is the position of each one's result."""
+    message that asked and their index in it; `order` is the position of each one's result, `added`
+    what people said to a run that stood still, by its position."""
 
     answers: tuple[RecordedAnswer, ...]
     outcomes: dict[tuple[int, int], "LedgerRow"]
     order: dict[tuple[int, int], int]
+    added: dict[int, str]
     end: ModelFailed
 
 

@@ -19,6 +19,7 @@ from agents.contracts import RunErrorCode, RunState
 from agents.engine.debugging import Hold
 from agents.engine.history import redacted
 from agents.engine.loop import (
+    Added,
     AskModel,
     CallTools,
     Command,
@@ -202,8 +203,18 @@ class RunDriver:
             await self._hold(hold)
             return None
         reach("step.let_go")
+        self._say_again()
         asked = await self._ask()
         return command if asked is None else await self._answered(asked)
+
+    def _say_again(self) -> None:
+        """In a replay, say what people said to the recorded run at this place."""
+        recorded = self._context.recorded
+        while recorded is not None:
+            text = recorded.added.get(self._progress.state.message_count)
+            if text is None:
+                return
+            self._progress.advance(Added(text=text))
 
     async def _answered(self, asked: Asked) -> Command | None:
         """Take in what the model said. None: the run was let go of."""

@@ -1,15 +1,23 @@
 """Recordings: what models answered and tools gave in an earlier run, to play a replay from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from uuid import UUID
 
 import msgspec
 
-from agents.contracts import FinishReason, Message, Role, RunErrorCode, RunState, ToolResponsePart
+from agents.contracts import (
+    EditKind,
+    FinishReason,
+    Message,
+    Role,
+    RunErrorCode,
+    RunState,
+    ToolResponsePart,
+)
 from agents.engine.history import message_of
 from agents.engine.loop import NUDGE, ModelFailed
 from agents.execution.context import LedgerRow, Recorded, is_answer
-from agents.models import Checkpoint, Run
+from agents.models import Checkpoint, Run, RunEdit
 from agents.models import Message as MessageRow
 from agents.providers.replay import RecordedAnswer
 from plugins.selectors import calls_of_runs
@@ -40,8 +48,17 @@ def recording_of(run_id: UUID) -> Recorded:
         order={
             (row.position, row.index): answered_at.get(row.provider_call_id, 0) for row in ledger
         },
+        added=_added(run, dict(messages)),
         end=_end(run),
     )
+
+
+def _added(run: Run, messages: Mapping[int, Message]) -> dict[int, str]:
+    if not run.debug_version:
+        return {}
+    edits = RunEdit.objects.filter(run=run, kind=EditKind.ADDED.value)
+    places = edits.values_list("position", flat=True)
+    return {place: messages[place].text for place in places if place in messages}
 
 
 def _begins_at(run: Run) -> int:

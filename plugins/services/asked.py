@@ -130,7 +130,7 @@ def _fields(call: ToolCall, ruling: Ruling) -> dict[str, Any]:
         if ruling.arguments is None:
             return {"decision": decision}
         decision["note"] = _note(ruling, ruling.arguments)
-        decision["asked_digest"] = call.arguments_digest
+        decision.setdefault("asked_digest", call.arguments_digest)
         digest = arguments_digest(dict(ruling.arguments))
         return {
             "decision": decision,
