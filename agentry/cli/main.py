@@ -17,6 +17,7 @@ from agentry.cli.commands import (
     channels,
     checking,
     cost,
+    debugging,
     grants,
     importing,
     policies,
@@ -64,6 +65,7 @@ def root(
 for part in (
     running,
     runs,
+    debugging,
     agents,
     applying,
     importing,

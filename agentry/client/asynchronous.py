@@ -16,6 +16,7 @@ from agentry.client.calls import (
     budgets,
     catalogue,
     channels,
+    debugging,
     governing,
     granting,
     runs,
@@ -48,6 +49,14 @@ class Runs(AwaitingGroup):
     fork = awaited(runs.fork)
     replay = awaited(runs.replay)
     why = awaited(runs.why)
+    debugger = awaited(debugging.debugger)
+    debug = awaited(debugging.debug)
+    step = awaited(debugging.step)
+    go_on = awaited(debugging.go_on)
+    edits = awaited_pages(debugging.edits)
+    edit_message = awaited(debugging.edit_message)
+    edit_arguments = awaited(debugging.edit_arguments)
+    add_message = awaited(debugging.add_message)
 
     def __init__(self, client: "AsyncClient") -> None:
         super().__init__(client)

@@ -16,6 +16,7 @@ from agentry.client.calls import (
     budgets,
     catalogue,
     channels,
+    debugging,
     governing,
     granting,
     runs,
@@ -48,6 +49,14 @@ class Runs(BlockingGroup):
     fork = blocking(runs.fork)
     replay = blocking(runs.replay)
     why = blocking(runs.why)
+    debugger = blocking(debugging.debugger)
+    debug = blocking(debugging.debug)
+    step = blocking(debugging.step)
+    go_on = blocking(debugging.go_on)
+    edits = blocking_pages(debugging.edits)
+    edit_message = blocking(debugging.edit_message)
+    edit_arguments = blocking(debugging.edit_arguments)
+    add_message = blocking(debugging.add_message)
 
     def __init__(self, client: "Client") -> None:
         super().__init__(client)

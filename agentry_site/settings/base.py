@@ -395,6 +395,8 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "ENUM_NAME_OVERRIDES": {
         "RunState": "agents.api.run_serializers.STATES",
+        "BreakpointKind": "agents.api.run_serializers.BREAKPOINTS",
+        "EditKind": "agents.api.debugging.EDITS",
         "VersionState": "agents.api.serializers.VERSION_STATES",
         "ToolCallState": "plugins.api.serializers.CALL_STATES",
         "ApprovalState": "governance.api.approvals.STATES",

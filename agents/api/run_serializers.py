@@ -7,12 +7,14 @@ from rest_framework import serializers
 
 from agents.api.serializers import ObjectField
 from agents.contracts import Control, RunState
+from agents.engine.debugging import MAX_BREAKPOINTS, MAX_VALUE_CHARS, BreakKind, Scope, StepMode
 from agents.models import Checkpoint, Message, Run
 from core.api.serializers import StrictSerializer
 from governance.guard.nested import PayloadModelSerializer, PayloadSerializer
 from plugins.contracts import WaitKind
 
 STATES = [member.value for member in RunState]
+BREAKPOINTS = [kind.value for kind in BreakKind]
 MAX_INPUT_CHARACTERS = 1_000_000
 MAX_WAIT_SECONDS = 60
 
@@ -119,8 +121,33 @@ class InvokeInput(StrictSerializer):
     )
 
 
+class BreakpointInput(StrictSerializer):
+    kind = serializers.ChoiceField(choices=BREAKPOINTS)
+    value = serializers.CharField(
+        max_length=MAX_VALUE_CHARS,
+        help_text="A name or glob pattern of tools or agents, dollars, or text to look for.",
+    )
+
+
+class DebugSettingsInput(StrictSerializer):
+    """What is left out is not set."""
+
+    step = serializers.ChoiceField(choices=[mode.value for mode in StepMode], required=False)
+    breakpoints = serializers.ListField(
+        child=BreakpointInput(), required=False, max_length=MAX_BREAKPOINTS
+    )
+    scope = serializers.ChoiceField(
+        choices=[scope.value for scope in Scope],
+        required=False,
+        help_text="`tree`: also every run it brings about.",
+    )
+
+
 class RunInput(InvokeInput):
     agent = serializers.CharField(max_length=63)
+    debug = DebugSettingsInput(
+        required=False, help_text="Start it with step mode or breakpoints; takes steering runs."
+    )
 
 
 class ResumeInput(StrictSerializer):

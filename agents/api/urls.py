@@ -7,6 +7,7 @@ from django.urls import path
 from agents.api import (
     agents,
     cost,
+    debugging,
     providers,
     run_files,
     run_history,
@@ -78,6 +79,18 @@ urlpatterns = [
         )
         for verb in ("pause", "resume", "cancel", "fork", "replay")
     ),
+    path(
+        f"{_RUN}/debug",
+        debugging.DebuggerViewSet.as_view({"get": "retrieve", "put": "set"}),
+        name="run-debug",
+    ),
+    path(f"{_RUN}/step", debugging.DebuggerViewSet.as_view({"post": "step"}), name="run-step"),
+    path(
+        f"{_RUN}/continue",
+        debugging.DebuggerViewSet.as_view({"post": "go"}),
+        name="run-continue",
+    ),
+    path(f"{_RUN}/edits", debugging.EditViewSet.as_view(_MANY), name="run-edits"),
     path(f"{_RUN}/messages", run_history.MessageViewSet.as_view(_LIST), name="run-messages"),
     path(
         f"{_RUN}/checkpoints",

@@ -28,6 +28,10 @@ def register(app: typer.Typer) -> None:
             typer.Option("--var", metavar="NAME=VALUE", help="For {{NAME}} in the prompt."),
         ] = None,
         limit: LimitOption = None,
+        step: Annotated[
+            str | None,
+            typer.Option(help="Hold it before each: model, tool or both; see `agentry step`."),
+        ] = None,
         detach: Annotated[
             bool, typer.Option("--detach", "-d", help="Print the run's id and return.")
         ] = False,
@@ -47,6 +51,7 @@ def register(app: typer.Typer) -> None:
             session=session,
             variables=pairs_of(variable, "--var"),
             limits=limits_of(limit),
+            debug={"step": step} if step else None,
             idempotency_key=key,
         )
         started = inv.fetch(call)

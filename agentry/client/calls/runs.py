@@ -37,9 +37,12 @@ def start(
     variables: Mapping[str, str] | None = None,
     limits: Mapping[str, Any] | None = None,
     wait_seconds: int | None = None,
+    debug: Mapping[str, Any] | None = None,
     idempotency_key: str = "",
 ) -> Call[Run]:
     """Start a run; it is durable when this returns.
+
+    `debug` starts it with step mode or breakpoints; see `runs.debug`.
 
     With `wait_seconds` (at most 60) the answer is held until the run ends or the time is over.
     An idempotency key is made up when none is given, so a retry never starts a second run.
@@ -54,6 +57,7 @@ def start(
             variables=variables or None,
             limits=limits or None,
             wait=wait_seconds,
+            debug=debug or None,
         ),
         read=_RUN,
         idempotency_key=idempotency_key or new_key(),

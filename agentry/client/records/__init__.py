@@ -41,6 +41,13 @@ from agentry.client.records.cost import (
     Forecast,
     UsageSum,
 )
+from agentry.client.records.debugging import (
+    Breakpoint,
+    Debugger,
+    Edit,
+    OpenCall,
+    OpenMessage,
+)
 from agentry.client.records.documents import (
     Applied,
     Change,
@@ -90,6 +97,7 @@ __all__ = [
     "Applied",
     "Approval",
     "ArgumentDifference",
+    "Breakpoint",
     "Budget",
     "BudgetBranch",
     "BudgetStanding",
@@ -101,10 +109,12 @@ __all__ = [
     "Checkpoint",
     "Cost",
     "CostRow",
+    "Debugger",
     "Delegation",
     "Delivery",
     "Delta",
     "Difference",
+    "Edit",
     "Event",
     "Evidence",
     "EvidencePlace",
@@ -119,6 +129,8 @@ __all__ = [
     "Me",
     "Message",
     "Model",
+    "OpenCall",
+    "OpenMessage",
     "Page",
     "Policy",
     "PolicyDifference",

@@ -108,8 +108,10 @@ def _breakpoint(given: Mapping[str, Any], place: int) -> Breakpoint:
 
 
 def told(debug: Debug) -> str:
-    """Say settings in words."""
-    points = ", ".join(point.name for point in debug.breakpoints)
+    """Say settings in words; what text is looked for is payload, and left out."""
+    points = ", ".join(
+        "text" if point.kind is BreakKind.TEXT else point.name for point in debug.breakpoints
+    )
     step = "no step mode" if debug.step is StepMode.OFF else f"step mode {debug.step.value}"
     whose = " for the whole tree" if debug.scope is Scope.TREE else ""
     return f"{step} and {f'breakpoints {points}' if points else 'no breakpoints'}{whose}"

@@ -15,6 +15,7 @@ from agents.errors import SessionBusyError
 from agents.execution.cancelling import cancel_below
 from agents.execution.pinning import agent_pinnable, pin
 from agents.models import Agent, Run, Session
+from agents.services.runs.debugging import checked_debug, stored
 from agents.services.runs.limits import is_raised, merged_limits
 from agents.services.runs.rows import insert, new_run
 from agents.transitions import LIVE, run_cancel_one, run_note, run_wake_session
@@ -46,6 +47,7 @@ def run_start(
     surface: str = "api",
     client: str = "",
     model: str = "",
+    debug: Mapping[str, Any] | None = None,
 ) -> Run:
     """Start a run of an agent's published version, pinned to what it is now.
 
@@ -59,7 +61,9 @@ def run_start(
     """
     access.require(actor, Perm.RUN_START, workspace)
     _check_input(input)
-    digest = request_digest(agent, input, variables, session, limits, model)
+    debugged = _debug(actor, workspace, debug)
+    asked = (agent, input, variables, session, limits, model)
+    digest = request_digest(*asked, debugged) if debugged else request_digest(*asked)
     if idempotency_key:
         existing = _existing(actor, workspace.pk, idempotency_key, digest)
         if existing is not None:
@@ -81,6 +85,7 @@ def run_start(
         client=client,
         workspace_id=workspace.pk,
     )
+    run.debug = debugged
     run.idempotency_key = idempotency_key
     run.request_digest = digest if idempotency_key else ""
     try:
@@ -90,6 +95,16 @@ def run_start(
         if existing is None:
             raise
         return existing
+
+
+def _debug(
+    actor: Actor, workspace: "Workspace", settings: Mapping[str, Any] | None
+) -> dict[str, Any] | None:
+    """Read with which debugger a run is to start; that takes steering it."""
+    if not settings:
+        return None
+    access.require(actor, Perm.RUN_CONTROL, workspace)
+    return stored(checked_debug(actor, workspace.pk, settings))
 
 
 def _chosen_limits(
