@@ -14,6 +14,7 @@ from agents.admin.conversation import (
     folded,
     window_of,
 )
+from agents.admin.debugging import Panel, panel_of
 from agents.admin.deeds import Deed, deeds_for
 from agents.contracts import Control, RunState
 from agents.models import Run, Worker
@@ -60,6 +61,7 @@ class RunPage:
     is_live: bool
     is_readable: bool
     deeds: tuple[Deed, ...]
+    debugger: Panel | None
     why: Why
     why_title: str
     facts: tuple[tuple[str, SafeString | str], ...]
@@ -95,6 +97,7 @@ def run_page(
         is_live=run.state in LIVE,
         is_readable=is_readable,
         deeds=deeds_for(run, actor),
+        debugger=panel_of(run, actor),
         why=why(run),
         why_title=_why_title(run),
         facts=_facts(run),

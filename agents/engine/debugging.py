@@ -189,7 +189,7 @@ def _why(point: Breakpoint, passed: Passed, place: Place, fresh: tuple[HeldCall,
     match point.kind:
         case BreakKind.TOOL:
             hits = tuple(call for call in fresh if fnmatchcase(call.tool, point.value))
-            return f"the run is about to call {_named(hits)}." if hits else ""
+            return f"the run is about to make {_named(hits)}." if hits else ""
         case BreakKind.AGENT:
             is_first = place.next is Next.MODEL and place.iteration == 0
             is_meant = is_first and fnmatchcase(place.agent, point.value)

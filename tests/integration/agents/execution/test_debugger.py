@@ -150,7 +150,7 @@ def test_a_run_without_a_debugger_is_stepped_and_then_free(
     [
         (
             "tool:ec*",
-            "Breakpoint tool:ec*: the run is about to call 3 calls (echo, echo, echo).",
+            "Breakpoint tool:ec*: the run is about to make 3 calls (echo, echo, echo).",
             3,
         ),
         ("agent:help*", "Breakpoint agent:help*: helper is about to begin.", 0),
