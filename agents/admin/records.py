@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from agents.models import Checkpoint, Message, RunSnapshot, Session, Worker
+from agents.models import Checkpoint, Message, RunEdit, RunSnapshot, Session, Worker
 from agents.selectors.workers import worker_is_alive
 from core.admin import NOTHING, json_block, moment_column, pill, row_link, short_id
 from governance.contracts import Perm
@@ -121,6 +121,48 @@ class CheckpointAdmin(GuardedAdmin):
         return json_block(checkpoint.state)
 
     created = moment_column("created_at", "Written")
+
+
+@admin.register(RunEdit)
+class RunEditAdmin(GuardedAdmin):
+    """What was changed is what runs are about, so it takes the permission to see payloads."""
+
+    view_perm = Perm.RUN_PAYLOAD
+    workspace_path = "run__workspace"
+    explanation = "What people changed about runs that stood still, with what was there before."
+    list_display = ("run_shown", "sequence", "kind", "position", "edited_by_name", "created")
+    list_display_links = ("sequence",)  # the first column leads to the run
+    list_filter = ("kind",)
+    search_fields = ("run__id__istartswith", "edited_by_name__icontains")
+    search_help_text = "The beginning of a run's id, or who changed something"
+    ordering = ("-created_at", "-sequence")
+    fields = (
+        "run_shown",
+        "sequence",
+        "kind",
+        "position",
+        "index",
+        "before_shown",
+        "after_shown",
+        "edited_by_name",
+        "created_at",
+    )
+    readonly_fields = ("run_shown", "before_shown", "after_shown")
+    actions = ()
+
+    @admin.display(description="Run")
+    def run_shown(self, edit: RunEdit) -> SafeString:
+        return _run_link(edit.run_id)
+
+    @admin.display(description="Before")
+    def before_shown(self, edit: RunEdit) -> SafeString | str:
+        return NOTHING if edit.before is None else json_block(edit.before)
+
+    @admin.display(description="After")
+    def after_shown(self, edit: RunEdit) -> SafeString:
+        return json_block(edit.after)
+
+    created = moment_column("created_at", "Changed")
 
 
 @admin.register(RunSnapshot)

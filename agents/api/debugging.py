@@ -172,9 +172,10 @@ class DebuggerViewSet(WorkspaceViewSet):
         responses={200: DebuggerSerializer},
     )
     def set(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        run = self.run()
         data = self.checked()
         run = debugging.run_debug_set(
-            actor=self.actor, run_id=self.run().pk, version=data.pop("version"), settings=data
+            actor=self.actor, run_id=run.pk, version=data.pop("version"), settings=data
         )
         return self.shown(run)
 
@@ -184,8 +185,9 @@ class DebuggerViewSet(WorkspaceViewSet):
         responses={200: DebuggerSerializer},
     )
     def step(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        run = self.run()
         data = self.checked()
-        return self.shown(debugging.run_step(actor=self.actor, run_id=self.run().pk, **data))
+        return self.shown(debugging.run_step(actor=self.actor, run_id=run.pk, **data))
 
     @extend_schema(
         description="End the step mode and let a paused run go on to its next breakpoint.",
@@ -193,8 +195,9 @@ class DebuggerViewSet(WorkspaceViewSet):
         responses={200: DebuggerSerializer},
     )
     def go(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        run = self.run()
         data = self.checked()
-        return self.shown(debugging.run_continue(actor=self.actor, run_id=self.run().pk, **data))
+        return self.shown(debugging.run_continue(actor=self.actor, run_id=run.pk, **data))
 
 
 _NEEDS = {
@@ -226,8 +229,8 @@ class EditViewSet(OfRunViewSet, ListMixin):
         responses={201: EditSerializer},
     )
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        data = self.checked()
         run = self.run()
+        data = self.checked()
         kind = EditKind(data["kind"])
         given = {name for name in ("position", "text", "call", "arguments") if name in data}
         if given != set(_NEEDS[kind]):

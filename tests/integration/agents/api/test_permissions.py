@@ -63,6 +63,9 @@ TABLE: tuple[tuple[str, str, Any, Perm], ...] = (
     ("post", "runs", {"agent": "{agent}", "input": "x"}, Perm.RUN_START),
     ("get", "runs/{run}", None, Perm.RUN_VIEW),
     ("get", "runs/{run}/why", None, Perm.RUN_VIEW),
+    ("get", "runs/{run}/debug", None, Perm.RUN_VIEW),
+    ("put", "runs/{run}/debug", {"version": 0, "step": "both"}, Perm.RUN_CONTROL),
+    ("get", "runs/{run}/edits", None, Perm.RUN_VIEW),
     ("get", "runs/{run}/messages", None, Perm.RUN_VIEW),
     ("get", "runs/{run}/checkpoints", None, Perm.RUN_VIEW),
     ("get", "runs/{run}/checkpoints/1/files", None, Perm.RUN_PAYLOAD),
@@ -150,9 +153,13 @@ def test_the_table_holds_every_action(cast: Cast) -> None:
         if method != "head" and (method, _plain(route.path)) not in tested
     }
 
-    # Resuming and replaying need a run in another state; streaming another kind of server.
+    # Resuming, stepping, changing and replaying need a run in another state (test_debugger.py has
+    # its own table); streaming needs another kind of server.
     assert {line.rsplit("/", 1)[-1] for line in missing} <= {
         "resume",
+        "step",
+        "continue",
+        "edits",
         "replay",
         "stream",
         "evidence",  # of a run that has ended; it takes two permissions, see its own tests
