@@ -196,7 +196,7 @@ def _why(point: Breakpoint, passed: Passed, place: Place, fresh: tuple[HeldCall,
             return f"{place.agent} is about to begin." if is_meant else ""
         case BreakKind.COST:
             return _cost(Decimal(point.value), place)
-        case BreakKind.TEXT:
+        case _:
             return _text(point.value.casefold(), passed, place, fresh)
 
 
