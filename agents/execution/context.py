@@ -103,11 +103,6 @@ class RunContext:
     debug_has_changed: bool = False  # since then; the run is given back at its next boundary
 
     @property
-    def is_debugged(self) -> bool:
-        """Whether somebody may want to look at calls before they begin."""
-        return self.debug is not None or self.debug_has_changed
-
-    @property
     def place(self) -> Place:
         """The run's span."""
         return run_place(
@@ -125,6 +120,11 @@ class RunContext:
     def is_bounded(self) -> bool:
         """Whether money must be set aside before the model is asked; a replay asks nobody."""
         return (self.is_budgeted or bool(self.payers)) and self.recorded is None
+
+    @property
+    def is_debugged(self) -> bool:
+        """Whether somebody may want to look at calls before they begin."""
+        return self.debug is not None or self.debug_has_changed
 
 
 @dataclass(slots=True, kw_only=True)

@@ -18,6 +18,7 @@ const words = {
 };
 let edited = null;
 let busy = false;
+let before = "";
 
 function panel() {
   return document.querySelector("[data-debugger]");
@@ -165,9 +166,11 @@ document.addEventListener("click", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
+  const isChord = before === "g"; // the console's own keys to go places, such as g c
+  before = event.key;
   const isWriting = event.target.closest("input, textarea, select, dialog, [contenteditable]");
   if (isWriting || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-  if (document.querySelector("dialog[open]")) return;
+  if (isChord || document.querySelector("dialog[open]")) return;
   const name = { s: "step", c: "continue" }[event.key];
   const button = name && document.querySelector(`[data-debug="${name}"]`);
   if (!button) return;

@@ -17,8 +17,8 @@ from tests.chaos.cluster import Cluster, Worker
 
 # Forks and runs are inserted where they are asked for; see `test_control` and the lane's tests. No
 # run of a wave here asks a person; see `test_asked_kills`, and for revoking a grant
-# tests/integration/agents/approvals. None has files, a sandbox, a shadow, a channel or a new key;
-# those have tests of their own.
+# tests/integration/agents/approvals. None is held for a person; see `test_stepping`. None has
+# files, a sandbox, a shadow, a channel or a new key; those have tests of their own.
 ELSEWHERE = {
     "rotation.before_write",
     "shadow.before_answer",
@@ -27,6 +27,8 @@ ELSEWHERE = {
     "sandbox.before_close",
     "fork.before_insert",
     "start.after_commit",
+    "step.before_hold",
+    "edit.before_commit",
     "grant.before_update",
     *ASKED_POINTS,
     *DECIDER_POINTS,
