@@ -9,8 +9,8 @@ TELEMETRY = section(
         "secret",
         "",
         (
-            "Bearer token that may read `/metrics`. Empty: only programs on the same machine may, "
-            "and none that came through a proxy."
+            "Bearer token that may read `/metrics`. Empty: in production nobody may, elsewhere "
+            "programs on the same machine that come through no proxy."
         ),
     ),
     (

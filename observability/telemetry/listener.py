@@ -85,7 +85,12 @@ class _Handler(BaseHTTPRequestHandler):
         assert isinstance(self.server, _Server)
         try:
             headers = {name.lower(): value for name, value in self.headers.items()}
-            scrape_require(token=self.server.token, peer=self.client_address[0], headers=headers)
+            scrape_require(
+                token=self.server.token,
+                peer=self.client_address[0],
+                headers=headers,
+                allows_local=True,
+            )
         except DomainError as error:
             self._answer(HTTPStatus.FORBIDDEN, "text/plain", f"{error}\n".encode())
             return

@@ -68,19 +68,9 @@ def spans(
     """Every span of one run: its first worker is killed, two others bring it to its end."""
     folder = tmp_path_factory.mktemp("traced")
     postgres_server.drop_database("traced")
-    environment = clean_environment() | {
-        "DATABASE_URL": postgres_server.create_database("traced"),
-        "REDIS_URL": redis_server.url(3),
-        "AGENTRY_DATA_DIR": str(folder / "data"),
-        "AGENTRY_WORKER_CAPACITY": "1",
-        "AGENTRY_LEASE_SECONDS": "2",
-        "AGENTRY_POLL_SECONDS": "0.2",
-        "AGENTRY_LOG_FORMAT": "json",
-        "OTEL_TRACES_EXPORTER": "otlp",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.http}",
-        "OTEL_BSP_SCHEDULE_DELAY": "200",
-        "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test",
-    }
+    environment = _environment(
+        folder, collector, postgres_server.create_database("traced"), redis_server.url(3)
+    )
     desk = Inside(environment, folder / "desk.log")
     scene = desk.ask({"call": "tests.e2e.telemetry.scene:build"})
     desk.stop()
@@ -129,6 +119,22 @@ def spans(
         lambda: [s for s in collector.spans() if s["name"] == "invoke_agent lead"], collector.spans
     )
     return [span for span in collector.spans() if span["trace"] == TRACE]
+
+
+def _environment(folder: Path, collector: Collector, database: str, redis: str) -> dict[str, str]:
+    return clean_environment() | {
+        "DATABASE_URL": database,
+        "REDIS_URL": redis,
+        "AGENTRY_DATA_DIR": str(folder / "data"),
+        "AGENTRY_WORKER_CAPACITY": "1",
+        "AGENTRY_LEASE_SECONDS": "2",
+        "AGENTRY_POLL_SECONDS": "0.2",
+        "AGENTRY_LOG_FORMAT": "json",
+        "OTEL_TRACES_EXPORTER": "otlp",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.http}",
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
+        "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test",
+    }
 
 
 def _begun(folder: Path, who: str, command: list[str], environment: dict[str, str]) -> Operated:

@@ -62,11 +62,24 @@ def test_without_a_token_only_programs_of_the_machine_are_told(db: None, setting
         {"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": "127.0.0.1"},
         {"REMOTE_ADDR": "127.0.0.1", "HTTP_FORWARDED": "for=127.0.0.1"},
         {"REMOTE_ADDR": "127.0.0.1", "HTTP_X_REAL_IP": "127.0.0.1"},
+        # People have credentials, whatever machine they sit at; programs that scrape have none.
+        {"REMOTE_ADDR": "127.0.0.1", "HTTP_COOKIE": "sessionid=x"},
+        {"REMOTE_ADDR": "127.0.0.1", "HTTP_AUTHORIZATION": "Bearer agk_x"},
     ):
         status, text = scraped(**meta)
         assert status == 403, meta
         assert "AGENTRY_METRICS_TOKEN" in text
         assert "agentry_" not in text
+
+
+def test_in_production_without_a_token_nobody_is_told(db: None, settings: Any) -> None:
+    settings.METRICS_TOKEN, settings.IS_PRODUCTION = "", True
+
+    status, text = scraped(REMOTE_ADDR="127.0.0.1")
+
+    assert status == 403
+    assert "AGENTRY_METRICS_TOKEN" in text
+    assert "agentry_" not in text
 
 
 def test_with_a_token_only_who_has_it_is_told(db: None, settings: Any) -> None:
