@@ -160,7 +160,8 @@ def cost_table(
 
     def work(reader: UsageReader) -> tuple[Totals, Sums]:
         rows = reader.sums(*by, since=span.since, until=span.until) if by else {}
-        return _totals(reader, span), rows
+        period = reader.total(since=span.since, until=span.until)
+        return _totals(reader, span, period), rows
 
     totals, sums = usage_read([workspace_id], usage_keys, work)
     dearest = sorted(sums.items(), key=lambda each: _rank(each[1]))
@@ -196,13 +197,13 @@ def _rank(usage: UsageSum) -> tuple[Decimal, int]:
     return -usage.cost_usd, -(usage.input_tokens + usage.output_tokens)
 
 
-def _totals(reader: UsageReader, span: Span) -> Totals:
+def _totals(reader: UsageReader, span: Span, period: UsageSum) -> Totals:
     looked_back = min(span.month, span.today - timedelta(days=MAX_DAYS))
     days = reader.sums(Dimension.DAY, since=looked_back, until=span.until)
     month = _sum(usage for (day,), usage in days.items() if day >= span.month)
     return Totals(
         span=span,
-        period=reader.total(since=span.since, until=span.until),
+        period=period,
         before=reader.total(since=span.before, until=span.since),
         today=days.get((span.today,), NO_USAGE),
         month=month,
@@ -225,16 +226,16 @@ def _report(
     hours = _hours(span) if is_day else tuple(range(24))
     days = _days(span)
     by_day = reader.sums(Dimension.MODEL, Dimension.DAY, since=days[0], until=span.until)
-    step, moments = (Dimension.HOUR, _hours(span)) if is_day else (Dimension.DAY, _days(span))
-    series = reader.sums(step, since=min(moments), until=span.until)
+    # The same cells in other heaps: each grouping of a month is a query that is felt.
+    series = _heaped(by_hour if is_day else by_day, place=1)
     models = reader.sums(Dimension.MODEL, Dimension.PROVIDER, since=since, until=until)
     users = reader.sums(Dimension.USER, since=since, until=until)
     return CostReport(
-        totals=_totals(reader, span),
-        series=tuple((moment, series.get((moment,), NO_USAGE)) for moment in moments),
+        totals=_totals(reader, span, _sum(by_hour.values())),
+        series=tuple((at, series.get(at, NO_USAGE)) for at in (_hours(span) if is_day else days)),
         agents_by_hour=_heat(by_hour, hours),
         models_by_day=_heat(by_day, days),
-        agents=_spenders(_added(by_hour)),
+        agents=_spenders(_heaped(by_hour, place=0)),
         models=_models(models),
         users=_users(users),
         runs=_dearest_runs(actor, workspace_ids, span.since),
@@ -251,16 +252,16 @@ def _days(span: Span) -> tuple[datetime, ...]:
     return tuple(span.today - timedelta(days=each) for each in reversed(range(count)))
 
 
-def _added(sums: Sums) -> dict[str, UsageSum]:
-    """Add up over everything but the first dimension."""
-    totals: dict[str, UsageSum] = defaultdict(UsageSum)
+def _heaped(sums: Sums, *, place: int) -> dict[Any, UsageSum]:
+    """Add up over everything but one dimension."""
+    totals: dict[Any, UsageSum] = defaultdict(UsageSum)
     for cell, usage in sums.items():
-        totals[cell[0]] += usage
+        totals[cell[place]] += usage
     return totals
 
 
 def _heat(sums: Sums, columns: tuple[Any, ...]) -> Heat:
-    names = sorted(_added(sums).items(), key=lambda each: _rank(each[1]))
+    names = sorted(_heaped(sums, place=0).items(), key=lambda each: _rank(each[1]))
     return Heat(
         columns=columns,
         rows=tuple(

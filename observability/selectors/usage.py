@@ -23,7 +23,7 @@ from observability.selectors.answers import answers_unsummed, hour_of, workspace
 
 TAIL: Final = 5_000  # answers; more than that are not read for one page
 _TRIES: Final = 5
-_SUMS: Final = tuple(field.name for field in fields(UsageSum))
+_SUMS: Final = tuple(field.name for field in fields(UsageSum))  # calls first
 
 T = TypeVar("T")
 Cell: TypeAlias = tuple[Any, ...]
@@ -90,16 +90,18 @@ class UsageReader:
         names = [_COLUMNS.get(each, each.value) for each in by]
         named = {each.value: expression for each, expression in _EXPRESSIONS.items() if each in by}
         totals = {f"sum_{name}": Sum(name) for name in _SUMS}
-        grouped: Iterable[dict[str, Any]] = (
-            rows.order_by().annotate(**named).values(*names).annotate(**totals)
+        grouped: Iterable[Any] = (
+            rows.order_by().annotate(**named).values(*names).annotate(**totals).values_list(
+                *names, *totals
+            )
             if names
-            else [rows.aggregate(**totals)]
-        )
+            else [tuple(rows.aggregate(**totals)[name] for name in totals)]
+        )  # fmt: skip
+        width = len(names)
         found: dict[Cell, UsageSum] = defaultdict(UsageSum)
         for row in grouped:
-            if row["sum_calls"]:
-                cell = tuple(row[name] for name in names)
-                found[cell] = UsageSum(**{name: row[f"sum_{name}"] for name in _SUMS})
+            if row[width]:  # the calls
+                found[row[:width]] = UsageSum(**dict(zip(_SUMS, row[width:], strict=True)))
         for late in self._tail:
             fits = all(getattr(late.key, name) == value for name, value in only.items())
             if fits and since <= late.hour < until:

@@ -3,8 +3,8 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final
 
@@ -20,6 +20,8 @@ _WHAT: Final = (
     Dimension.PROVIDER,
     Dimension.USER,
 )
+_SUMS: Final = tuple(field.name for field in fields(UsageSum))
+_LINES: Final = 1_000  # written at once
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -27,10 +29,12 @@ def csv_lines(asked: Asked) -> Iterator[str]:
     """Yield the lines of a table: one row for each hour or day, agent, model and user."""
     by = _by(asked)
     _, _, rows = cost_rows(asked.workspace_ids, asked.period, by)
-    titles = [*(each.value for each in by), *_sums(UsageSum())]
-    yield _line(titles)
-    for cell, usage in rows:
-        yield _line([*map(_safe, _named(asked, cell)), *_sums(usage).values()])
+    yield _lines([[*(each.value for each in by), *_sums(UsageSum())]])
+    for start in range(0, len(rows), _LINES):
+        some = rows[start : start + _LINES]
+        yield _lines(
+            [*map(_safe, _named(asked, cell)), *_sums(usage).values()] for cell, usage in some
+        )
 
 
 def json_document(asked: Asked) -> str:
@@ -66,7 +70,8 @@ def _named(asked: Asked, cell: Cell) -> list[str]:
 
 
 def _sums(usage: UsageSum) -> dict[str, Any]:
-    return asdict(usage) | {"cost_usd": f"{usage.cost_usd:.8f}", "is_floor": usage.is_floor}
+    told: dict[str, Any] = {name: getattr(usage, name) for name in _SUMS}
+    return told | {"cost_usd": f"{usage.cost_usd:.8f}", "is_floor": usage.is_floor}
 
 
 def _safe(text: str) -> str:
@@ -74,7 +79,7 @@ def _safe(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def _line(values: list[Any]) -> str:
+def _lines(rows: Iterable[Sequence[Any]]) -> str:
     out = io.StringIO()
-    csv.writer(out).writerow(values)
+    csv.writer(out).writerows(rows)
     return out.getvalue()

@@ -200,7 +200,6 @@ def _play() -> tuple[dict[str, str], dict[str, str]]:
     spec = dict(notes.published.spec)
     spec["prompt"] = spec["prompt"].replace("One sentence a change.", "At most two sentences.")
     draft = version_draft_save(actor=root, agent=notes, spec=spec, note="Allow two sentences.")
-    _spend(acme)
     rows = {
         **_govern(root, acme),
         "agent": str(notes.pk),
@@ -223,6 +222,8 @@ def _govern(root: Any, acme: Any) -> dict[str, str]:
     from governance.services.deliveries import channel_test
     from governance.services.policies import policy_publish, policy_put
     from plugins.models import ToolDefinition
+
+    _spend(acme)
 
     def rules(*lines: str) -> str:
         return "\n".join(("version: 1", "rules:", *(f"  - {line}" for line in lines), ""))

@@ -265,3 +265,29 @@ def test_letters_are_chosen_on_ones_own_page(page: Page, stage: Stage) -> None:
 
     expect(page.get_by_role("status")).to_contain_text("is kept")
     expect(page.get_by_label("A run failed, in acme")).to_be_checked()
+
+
+def test_the_heat_of_cost_is_read_by_keys_and_its_address_shared(page: Page, stage: Stage) -> None:
+    sign_in(page, stage, "olga")
+    page.goto(f"{stage.url}/admin/cost/?period=30d")
+    detail = page.locator("#heat-agents-detail")
+    expect(page.get_by_role("heading", name="Agents by hour of the day")).to_be_visible()
+
+    page.locator("table[aria-describedby=heat-agents-detail] [tabindex='0']").focus()
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowDown")
+    expect(detail).to_contain_text("inbox-triage, 23–00 h: $")
+    assert page.locator("table[data-heat] [tabindex='0']").count() == 2, "one stop for each table"
+
+    with page.expect_download() as copied:
+        page.get_by_role("link", name="CSV").click()
+    assert copied.value.suggested_filename == "cost-30d.csv"
+    page.get_by_role("link", name="Tokens").click()
+    expect(page).to_have_url(re.compile(r"measure=tokens"))
+    page.evaluate("document.activeElement.blur()")
+    page.clock.install()
+    page.reload()
+    with page.expect_response(re.compile("/admin/cost/part/")) as renewed:
+        page.clock.run_for(16_000)
+    assert renewed.value.ok
+    expect(page.get_by_role("heading", name="Tokens by day")).to_be_visible()
