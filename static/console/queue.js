@@ -88,6 +88,7 @@ async function goOn(ids) {
 
 async function nothingLeft() {
   await refresh(null);
+  showTitle();
   await open.showNothing();
   setOpened(false);
   markCurrent(open.question()?.dataset.question ?? "");

@@ -124,7 +124,6 @@ class Listing:
     narrowings: tuple[Narrowing, ...]
     mine: int
     open: int
-    total: int
     more_url: str
     more: int
     is_narrowed: bool
@@ -150,7 +149,6 @@ def listing(actor: Actor, view: View, truth: Truth | None, mark: str) -> Listing
         narrowings=_narrowings(view, queue),
         mine=pending.mine,
         open=pending.open,
-        total=queue.total,
         more=queue.more,
         more_url=view.query(shown=str(view.shown + SHOWN)) if view.show != DECIDED else "",
         is_narrowed=view.wanted != QueueFilter(),
