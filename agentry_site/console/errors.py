@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django.apps import apps
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import BadRequest, PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -53,7 +53,7 @@ class Errors(Page):
         period = request.GET.get("within", "24h")
         source = request.GET.get("source", "")
         if period not in PERIODS or (source and source not in SOURCES):
-            raise PermissionDenied("The address names no such time or kind of error.")
+            raise BadRequest("The address names no such time or kind of error.")
         found = causes(actor, period)
         shown = [cause for cause in found if source in ("", cause.source)]
         context = self.context(

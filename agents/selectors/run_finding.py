@@ -178,19 +178,13 @@ def _in_time(runs: QuerySet[Run], filters: RunFilters) -> QuerySet[Run]:
 
 def _costing(runs: QuerySet[Run], filters: RunFilters) -> QuerySet[Run]:
     """Narrow by cost: what ended by its index, what is under way by what it has cost so far."""
-    for step, amount in (("gte", filters.cost_min), ("lte", filters.cost_max)):
-        if amount is not None:
-            runs = runs.filter(
-                Q(**{f"ended_cost_usd__{step}": amount})
-                | Q(
-                    **{
-                        "ended_cost_usd__isnull": True,
-                        "state__in": LIVE,
-                        f"cost_usd__{step}": amount,
-                    }
-                )
-            )
-    return runs
+    bounds = {"gte": filters.cost_min, "lte": filters.cost_max}
+    asked = {step: amount for step, amount in bounds.items() if amount is not None}
+    if not asked:
+        return runs
+    ended = Q(**{f"ended_cost_usd__{step}": amount for step, amount in asked.items()})
+    so_far = Q(**{f"cost_usd__{step}": amount for step, amount in asked.items()})
+    return runs.filter(ended | (Q(ended_cost_usd__isnull=True, state__in=LIVE) & so_far))
 
 
 def _searched(actor: Actor, runs: QuerySet[Run], text: str) -> FoundRuns:

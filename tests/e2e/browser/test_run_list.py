@@ -1,0 +1,142 @@
+"""The list of runs by keyboard, scrolled and let go; a deed for all; errors; a live overview."""
+
+import re
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from tests.e2e.browser.driver import page_open, sign_in
+from tests.e2e.browser.stage import Stage
+
+pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.slow]
+
+ROWS = re.compile(r"/admin/agents/run/rows/")
+LIVE = "**/admin/live/"
+
+
+def line(number: int) -> str:
+    return (
+        f'<tr data-run="run-{number}"><td class="action-checkbox">'
+        f'<input type="checkbox" class="action-select" value="run-{number}" aria-label="c"></td>'
+        f'<td>done</td><th scope="row"><a href="#r{number}">agent {number}</a></th></tr>'
+    )
+
+
+def body(part: int) -> str:
+    """Fifty rows as the site would send them, and where the next are; twenty bodies in all."""
+    here, after = (f"/admin/agents/run/rows/?after=p{each}" for each in (part, part + 1))
+    rows = "".join(line(part * 50 + number) for number in range(50))
+    return f'<tbody data-here="{here}" data-next="{after if part < 19 else ""}">{rows}</tbody>'
+
+
+def test_rows_come_while_one_scrolls_and_the_tab_stays_small(page: Page, stage: Stage) -> None:
+    """Rows are made up here: a stage has not as many runs as fill one page."""
+    sign_in(page, stage, "olga")
+
+    def answer(route: Route) -> None:
+        part = re.search(r"after=p(\d+)", route.request.url)
+        route.fulfill(body=body(int(part[1]) if part else 0), content_type="text/html")
+
+    def listed(route: Route) -> None:
+        page_of_site = route.fetch()
+        whole = re.sub(r"<tbody.*</tbody>", body(0), page_of_site.text(), flags=re.DOTALL)
+        route.fulfill(response=page_of_site, body=whole)
+
+    page.route(ROWS, answer)
+    page.route(re.compile(r"/admin/agents/run/$"), listed)
+    page.goto(f"{stage.url}/admin/agents/run/")
+    first = page.locator('[data-run="run-0"] .action-select')
+    first.check()
+
+    page.wait_for_function(
+        """() => {
+            scrollTo({ top: document.body.scrollHeight, behavior: "instant" });
+            return document.querySelector('[data-run="run-999"]');
+        }"""
+    )
+    assert page.locator("#result_list tr[data-run]").count() <= 9 * 50
+    expect(page.locator('[data-run="run-0"]')).to_have_count(0)
+    expect(page.locator("#chosen-count")).to_have_text("1 chosen")
+
+    page.evaluate("scrollTo({ top: 0, behavior: 'instant' })")
+    expect(first).to_be_checked()
+
+
+def test_runs_are_found_chosen_and_paused_by_keys(page: Page, stage: Stage) -> None:
+    sign_in(page, stage, "olga")
+    page.goto(f"{stage.url}/admin/agents/run/")
+    page.get_by_role("link", name="failed", exact=True).press("Enter")
+    expect(page.locator(".parts")).to_contain_text("state: failed")
+    expect(page.locator("tr[data-run]")).not_to_have_count(0)
+    assert "state=failed" in page.url
+
+    page.goto(f"{stage.url}/admin/agents/run/")
+    for key in ("j", "x", "j", "j", "Shift+X"):
+        page.keyboard.press(key)
+    expect(page.locator("#chosen-count")).to_have_text("3 chosen")
+    page.get_by_role("button", name="Pause").press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Pause 3 runs?")
+    page.get_by_role("link", name="Leave them as they are").press("Enter")
+
+    page.locator("tr[data-run]").first.wait_for()
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/change/")
+
+
+def test_a_filter_is_kept_and_offered(page: Page, stage: Stage) -> None:
+    sign_in(page, stage, "olga")
+    page.goto(f"{stage.url}/admin/agents/run/?q=release")
+    page.get_by_role("link", name="Save this filter").click()
+    page.locator("#id_name").fill("Releases")
+    page.get_by_role("button", name="Save", exact=True).click()
+
+    page.goto(f"{stage.url}/admin/agents/run/")
+    page.get_by_role("link", name="Releases").click()
+    expect(page.get_by_role("searchbox", name="Search runs")).to_have_value("release")
+
+
+def test_all_that_match_are_done_while_the_page_counts(page: Page, stage: Stage) -> None:
+    sign_in(page, stage, "root")
+    page.goto(f"{stage.url}/admin/agents/run/?state=paused")
+    page.get_by_role("link", name="Cancel all").click()
+    page.get_by_role("button", name=re.compile("Cancel 1")).click()
+
+    expect(page.locator("#bulk")).to_contain_text("1 done. That was all.")
+    page.get_by_role("link", name="Back to the list").click()
+    expect(page.get_by_role("heading", name="Nothing fits")).to_be_visible()
+
+
+def test_errors_lead_to_the_runs_they_befell(page: Page, stage: Stage) -> None:
+    sign_in(page, stage, "olga")
+    page.goto(f"{stage.url}/admin/errors/?source=run")
+    page.locator(".cause-count").first.press("Enter")
+
+    expect(page.locator("tr[data-run]")).not_to_have_count(0)
+    expect(page.locator(".parts")).to_contain_text("error:")
+
+
+def test_the_overview_changes_by_itself_and_says_when_it_cannot(
+    browser: Browser, stage: Stage
+) -> None:
+    """On a page that may complain: the browser does of the answer that fails."""
+    with page_open(browser) as page:
+        sign_in(page, stage, "olga")
+        page.evaluate("window.stayed = true")
+        page.route(LIVE, lambda route: route.fulfill(content_type="text/html", body=changed(route)))
+        running = page.locator('[data-part="figure-running"] .figure-value')
+        expect(running).to_have_text("77")
+        assert page.evaluate("window.stayed") is True
+
+        page.unroute(LIVE)
+        page.route(LIVE, lambda route: route.fulfill(status=502, body=""))
+        expect(page.locator("#live-mark")).to_contain_text("Not up to date")
+        expect(running).to_have_text("77")
+
+
+def changed(route: Route) -> str:
+    """Return what the site says, with another number of running runs."""
+    return re.sub(
+        r'(data-part="figure-running".*?figure-value">)[^<]*', r"\g<1>77",
+        route.fetch().text(), count=1, flags=re.DOTALL,
+    )  # fmt: skip
