@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
@@ -39,7 +40,6 @@ from observability.services import profile_delete, profile_request
 
 SECONDS: Final = (5, 10, 30, 60)
 SHOWN_SLOW: Final = 50
-LATE_SECONDS: Final = 0.1
 _WORDS: Final = {
     ProfileState.REQUESTED.value: ("queued", "asked for"),
     ProfileState.RUNNING.value: ("running", "sampling"),
@@ -218,7 +218,7 @@ def _process_row(seen: ProcessSeen) -> ProcessRow:
         is_alive=seen.is_alive,
         lag=_lag(seen.lag_seconds),
         lag_p99=_lag(seen.lag_p99_seconds),
-        is_late=(seen.lag_p99_seconds or 0) >= LATE_SECONDS,
+        is_late=(seen.lag_p99_seconds or 0) >= settings.LOOP_LAG_SECONDS,
         slow=seen.slow_callbacks,
         started=moment(seen.started_at),
         seen=moment(seen.seen_at),

@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 1.0
 BEAT_SECONDS: Final = 5.0
+LEAVE_SECONDS: Final = 5.0
 FORGOTTEN_AFTER_SECONDS: Final = 86_400.0
 SLOW_KEPT: Final = 200  # of a process
 SLOW_KEPT_IN_ALL: Final = 2_000
@@ -55,10 +56,13 @@ class ProcessWatch:
         self._thread.start()
 
     def stop(self) -> None:
-        """Take back the row; a profile that is under way is told to have been stopped."""
+        """Take back the row; a profile that is under way is told to have been stopped.
+
+        A database that does not answer holds nobody up for long: silence tells the rest.
+        """
         self._stopping.set()
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(LEAVE_SECONDS)
 
     def step(self) -> None:
         """Report what is due, and do a profile if one is asked for."""

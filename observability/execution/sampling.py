@@ -9,6 +9,7 @@ forbids it, CAP_SYS_PTRACE is needed.
 import ctypes
 import gzip
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,7 @@ _PULSE_SECONDS: Final = 0.25
 _PR_SET_PTRACER: Final = 0x59616D61
 OWN_THREAD: Final = "process-watch"
 _OWN_THREAD: Final = f": {OWN_THREAD}".encode()
+_REFUSED: Final = ("permission denied", "not permitted", "eperm", "requires root")
 _REST: Final = "(smaller stacks, put together to keep the profile small)"
 _PTRACE_REMEDY: Final = (
     "Give the process the capability SYS_PTRACE: `--cap-add SYS_PTRACE` for Docker, "
@@ -192,12 +194,17 @@ def _await(
 
 def _allow(pid: int) -> None:
     """Name the process that may look into this one; 0 for none. Without Yama there is no need."""
+    if platform.system() != "Linux":
+        return
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PTRACER, ctypes.c_ulong(pid), 0, 0, 0)
 
 
 def _refusal(complaints: str) -> SamplingError:
     said = " ".join(complaints.split())[-600:] or "nothing"
-    if any(word in complaints.lower() for word in ("permission denied", "not permitted", "eperm")):
+    if any(
+        word in complaints.lower()
+        for word in ("permission denied", "not permitted", "eperm", "requires root")
+    ):
         return SamplingError(
             "The kernel does not let py-spy look into this process.", _PTRACE_REMEDY
         )

@@ -75,12 +75,12 @@ export function matching(root, wanted) {
   const pending = [root];
   while (pending.length) {
     const node = pending.pop();
-    if (node.above && fits(node, wanted)) samples += node.total;
+    if (fits(node, wanted)) samples += node.total;
     else pending.push(...node.below.values());
   }
   return samples;
 }
 
 export function fits(node, wanted) {
-  return wanted !== "" && node.name.toLowerCase().includes(wanted);
+  return wanted !== "" && node.above !== null && labelOf(node).toLowerCase().includes(wanted);
 }
