@@ -5,7 +5,7 @@ import { refreshMoments } from "./moments.js";
 import { ask, gathered, isLive, lastEvent, openedIn, Refused, reopen } from "./run_live.js";
 import { numberInAddress, onShow, show, shownPanel } from "./run_tabs.js";
 
-const GATHER_MS = 150; // news within this time is shown at once
+const GATHER_MS = 100; // news within this time is shown at once
 const MAX_TURNS = 120;
 const NEAR_END_PX = 80; // a reader this near to the end is taken along
 const BELOW_END_PX = 24; // room left below what was followed

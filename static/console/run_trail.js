@@ -4,8 +4,7 @@
 import { ask, gathered, Refused } from "./run_live.js";
 
 const GATHER_MS = 80; // news within this time is shown at once
-const CHILDREN_MS = 250; // children have sockets of their own; here they are asked for
-const QUIET_CHILDREN_MS = 2_000; // while nothing becomes of them
+const CHILDREN_MS = 250; // children have sockets of their own; here they are asked for while somebody looks
 const MAX_SPANS = 20_000;
 const ENDED = new Set(["succeeded", "failed", "cancelled"]);
 const PARKED = new Set(["waiting", "paused", "yielded"]);
@@ -27,7 +26,6 @@ export class Trail {
     this.phases = [];
     this.skew = 0;
     this.since = 0;
-    this.pause = CHILDREN_MS;
     this.readers = new Set();
     this.isWatched = () => !document.hidden; // whether anybody looks at what it draws
     this.load = gathered(() => this.fetchAll(), GATHER_MS);
@@ -84,13 +82,7 @@ export class Trail {
     this.skew = page.now - Date.now();
     this.since = page.now;
     this.after = page.after;
-    let hasChanged = page.marks.length > 0;
-    for (const child of page.children) {
-      const known = this.children.get(child.call ?? child.id);
-      hasChanged ||= JSON.stringify(known) !== JSON.stringify(child);
-      this.children.set(child.call ?? child.id, child);
-    }
-    this.pause = hasChanged ? CHILDREN_MS : Math.min(this.pause * 2, QUIET_CHILDREN_MS);
+    for (const child of page.children) this.children.set(child.call ?? child.id, child);
     for (const mark of page.marks) this.fold(mark);
     this.trim();
     return page.has_more;
@@ -99,7 +91,7 @@ export class Trail {
   watchChildren() {
     clearTimeout(this.timer);
     const hasLive = [...this.children.values()].some((child) => !ENDED.has(child.state));
-    if (hasLive && this.isWatched()) this.timer = setTimeout(() => this.load(), this.pause);
+    if (hasLive && this.isWatched()) this.timer = setTimeout(() => this.load(), CHILDREN_MS);
   }
 
   trim() {

@@ -10,6 +10,7 @@ it in, when it can be seen. Heap is counted after a collection.
 import argparse
 import json
 import os
+import select
 import statistics
 import subprocess
 import sys
@@ -161,20 +162,15 @@ def _program(page: Page, environment: Mapping[str, str], *words: str) -> dict[st
         [OUR_PYTHON, "-m", SITE, *words],
         env=dict(environment), cwd=ROOT, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    assert process.stdout is not None
-    while process.poll() is None and not _has_line(process):
-        page.wait_for_timeout(200)
-    text = process.stdout.read()
+    output = process.stdout
+    assert output is not None
+    while process.poll() is None and not select.select([output], [], [], 0)[0]:
+        page.wait_for_timeout(200)  # Playwright's own loop has to go round
+    text = output.read()
     if process.wait():
         raise BenchError(f"the writer ended with {process.returncode}")
     written: dict[str, float] = json.loads(text)
     return written
-
-
-def _has_line(process: "subprocess.Popen[str]") -> bool:
-    import select
-
-    return bool(select.select([process.stdout], [], [], 0)[0])
 
 
 def _lags(page: Page, written: Mapping[str, float]) -> dict[str, float]:
@@ -226,7 +222,13 @@ def main() -> None:
     given = parser.parse_args()
     with running_servers() as servers:
         figures = measure(servers, rate=given.rate, seconds=given.seconds)
-        result = {"rate": given.rate, "machine": describe(servers), "figures": figures}
+        load = os.getloadavg()[0]  # others may have had the processors too
+        result = {
+            "rate": given.rate,
+            "load_average": load,
+            "machine": describe(servers),
+            "figures": figures,
+        }
     print_table(figures)
     if given.json:
         given.json.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")

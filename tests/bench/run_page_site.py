@@ -81,7 +81,7 @@ def _born(workspace: Any, agent: str, count: int, **fields: Any) -> list[Any]:
                 agent_name=row.agent_name, version_id=row.version_id, snapshot_id=row.snapshot_id,
                 root_id=fields.pop("root_id", row.root_id) if count == 1 else fields["root_id"],
                 input="go", limits={}, available_at=row.available_at, created_at=row.created_at,
-                started_at=row.created_at, updated_at=row.updated_at, state="running", surface="api",
+                started_at=row.created_at, updated_at=row.updated_at, state="running",
                 **{name: value for name, value in fields.items() if name != "root_id"})
         )  # fmt: skip
     return list(Run.objects.bulk_create(runs))
@@ -213,7 +213,8 @@ def end(parent_id: str, rate: float) -> dict[str, float]:
 
     told: dict[str, float] = {}
     began = time.monotonic()
-    for number, child in enumerate(Run.objects.filter(parent_id=parent_id).order_by("pk"), start=1):
+    parent = UUID(parent_id)
+    for number, child in enumerate(Run.objects.filter(parent_id=parent).order_by("pk"), start=1):
         told[str(number)] = time.time() * 1000
         now = clock.now()
         Run.objects.filter(pk=child.pk).update(state="succeeded", finished_at=now, updated_at=now)

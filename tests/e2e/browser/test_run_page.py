@@ -73,6 +73,7 @@ def test_a_call_is_looked_into(page: Page, stage: Stage) -> None:
     expect(page.locator("#calls-rows .row-button")).to_have_count(5)
 
     page.locator("#calls-search").fill("write")
+    expect(page.locator("#calls-rows .row-button")).to_have_count(2)
     page.locator("#calls-rows .row-button").nth(1).click()
     detail = page.locator("#calls-detail")
     expect(detail.locator(".difference .is-added").first).to_contain_text("# 2.4")

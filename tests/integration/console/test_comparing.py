@@ -72,7 +72,8 @@ def test_a_step_more_leaves_the_steps_behind_it_aligned(cast: Cast, browse: Brow
 
     assert changed(found) == ["Asks for write"]
     (pair,) = found.blocks[1].pairs
-    assert pair.left is None and pair.right is not None
+    assert pair.left is None
+    assert pair.right is not None
     assert [line.sign for line in pair.calls[0].arguments if line.kind == "added"] == ["+"]
     assert [block.is_same for block in found.blocks] == [True, False, True]
 

@@ -78,7 +78,7 @@ def told(cast: Cast) -> Run:
     return Run.objects.get(pk=run.pk)
 
 
-def marks(client: Client, run: Run, **query: object) -> list[dict[str, Any]]:
+def marks(client: Client, run: Run, **query: int) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = client.get(address(run, "events"), query).json()["marks"]
     return found
 
@@ -124,7 +124,8 @@ def test_a_viewer_sees_marks_without_a_word_of_what_was_said(told: Run, browse: 
     client = browse("viewer")
     page = client.get(address(told, "events")).content.decode()
 
-    assert "step.model" in page and "charge" in page
+    assert "step.model" in page
+    assert "charge" in page
     assert SECRET not in page
     assert "gist" not in page
 
@@ -227,10 +228,13 @@ def test_a_long_conversation_comes_in_windows(cast: Cast, browse: Browser) -> No
     client = browse("operator")
 
     page = client.get(address(run, "change")).content.decode()
-    assert "sentence 099" in page and "sentence 060" in page and "sentence 059" not in page
+    assert "sentence 099" in page
+    assert "sentence 060" in page
+    assert "sentence 059" not in page
     before = client.get(address(run, "turns"), {"before": 60}).json()
     assert (before["first"], before["last"], before["later"]) == (20, 59, 40)
-    assert "sentence 020" in before["html"] and "sentence 019" not in before["html"]
+    assert "sentence 020" in before["html"]
+    assert "sentence 019" not in before["html"]
     after = client.get(address(run, "turns"), {"after": 97}).json()
     assert (after["first"], after["last"], after["later"], after["settled"]) == (98, 99, 0, 99)
     around = client.get(address(run, "turns"), {"around": 50}).json()
@@ -414,6 +418,7 @@ def test_the_page_names_its_addresses_elsewhere(told: Run, browse: Browser) -> N
     reader = browse("operator").get(address(told, "change")).content.decode()
     viewer = browse("viewer").get(address(told, "change")).content.decode()
 
-    assert f"http://testserver{api}" in reader and f"http://testserver{api}" in viewer
+    assert f"http://testserver{api}" in reader
+    assert f"http://testserver{api}" in viewer
     assert f"{api}/trace" in reader
     assert f"{api}/trace" not in viewer
