@@ -17,7 +17,7 @@ from agents.execution.spending import (
     output_at_most,
     tokens_at_most,
 )
-from agents.pricing import UNKNOWN, charge_of, cost_of
+from agents.pricing import charge_of, cost_of, stand_in
 from agents.snapshot import PinnedModel
 
 MILLION = Decimal(1_000_000)
@@ -89,7 +89,7 @@ def test_an_unknown_price_is_a_high_one() -> None:
     request = asking(max_output_tokens=1_000)
     charge = charge_of(model(), Usage(input_tokens=10, output_tokens=5))
 
-    assert most_of([model()], request) >= 1_000 * UNKNOWN.output_usd / MILLION
+    assert most_of([model()], request) >= 1_000 * stand_in().output_usd / MILLION
     assert (charge.usd, charge.is_known) == (Decimal("0.00052500"), False)
 
 
