@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from agents.contracts import Message
-from agents.engine.loop import ModelAnswered, ModelFailed
+from agents.engine.loop import ModelAnswered
 from agents.execution.completion import Asked
 from agents.execution.context import RunContext
 from agents.journal.records import Progress
@@ -25,7 +25,6 @@ from core.redaction import redact_or_withhold
 from core.tracing import Place, Span, Value
 from core.tracing import conventions as name
 from core.tracing.durable import call_place
-from governance.services.spending import Shortfall
 from plugins.dispatch import PlannedCall, Settlement
 
 MOST_PAYLOAD_CHARS = 32_000
@@ -80,9 +79,8 @@ def run_released(context: RunContext, progress: Progress, *, began_ns: int) -> N
 def model_asked(
     context: RunContext, asked: Asked, history: Sequence[Message], *, began_ns: int
 ) -> None:
-    """Tell of a model call that was answered or failed. A replayed answer is none, and what a
-    limit of spending held back was never asked."""
-    if context.recorded is not None or isinstance(asked.event, Shortfall):
+    """Tell of a model call that was answered or failed. A replayed answer is none."""
+    if context.recorded is not None:
         return
     event, model = asked.event, asked.model
     if isinstance(event, ModelAnswered):
@@ -135,7 +133,7 @@ def _tell_chat(
         if tracing.shows_payloads():
             attributes[name.INPUT_MESSAGES] = _payload(list(history))
             attributes[name.OUTPUT_MESSAGES] = _payload([event.message])
-    elif isinstance(event, ModelFailed):
+    else:
         error = event.code
         attributes[name.ERROR_TYPE] = error
     run = context.place
