@@ -62,9 +62,8 @@ def run_start(
     access.require(actor, Perm.RUN_START, workspace)
     _check_input(input)
     debugged = _debug(actor, workspace, debug)
-    digest = request_digest(
-        agent, input, variables, session, limits, model, *([debugged] if debugged else [])
-    )
+    more = [debugged] if debugged else []
+    digest = request_digest(agent, input, variables, session, limits, model, *more)
     if idempotency_key:
         existing = _existing(actor, workspace.pk, idempotency_key, digest)
         if existing is not None:
@@ -86,8 +85,7 @@ def run_start(
         client=client,
         workspace_id=workspace.pk,
     )
-    run.debug = debugged
-    run.idempotency_key = idempotency_key
+    run.debug, run.idempotency_key = debugged, idempotency_key
     run.request_digest = digest if idempotency_key else ""
     try:
         return _enter(run, conversation, actor)
