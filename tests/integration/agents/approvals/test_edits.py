@@ -273,7 +273,7 @@ steps:
     assert shown[0] == {"type": "text", "content": "do it now"}
     assert call(run, "echo").result == "12 degrees"  # what the tool gave stays what it gave
     edits = RunEdit.objects.order_by("sequence")
-    assert [edit.before[0].get("content", "12 degrees") for edit in edits] == [
+    assert [(edit.before or [{}])[0].get("content", "12 degrees") for edit in edits] == [
         "do it",
         "12 degrees",
     ]

@@ -44,7 +44,7 @@ steps:
       - {name: echo, arguments: {text: "three"}}
   - text: "Done, Sir."
 """
-TOOLS = {"tools": ["echo"]}
+TOOLS: dict[str, Any] = {"tools": ["echo"]}
 UNKNOWN = (
     "Breakpoint cost:0.1: a model that answered has no known price, so the cost may be above it "
     "already."
@@ -276,7 +276,7 @@ def test_of_two_who_step_at_once_one_wins_and_the_other_hears_who(
             run_step(actor=actor, run_id=run.pk, version=seen)
             heard.append(("won", actor.username, ""))
         except StaleStateError as error:
-            heard.append(("lost", actor.username, error.detail["by"]))
+            heard.append(("lost", actor.username, str(error.detail["by"])))
         finally:
             connection.close()
 
