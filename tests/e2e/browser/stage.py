@@ -224,6 +224,7 @@ def _govern(root: Any, acme: Any) -> dict[str, str]:
     from plugins.models import ToolDefinition
 
     _spend(acme)
+    budget = _budgets(root, acme)
 
     def rules(*lines: str) -> str:
         return "\n".join(("version: 1", "rules:", *(f"  - {line}" for line in lines), ""))
@@ -249,7 +250,45 @@ def _govern(root: Any, acme: Any) -> dict[str, str]:
         description="Restarts a service on the worker's host.", engine="disabled",
         command="systemctl restart $ARG_NAME", input_schema={"type": "object"},
     )  # fmt: skip
-    return {"policy": str(policy.pk), "channel": str(channel.pk), "tool": str(tool.pk)}
+    return {
+        "policy": str(policy.pk),
+        "channel": str(channel.pk),
+        "tool": str(tool.pk),
+        "budget": budget,
+        "fork": _forked(root),
+    }
+
+
+def _budgets(root: Any, acme: Any) -> str:
+    """Set budgets a month, a week and a day long, and let some of the first be spent."""
+    from decimal import Decimal
+
+    from governance.models import BudgetAccount
+    from governance.services.budgets import budget_create
+
+    limits: list[tuple[str, int, dict[str, Any]]] = [
+        ("everything", 400, {"kind": "workspace"}),
+        ("release-notes", 25, {"kind": "agent", "agent": "release-notes", "period": "day"}),
+        ("olga", 60, {"kind": "user", "user": "olga", "period": "week"}),
+    ]
+    made = [
+        budget_create(root, workspace=acme, name=name, limit_usd=Decimal(usd), **whose)
+        for name, usd, whose in limits
+    ]
+    for row, spent, reserved in zip(made, (268, 24, 12), (9, 1, 0), strict=True):
+        BudgetAccount.objects.filter(budget=row).update(
+            spent_usd=Decimal(spent), reserved_usd=Decimal(reserved)
+        )
+    return str(made[0].pk)
+
+
+def _forked(root: Any) -> str:
+    """Fork the run that wrote release notes, with another wish; nobody waits for its end."""
+    from agents.models import Run
+    from agents.services.runs import run_fork
+
+    origin = Run.objects.get(agent_name="release-notes")
+    return str(run_fork(actor=root, run_id=origin.pk, checkpoint=2, message="Shorter.").pk)
 
 
 def _spend(acme: Any) -> None:
