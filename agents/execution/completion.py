@@ -44,7 +44,7 @@ DeltaSink = Callable[[UUID, UUID, int, str, DeltaChannel], None]
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What came of asking, with the model that answered."""
 
-    event: ModelAnswered | ModelFailed | Shortfall
+    event: ModelAnswered | ModelFailed
     model: str
     duration_seconds: float
 
@@ -67,7 +67,7 @@ class Asker:
 
     async def ask(
         self, context: RunContext, state: EngineState, history: Sequence[Message]
-    ) -> Asked:
+    ) -> Asked | Shortfall:
         """Ask the run's model once. A failure of the model is an answer too, and so is a limit of
         spending that has no room for the call: then nobody was asked.
 
@@ -84,7 +84,7 @@ class Asker:
             if context.is_bounded:
                 found = await self._purse.reserve(context, request, state.iteration)
                 if isinstance(found, Shortfall):
-                    return Asked(event=found, model="", duration_seconds=0.0)
+                    return found
                 request = found
             completed = await self._stream(provider, request, context)
         except UnavailableError:

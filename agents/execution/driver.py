@@ -184,14 +184,14 @@ class RunDriver:
                     await self._finish(command)
                     return
 
-    async def _ask(self) -> Asked | None:
+    async def _ask(self) -> Asked | Shortfall | None:
         reach("step.before_model")
         began_ns = time.time_ns()
         asked = await self.brake.interruptible(
             self._means.asker.ask(self._context, self._progress.state, self._progress.history)
         )
         reach("step.after_model")
-        if asked is not None:
+        if isinstance(asked, Asked):
             model_asked(self._context, asked, self._progress.history, began_ns=began_ns)
         return asked
 
@@ -216,10 +216,10 @@ class RunDriver:
                 return
             self._progress.advance(Added(text=text))
 
-    async def _answered(self, asked: Asked) -> Command | None:
+    async def _answered(self, asked: Asked | Shortfall) -> Command | None:
         """Take in what the model said. None: the run was let go of."""
-        if isinstance(asked.event, Shortfall):
-            await self._wait_for_money(asked.event)
+        if isinstance(asked, Shortfall):
+            await self._wait_for_money(asked)
             return None
         if isinstance(asked.event, ModelFailed):
             return await self._model_failed(asked.event)

@@ -108,7 +108,10 @@ def most_of(models: Sequence[PinnedModel], request: CompletionRequest) -> Decima
     answer = output_at_most(request)
     plain = Usage(input_tokens=tokens, output_tokens=answer)
     written = Usage(input_tokens=tokens, cache_write_tokens=tokens, output_tokens=answer)
-    return max(charge_of(model, usage).usd for model in models for usage in (plain, written))
+    thought = msgspec.structs.replace(plain, reasoning_tokens=answer)
+    brooded = msgspec.structs.replace(written, reasoning_tokens=answer)
+    usages = (plain, written, thought, brooded)
+    return max(charge_of(model, usage).usd for model in models for usage in usages)
 
 
 def tokens_at_most(request: CompletionRequest) -> int:

@@ -8,7 +8,7 @@ import pytest
 
 from agents.engine.loop import ModelFailed
 from agents.engine.state import EngineState
-from agents.execution.completion import Asker
+from agents.execution.completion import Asked, Asker
 from core.errors import ConflictError, DomainError, UnavailableError
 
 AWAY = UnavailableError("The database does not answer right now.")
@@ -43,4 +43,5 @@ async def test_a_database_that_is_away_is_no_failure_of_the_model(models: int) -
 async def test_a_provider_that_is_switched_off_is_one(models: int) -> None:
     asked = await _asker(OFF).ask(_run(models), EngineState(), [])
 
+    assert isinstance(asked, Asked)
     assert asked.event == ModelFailed(code="conflict", sentence=OFF.message, is_retryable=False)
