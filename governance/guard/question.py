@@ -21,6 +21,7 @@ from governance.selectors.queue import ballot_of, is_irreversible, refusal_for
 KINDS: Final = {
     ApprovalKind.TOOL_CALL.value: "Tool call",
     ApprovalKind.IN_DOUBT.value: "Call in doubt",
+    ApprovalKind.BUDGET_RAISE.value: "Raise of a limit",
 }
 # What the known answers are called, and what comes of them; others are shown by their own words.
 ANSWERS: Final = {
