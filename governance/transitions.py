@@ -107,13 +107,17 @@ def account_reserve(account_id: UUID, usd: Decimal) -> bool:
     )
 
 
-def reservation_keep(run_id: UUID, place: int, **fields: Any) -> UUID:
-    """Write down what a call sets aside; one that was given back is asked again."""
-    now = clock.now()
-    made = {"created_at": now, "settled_at": None, "charged_usd": None, **fields}
-    row, _ = Reservation.objects.update_or_create(
-        run_id=run_id, place=place, defaults={**made, "state": R.RESERVED.value}
-    )
+def reservation_keep(run_id: UUID, place: int, *, may_exist: bool, **fields: Any) -> UUID:
+    """Write down what a call sets aside; one that was given back is asked again.
+
+    Raises:
+        IntegrityError: It was said not to exist, and does.
+    """
+    made = {"created_at": clock.now(), "settled_at": None, "charged_usd": None, **fields}
+    made["state"] = R.RESERVED.value
+    if not may_exist:
+        return Reservation.objects.create(run_id=run_id, place=place, **made).pk
+    row, _ = Reservation.objects.update_or_create(run_id=run_id, place=place, defaults=made)
     return row.pk
 
 

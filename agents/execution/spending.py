@@ -73,14 +73,14 @@ class Purse:
             payers=context.payers,
             model=context.snapshot.models[0].name,
             usd=usd,
+            may_be_again=not context.has_reserved,
         )
         return await undivided(self._reserve(context, call, bounded))
 
     async def _reserve(
         self, context: RunContext, call: ModelCall, request: CompletionRequest
     ) -> CompletionRequest | Shortfall:
-        job = partial(_reserved, call, is_first=not context.has_reserved)
-        found = await self._database.run(job)
+        found = await self._database.run(partial(_reserved, call))
         context.has_reserved = True
         if isinstance(found, Shortfall):
             return found
@@ -153,9 +153,10 @@ def _numbers(extra: Mapping[str, Any], words: frozenset[str]) -> list[int]:
     return found
 
 
-def _reserved(call: ModelCall, *, is_first: bool) -> Reserved | Shortfall | None:
-    if is_first:
-        # It was resumed while its question was open; whatever is true now is asked anew.
+def _reserved(call: ModelCall) -> Reserved | Shortfall | None:
+    if call.may_be_again:
+        # The first since the run was claimed, which may be in the middle of its question:
+        # whatever is true now is asked anew.
         questions_withdraw(ApprovalKind.BUDGET_RAISE, call.run_id, cause="The run went on")
     return spending_reserve(call)
 

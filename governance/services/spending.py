@@ -6,6 +6,7 @@ by a sweep.
 """
 
 import contextlib
+import dataclasses
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,7 +29,7 @@ class ModelCall:
     """A model call that is about to happen, and what it may cost at most.
 
     `payers` are its run and those above it, whose own limits count too. `place` numbers the calls
-    of a run and is the same when a call is asked again.
+    of a run and is the same when a call is asked again, which `may_be_again` says can be so.
     """
 
     workspace_id: UUID
@@ -40,6 +41,7 @@ class ModelCall:
     payers: Sequence[UUID]
     model: str
     usd: Decimal
+    may_be_again: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +87,18 @@ def spending_reserve(call: ModelCall) -> Reserved | Shortfall | None:
     conditional update, and one that is full undoes the others. A call that is asked again
     replaces what was set aside for it before.
     """
-    _replace(call)
+    if call.may_be_again:
+        _replace(call)
+    try:
+        return _reserve(call)
+    except IntegrityError:
+        if call.may_be_again:
+            raise
+        # Something is set aside for this call: the answer to an earlier attempt was lost.
+        return spending_reserve(dataclasses.replace(call, may_be_again=True))
+
+
+def _reserve(call: ModelCall) -> Reserved | Shortfall | None:
     while accounts := accounts_of(call):
         kept = _reserved_in(call, accounts)
         if isinstance(kept, Reserved):
@@ -103,6 +116,7 @@ def _reserved_in(call: ModelCall, accounts: Sequence[BudgetAccount]) -> Reserved
         kept = reservation_keep(
             call.run_id,
             call.place,
+            may_exist=call.may_be_again,
             workspace_id=call.workspace_id,
             fence=call.fence,
             model_name=call.model[:200],

@@ -4,7 +4,6 @@ from decimal import Decimal
 
 import pytest
 
-from agents.contracts import RunState
 from agents.execution.funding import reservations_abandoned
 from agents.models import Run
 from agents.services.runs import run_cancel
@@ -23,6 +22,7 @@ from tests.integration.agents.budgets.kit import (
     standing,
 )
 from tests.integration.agents.execution.kit import Engine, begin, boss, check_invariants
+from tests.waiting import wait_for
 
 LEASE = {"lease_seconds": 3.0, "poll_seconds": 0.1}
 FAILING = "steps: [{error: {kind: request, message: no}}]"
@@ -76,6 +76,7 @@ def test_an_answer_is_durable_and_paid_for_in_one_commit(
     with pausepoints.at("journal.after_commit", look):
         engine.start()
         engine.until(run)
+        engine.stop()
 
     assert set(seen) == {("succeeded", CHARGE)}
 
@@ -87,13 +88,15 @@ def test_what_a_dead_worker_has_set_aside_is_given_back_by_the_sweep(
     priced_agent(workspace)
     budget(ada, workspace, "0.01")
     run = begin(workspace)
+    lost: list[str] = []
 
     def lose() -> None:
+        lost.append("once")
         raise UnavailableError("The worker is gone.")
 
     with pausepoints.at("budget.after_commit", lose):
         host = engine.start()
-        engine.until(run, RunState.RUNNING)
+        wait_for(lambda: lost, lambda: "nothing was set aside")
         engine.until_idle(host)
         engine.stop()
     assert standing() == (NOTHING, AT_MOST)

@@ -14,6 +14,7 @@ from core.errors import PermissionDeniedError
 from core.ids import new_id
 from governance.contracts import Actor
 from governance.models import BudgetAccount, Reservation, Workspace
+from governance.services.spending import ModelCall, spending_reserve
 from tests.integration.agents.approvals.kit import person
 from tests.integration.agents.budgets.kit import (
     AGAIN,
@@ -205,3 +206,24 @@ def test_a_budget_that_is_set_while_a_run_is_under_way_counts_from_its_next_call
 
     assert run.crashes == 0
     assert standing() == (NOTHING, NOTHING)
+
+
+def test_an_attempt_whose_answer_was_lost_is_replaced(workspace: Workspace, ada: Actor) -> None:
+    """The connection broke after the commit, and the same is asked of the database again."""
+    budget(ada, workspace, "0.02")
+    call = ModelCall(
+        workspace_id=workspace.pk,
+        run_id=new_id(),
+        place=3,
+        fence=1,
+        agent="helper",
+        user_id=None,
+        payers=(),
+        model="m",
+        usd=Decimal("0.015"),
+        may_be_again=False,
+    )
+    answers = [spending_reserve(call) for _ in range(2)]
+
+    assert answers[0] == answers[1]
+    assert standing() == (NOTHING, Decimal("0.015"))
