@@ -63,6 +63,7 @@ def one(spans: list[Span], name: str) -> Span:
 def test_a_run_is_counted_by_agent_model_and_tool(engine: Engine, workspace: Workspace) -> None:
     script_agent(workspace, SCRIPT, tools=["echo"])
     engine.play(begin(workspace))
+    engine.stop()  # what is durable is told a moment later
 
     assert figures("agentry_runs_claimed_total ") == ["agentry_runs_claimed_total 1.0"]
     assert figures("agentry_runs_finished_total{") == [
@@ -92,6 +93,7 @@ def test_a_failed_run_is_counted_by_its_cause(engine: Engine, workspace: Workspa
     script_agent(workspace, "steps: [{error: {kind: auth, message: No key.}}]")
     engine.start()
     run = engine.until(begin(workspace), RunState.FAILED)
+    engine.stop()
 
     assert figures("agentry_run_errors_total{") == [
         f'agentry_run_errors_total{{code="{run.error_code}"}} 1.0'
@@ -182,6 +184,7 @@ def test_a_child_hangs_under_the_call_that_asked_for_it(
     with tracing.within(tracing.place_of(HEADER)):
         run = begin(workspace, agent="lead")
     engine.play(run)
+    engine.stop()
 
     child = Run.objects.get(parent=run)
     call = one(sink.spans, "execute_tool agent")
