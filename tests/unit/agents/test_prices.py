@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from agents.contracts import Price, PriceTier, Usage
+from agents.contracts import CompletionRequest, ModelOptions, Price, PriceTier, Usage
+from agents.execution.spending import most_of, tokens_at_most
 from agents.pricing import (
     charge_of,
     cost_of,
@@ -114,6 +115,23 @@ def test_the_model_that_answered_is_the_one_that_is_paid() -> None:
 
     assert answered_by("b", (first, second)) is second
     assert answered_by("a-2026-01-01", (first, second)) is first
+
+
+def test_what_is_set_aside_covers_the_dearest_kind_of_token() -> None:
+    price = Price(
+        input_usd=Decimal(1),
+        output_usd=Decimal(2),
+        cache_write_usd=Decimal(3),
+        reasoning_usd=Decimal(40),
+    )
+    request = CompletionRequest(
+        model="v", system="", messages=(), options=ModelOptions(max_output_tokens=1_000_000)
+    )
+    tokens = tokens_at_most(request)
+
+    most = most_of([pinned(price_source="x", listed=price)], request)
+
+    assert most == 40 + tokens * Decimal(3) / 1_000_000
 
 
 # --- models.dev ---------------------------------------------------------------------------------
