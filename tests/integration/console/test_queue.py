@@ -308,6 +308,23 @@ def test_choices_are_answered_with_one_of_them(cast: Cast, browse: Browser) -> N
     assert states(row) == ["pending"]
 
 
+def test_a_raise_of_a_budget_is_for_who_may_raise_it(cast: Cast, browse: Browser) -> None:
+    row = asked(cast.acme, kind="budget_raise", tool="", arguments={"raise_by_usd": "5"})
+    Approval.objects.filter(pk=row.pk).update(subject_id=row.run_id)
+    client = browse("admin")
+    shown = question(client, row)
+
+    assert (listed(client), listed(browse("approver"))) == (ids(row), [])
+    for part in ("Raise of a limit", "raise_by_usd", 'data-deed="approve"', 'data-deed="edit"'):
+        assert part in shown
+    assert "calls like it" not in shown
+    assert "Deciding takes the permission budget.edit." in question(browse("approver"), row)
+    tried = client.post(f"{PLACE}{row.pk}/try/", {"arguments": '{"raise_by_usd": "0.5"}'}).json()
+    assert tried["changes"] == [{"path": "raise_by_usd", "before": '"5"', "after": '"0.50000000"'}]
+    assert say(browse("approver"), row)["code"] == "permission_denied"
+    assert states(row) == ["pending"]
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
