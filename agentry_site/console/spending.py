@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Any, Final
+from typing import Final
 
 from django.core.cache import cache
 from django.db.models import Count, Q, Sum
@@ -13,10 +11,10 @@ from django.db.models import Count, Q, Sum
 from agents.selectors.run_filters import RunFilters
 from agents.selectors.run_finding import runs_found
 from core import clock
-from governance.contracts import Actor
+from governance.contracts import Actor, BudgetKind, BudgetPeriod
+from governance.selectors.budgets import budget_list, budgets_standing
 
 KEPT_SECONDS: Final = 15  # everybody's overview asks every few seconds
-_BUDGETS: Final = "governance.selectors.budgets"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +54,11 @@ def _spent(actor: Actor, since: datetime) -> Spent:
 
 def _daily_limit(actor: Actor) -> Decimal | None:
     """Return what the workspaces the actor sees may spend a day, of those that have a budget."""
-    if find_spec(_BUDGETS) is None:
-        return None
-    budgets: Any = import_module(_BUDGETS)
-    rows = [
-        row for row in budgets.budget_list(actor) if row.kind == "workspace" and row.period == "day"
-    ]
-    standings = budgets.budgets_standing(rows).values()
-    return sum((each.figures.limit_usd for each in standings), Decimal(0)) if rows else None
+    rows = list(
+        budget_list(actor).filter(
+            kind=BudgetKind.WORKSPACE.value, period=BudgetPeriod.DAY.value, is_enabled=True
+        )
+    )
+    limits = [each.figures.limit_usd for each in budgets_standing(rows).values()]
+    known = [limit for limit in limits if limit is not None]
+    return sum(known, Decimal(0)) if known else None

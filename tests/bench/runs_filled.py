@@ -23,7 +23,8 @@ INSERT INTO agents_run (
   output, limits, deadline_at, head_sequence, message_count, iteration, input_tokens,
   output_tokens, cache_read_tokens, cost_usd, cost_is_partial, prefix_run_id, prefix_length,
   forked_from_sequence, replay_of_id, is_rolled_back, requested_by_id, surface, client,
-  idempotency_key, request_digest, created_at, started_at, finished_at, updated_at)
+  idempotency_key, request_digest, debug_version, trace_parent,
+  created_at, started_at, finished_at, updated_at)
 SELECT
   made.id, made.workspace, 'agent', made.agent, made.agent_name, NULL, 'bench', NULL, NULL,
   NULL, made.id, 0, made.state,
@@ -44,7 +45,7 @@ SELECT
   40 + n %% 60, 4 + n %% 30, 1 + n %% 12, 800 + n %% 30000, 100 + n %% 3000, 0,
   CASE WHEN n %% 997 = 0 THEN 5 + n %% 40 ELSE round((n %% 1000)::numeric / 2500, 6) END,
   n %% 211 = 0, NULL, 0, NULL, NULL, false, made.person,
-  (ARRAY['api', 'console', 'agent', 'api'])[1 + n %% 4], '', '', '',
+  (ARRAY['api', 'console', 'agent', 'api'])[1 + n %% 4], '', '', '', 0, '',
   made.at, made.at, CASE WHEN made.state IN ('succeeded', 'failed', 'cancelled')
   THEN made.at + make_interval(secs => 5 + n %% 300) END, made.at + make_interval(secs => n %% 300)
 FROM (

@@ -1,4 +1,4 @@
-"""The list of runs by keyboard, scrolled and let go; a deed for all; errors; a live overview."""
+"""The list of runs by keyboard; a deed for all; errors; a live overview."""
 
 import re
 
@@ -10,56 +10,7 @@ from tests.e2e.browser.stage import Stage
 
 pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.slow]
 
-ROWS = re.compile(r"/admin/agents/run/rows/")
 LIVE = "**/admin/live/"
-
-
-def line(number: int) -> str:
-    return (
-        f'<tr data-run="run-{number}"><td class="action-checkbox">'
-        f'<input type="checkbox" class="action-select" value="run-{number}" aria-label="c"></td>'
-        f'<td>done</td><th scope="row"><a href="#r{number}">agent {number}</a></th></tr>'
-    )
-
-
-def body(part: int) -> str:
-    """Fifty rows as the site would send them, and where the next are; twenty bodies in all."""
-    here, after = (f"/admin/agents/run/rows/?after=p{each}" for each in (part, part + 1))
-    rows = "".join(line(part * 50 + number) for number in range(50))
-    return f'<tbody data-here="{here}" data-next="{after if part < 19 else ""}">{rows}</tbody>'
-
-
-def test_rows_come_while_one_scrolls_and_the_tab_stays_small(page: Page, stage: Stage) -> None:
-    """Rows are made up here: a stage has not as many runs as fill one page."""
-    sign_in(page, stage, "olga")
-
-    def answer(route: Route) -> None:
-        part = re.search(r"after=p(\d+)", route.request.url)
-        route.fulfill(body=body(int(part[1]) if part else 0), content_type="text/html")
-
-    def listed(route: Route) -> None:
-        page_of_site = route.fetch()
-        whole = re.sub(r"<tbody.*</tbody>", body(0), page_of_site.text(), flags=re.DOTALL)
-        route.fulfill(response=page_of_site, body=whole)
-
-    page.route(ROWS, answer)
-    page.route(re.compile(r"/admin/agents/run/$"), listed)
-    page.goto(f"{stage.url}/admin/agents/run/")
-    first = page.locator('[data-run="run-0"] .action-select')
-    first.check()
-
-    page.wait_for_function(
-        """() => {
-            scrollTo({ top: document.body.scrollHeight, behavior: "instant" });
-            return document.querySelector('[data-run="run-999"]');
-        }"""
-    )
-    assert page.locator("#result_list tr[data-run]").count() <= 9 * 50
-    expect(page.locator('[data-run="run-0"]')).to_have_count(0)
-    expect(page.locator("#chosen-count")).to_have_text("1 chosen")
-
-    page.evaluate("scrollTo({ top: 0, behavior: 'instant' })")
-    expect(first).to_be_checked()
 
 
 def test_runs_are_found_chosen_and_paused_by_keys(page: Page, stage: Stage) -> None:

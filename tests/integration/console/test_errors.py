@@ -1,18 +1,13 @@
 """Errors by cause, and the overview that stays true while it is looked at."""
 
-import sys
-from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
-from importlib.machinery import ModuleSpec
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 from django.core.cache import cache
 from django.test import Client
 
-from agentry_site.console import spending
 from agentry_site.console.causes import BARS, Cause, normalised, trend
 from agents.models import Run, Worker
 from core import clock
@@ -20,7 +15,13 @@ from governance.contracts import SYSTEM
 from governance.models import Delivery
 from governance.services.deliveries import channel_test
 from plugins.contracts import CallState
-from tests.factories.agents import make_approval, make_call, make_channel, make_run
+from tests.factories.agents import (
+    make_approval,
+    make_budget,
+    make_call,
+    make_channel,
+    make_run,
+)
 from tests.factories.governance import Cast
 from tests.integration.console.conftest import Browser
 
@@ -216,32 +217,17 @@ def test_the_overview_tells_what_todays_runs_cost(cast: Cast, browse: Browser) -
     assert (spent.value, spent.note) == ("$1.75", "at least, by runs begun today, UTC")
 
 
-def test_the_overview_compares_with_the_budgets_of_a_day(
-    cast: Cast, browse: Browser, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_overview_compares_with_the_budgets_of_a_day(cast: Cast, browse: Browser) -> None:
     Run.objects.filter(pk=make_run(cast.acme).pk).update(cost_usd=Decimal(3))
-    budgets: Any = ModuleType(spending._BUDGETS)
-    budgets.__spec__ = ModuleSpec(spending._BUDGETS, None)
-    rows = [
-        SimpleNamespace(kind=kind, period=period, limit=limit)
-        for kind, period, limit in (
-            ("workspace", "day", 2), ("workspace", "month", 50), ("agent", "day", 7),
-        )
-    ]  # fmt: skip
-    budgets.budget_list = lambda actor: rows
-
-    def standing(asked: Iterable[Any]) -> dict[int, Any]:
-        return {
-            number: SimpleNamespace(figures=SimpleNamespace(limit_usd=Decimal(row.limit)))
-            for number, row in enumerate(asked)
-        }
-
-    budgets.budgets_standing = standing
-    monkeypatch.setitem(sys.modules, spending._BUDGETS, budgets)
+    make_budget(cast.acme, "daily", period="day", limit_usd=Decimal(2))
+    make_budget(cast.acme, "off", period="day", limit_usd=Decimal(70), is_enabled=False)
+    make_budget(cast.acme, "monthly", period="month", limit_usd=Decimal(50))
+    make_budget(cast.other, "foreign", period="day", limit_usd=Decimal(7))
 
     spent = figures(browse("operator"))["spent"]
 
     assert (spent.note, spent.tone, spent.is_urgent) == ("of $2.00 a day", "red", True)
+    assert spent.url == "/admin/cost/"
 
 
 def test_the_overview_leaves_out_what_one_may_not_see(cast: Cast, browse: Browser) -> None:
