@@ -13,7 +13,6 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -25,6 +24,7 @@ from agents.models import Message, Run
 from agents.selectors.history import run_messages
 from agents.selectors.trail import Mark, answer_marks, milliseconds
 from core.admin import Line, count, duration, moment, money, pill, pretty_json, text_difference
+from core.errors import InvalidInputError
 from governance import access
 from governance.contracts import Actor
 from governance.guard.admin import GuardedAdmin
@@ -332,13 +332,13 @@ class RunComparison(_Base):
         place = "<uuid:run_id>/compare/<uuid:other_id>/"
         return [path(place, view, name="agents_run_compare")]
 
-    @admin.action(description="Compare the two selected runs")
-    def compare_selected(self, request: HttpRequest, rows: QuerySet[Run]) -> HttpResponse | None:
+    def compare_chosen(self, request: HttpRequest, rows: QuerySet[Run]) -> HttpResponse:
         """Go to the page that compares the two runs that were chosen, the older one left."""
         keys = list(rows.order_by("pk").values_list("pk", flat=True)[:3])
         if len(keys) != 2:
-            self.message_user(request, "Choose two runs to compare.", messages.ERROR)
-            return None
+            raise InvalidInputError(
+                "Two runs are compared with each other.", remedy="Choose two of them."
+            )
         return HttpResponseRedirect(reverse("admin:agents_run_compare", args=keys))
 
     def compare_view(self, request: HttpRequest, run_id: UUID, other_id: UUID) -> HttpResponse:

@@ -22,11 +22,11 @@ from agents.selectors.history import run_checkpoints, run_messages
 from agents.selectors.why import Why, why
 from agents.transitions import LIVE
 from core import clock
-from core.admin import NOTHING, count, duration, moment, money, pill, row_link
+from core.admin import NOTHING, count, duration, moment, money, no_sandbox, pill, row_link
 from core.tracing.durable import trace_id
 from governance import access
 from governance.contracts import Actor, Perm
-from plugins.selectors import calls_count
+from plugins.selectors import calls_count, run_has_unprotected
 
 SHOWN_FAMILY: Final = 60
 SHOWN_OUTPUT: Final = 200_000  # characters; the whole is in the REST API
@@ -67,6 +67,7 @@ class RunPage:
     facts: tuple[tuple[str, SafeString | str], ...]
     output: Text | None
     window: Window
+    no_sandbox: SafeString | str
     count_calls: int
     count_checkpoints: int
     checkpoints: tuple[CheckpointRow, ...]
@@ -103,6 +104,7 @@ def run_page(
         facts=_facts(run),
         output=_output(run) if is_readable else None,
         window=window_of(run) if is_readable and is_whole else Window(),
+        no_sandbox=no_sandbox() if run_has_unprotected(run.pk) else "",
         count_calls=calls_count(run.pk),
         count_checkpoints=run_checkpoints(run).count(),
         checkpoints=_checkpoints(run) if with_checkpoints else (),

@@ -254,6 +254,9 @@ class RunAdmin(RunData, RunComparison, GuardedAdmin):
     def _chosen_view(self, request: HttpRequest) -> HttpResponse:
         """Ask first; once confirmed, do it to each chosen run and say what came of each."""
         name = request.POST.get("action", "").removesuffix("_selected")
+        if name == "compare":
+            ids = chosen_ids(request, helpers.ACTION_CHECKBOX_NAME)
+            return self.compare_chosen(request, self.get_queryset(request).filter(pk__in=ids))
         if name not in NAMES:
             raise InvalidInputError("Nothing was chosen to be done.", remedy="Choose a button.")
         if not self.has_control_permission(request):

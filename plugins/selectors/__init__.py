@@ -13,6 +13,7 @@ from plugins.selectors.calls import (
     calls_of_runs,
     calls_open,
     calls_since,
+    run_has_unprotected,
     runs_answered,
     runs_in_doubt,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "calls_open",
     "calls_since",
     "declared_tools",
+    "run_has_unprotected",
     "runs_answered",
     "runs_in_doubt",
     "tool_declared",

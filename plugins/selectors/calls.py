@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from core.ids import first_id_at
 from governance import access
@@ -84,6 +84,13 @@ def calls_between(run_id: UUID, first: int, last: int) -> list[ToolCall]:
     """Return the entries of a run that the messages from `first` to `last` asked for."""
     rows = ToolCall.objects.filter(run_id=run_id, position__gte=first, position__lte=last)
     return list(rows.order_by("position", "index"))
+
+
+def run_has_unprotected(run_id: UUID) -> bool:
+    """Say whether a program of the run ran, or would run, without a sandbox."""
+    rows = ToolCall.objects.filter(run_id=run_id)
+    asked = Q(decision__question__tool__sandbox=Isolation.DISABLED.value)
+    return rows.filter(asked | Q(decision__is_unprotected=True)).exists()
 
 
 def calls_count(run_id: UUID) -> int:

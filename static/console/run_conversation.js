@@ -116,7 +116,7 @@ async function renew() {
   const follows = isAtEnd();
   if (found.later > MAX_TURNS && follows) {
     replaceAll(await fetchTurns(""));
-  } else if (shown().length > MAX_TURNS && !follows && found.later > 0) {
+  } else if (shown().length >= MAX_TURNS && !follows && found.last > last) {
     isAtTail = false; // whoever reads above is not pushed about; a button leads on
   } else {
     putBehind(settled, found.turns);

@@ -53,6 +53,7 @@ def step_rows(run: Any, number: int, sequence: int, position: int, at: Any) -> l
         ToolCall(id=call, workspace_id=run.workspace_id, run_id=run.pk, position=position, index=0,
                  provider_call_id=f"c{number}", tool="view", arguments={"path": f"{number}.md"},
                  effect="read", state="committed", attempt=1, result=WORDS, planned_at=at,
+                 decision={"is_allowed": True, "rule": "r", "question": {"tool": {"name": "view"}}},
                  dispatched_at=at, settled_at=at),
         Checkpoint(run_id=run.pk, sequence=number, message_count=position + 2, created_at=at,
                    state={"schema": 1, "phase": "model", "iteration": number}),

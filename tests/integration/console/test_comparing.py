@@ -136,7 +136,7 @@ def test_two_runs_chosen_in_the_list_are_compared(cast: Cast, browse: Browser) -
     assert choose(two, one)["Location"] == address(one, two)
     for runs in ((one,), (one, two, three)):
         choose(*runs)
-        assert "Choose two runs to compare." in client.get(LIST).content.decode()
+        assert "Two runs are compared with each other." in client.get(LIST).content.decode()
 
 
 def test_hostile_words_stay_words(cast: Cast, browse: Browser) -> None:
