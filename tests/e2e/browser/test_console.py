@@ -282,7 +282,7 @@ def test_the_heat_of_cost_is_read_by_keys_and_its_address_shared(page: Page, sta
     with page.expect_download() as copied:
         page.get_by_role("link", name="CSV").click()
     assert copied.value.suggested_filename == "cost-30d.csv"
-    page.get_by_role("link", name="Tokens").click()
+    page.locator(".segments").get_by_role("link", name="Tokens").click()
     expect(page).to_have_url(re.compile(r"measure=tokens"))
     page.evaluate("document.activeElement.blur()")
     page.clock.install()
