@@ -114,6 +114,7 @@ GROUPS: Final[tuple[tuple[str, tuple[Place, ...]], ...]] = (
             Place(model="observability.TraceEvent", title="Trace events", icon="events"),
             Place(model="agents.Message", title="Messages", icon="records"),
             Place(model="agents.Checkpoint", title="Checkpoints", icon="records"),
+            Place(model="agents.RunEdit", title="Edits of runs", icon="edit"),
             Place(model="agents.RunSnapshot", title="Snapshots", icon="records"),
             Place(model="observability.Blob", title="Stored texts", icon="records"),
             Place(model="governance.PolicyVersion", title="Policy versions", icon="versions"),

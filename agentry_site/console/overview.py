@@ -28,8 +28,8 @@ from agents.selectors.run_finding import (
 )
 from core import clock
 from core.admin import count, moment, money, pill, relative
-from governance import access
 from governance.contracts import Actor, ApprovalState, Perm
+from governance.guard.admin import may_somewhere
 from governance.guard.authentication import actor_of
 from governance.selectors.approvals import approval_list
 
@@ -121,7 +121,7 @@ def overview_of(site: AdminSite, request: HttpRequest) -> Overview:
         else (),
         has_workers=workers is None or workers.filter(seen_at__gt=_heard_since()).exists(),
         may_see_runs=may_see_runs,
-        may_start=access.permitted_workspace_ids(actor, Perm.RUN_START).exists(),
+        may_start=may_somewhere(request, actor, Perm.RUN_START),
         runs_url=_list_url("agents.Run"),
     )
 

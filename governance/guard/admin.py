@@ -95,7 +95,7 @@ class GuardedAdmin(_ModelAdmin):
         if needed == SITE_ADMIN:
             return actor.is_superuser
         if row is None:
-            return actor.is_superuser or _may_somewhere(request, actor, needed)
+            return actor.is_superuser or may_somewhere(request, actor, needed)
         return access.can(actor, needed, self.workspace_of(row))
 
     def has_module_permission(self, request: HttpRequest) -> bool:
@@ -265,7 +265,7 @@ class GuardedAdmin(_ModelAdmin):
         return HttpResponseRedirect(request.get_full_path())
 
 
-def _may_somewhere(request: HttpRequest, actor: Actor, needed: Needed) -> bool:
+def may_somewhere(request: HttpRequest, actor: Actor, needed: Needed) -> bool:
     """Say whether there is a workspace where the actor may do this; asked once a request.
 
     Every page lists what the console has, and so asks for each model several times.

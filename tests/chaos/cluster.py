@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -219,6 +220,17 @@ class Cluster:
         """Hold the finished trees against every promise."""
         found = self.desk.call("verdict:complaints", roots=roots, record=str(self.server.record))
         assert found == [], "\n".join([*found, self.last_words()])
+
+    def check_money(self) -> None:
+        """Nothing stays set aside, and what was spent is what runs cost, to the last digit."""
+        seen: dict[str, Any] = {}
+
+        def is_given_back() -> bool:
+            seen.update(self.desk.call("verdict:money"))
+            return Decimal(seen["reserved"]) == 0
+
+        wait_for(is_given_back, lambda: f"{seen} {self.last_words()}")
+        assert seen["complaints"] == []
 
     def last_words(self) -> str:
         texts = [

@@ -3,6 +3,7 @@
 Called inside a process that has the project set up (see `inside`).
 """
 
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from agents.services.versions import version_publish
 from governance.access import actor_of_user
 from governance.contracts import SYSTEM, Actor
 from governance.models import User, Workspace
+from governance.services.budgets import budget_create
 from governance.services.tokens import token_issue
 from governance.services.workspaces import workspace_create
 from plugins.services.tools import tool_create
@@ -116,7 +118,10 @@ def build(*, tools_url: str) -> str:
     """Make a workspace with the tools of the counting server and the agents; return its id."""
     workspace = workspace_create(SYSTEM, name="chaos")
     join(workspace, "operator", "admin")
-    furnish(workspace, SCRIPT, tools_url=tools_url)
+    furnish(workspace, SCRIPT, tools_url=tools_url, input_price_usd="2", output_price_usd="8")
+    budget_create(
+        SYSTEM, workspace=workspace, name="all", kind="workspace", limit_usd=Decimal(1_000_000)
+    )
     for name, tools, delegates in (
         ("assistant", ["charge", "mail"], []),
         ("parked", ["wait"], []),
@@ -131,15 +136,16 @@ def build(*, tools_url: str) -> str:
     return str(workspace.pk)
 
 
-def furnish(workspace: Workspace, script: str, *, tools_url: str) -> None:
+def furnish(workspace: Workspace, script: str, *, tools_url: str, **prices: Any) -> None:
     """Give a workspace the tools of the counting server, and a model that plays the script."""
     provider_create(
         actor=SYSTEM, workspace=workspace, name="script", kind="scripted", script=script,
         max_concurrency=10_000,
     )  # fmt: skip
     model_create(
-        actor=SYSTEM, workspace=workspace, name="script", provider="script", vendor_name="script"
-    )
+        actor=SYSTEM, workspace=workspace, name="script", provider="script", vendor_name="script",
+        **prices,
+    )  # fmt: skip
     for name, tool in TOOLS.items():
         probe = tool.get("probe", "")
         tool_create(

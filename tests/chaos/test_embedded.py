@@ -18,7 +18,8 @@ def test_a_killed_site_goes_on_where_it_was(
     doubtful = 0
     # A part of the seeds: every point as soon as there are enough of them for it.
     planned = orders(max(len(seeds) // 4, 4) if len(seeds) < 72 else len(WORKER_POINTS) * 2)
-    for number, order in enumerate(_spread(planned)):
+    chosen = _spread(planned)
+    for number, order in enumerate(chosen):
         doubtful += _killed_once(embedded, number, order, kills)
 
     with capsys.disabled():
@@ -26,7 +27,7 @@ def test_a_killed_site_goes_on_where_it_was(
             f"\nembedded: {len(planned)} seeds, {kills.total()} kills at {len(kills)} points, "
             f"{len(planned) * RUNS} trees, {doubtful} in doubt, duplicates 0, lost 0"
         )
-    assert kills.total() == len(planned)
+    assert kills.total() == len(planned), chosen
 
 
 def _spread(planned: list[str]) -> list[str]:
@@ -58,5 +59,6 @@ def _killed_once(embedded: Cluster, number: int, order: str, kills: Counter[str]
     assert done["complaints"] == []
     embedded.settle(roots, tend=restart)
     embedded.check(roots)
+    embedded.check_money()
     embedded.clear()
     return doubtful

@@ -30,6 +30,10 @@ ELSEWHERE = {
     "step.before_hold",
     "edit.before_commit",
     "grant.before_update",
+    "budget.before_park",  # no limit is full here; see tests/integration/agents/budgets
+    "budget.before_raise",
+    "usage.after_read",  # beat adds usage up, and it is no worker here; see test_usage
+    "usage.before_commit",
     *ASKED_POINTS,
     *DECIDER_POINTS,
     "snapshot.file_read",
@@ -44,7 +48,13 @@ ELSEWHERE = {
 }
 WORKER_POINTS = sorted(POINTS - ELSEWHERE)
 # How deep into a wave a visit may lie, so that the wave still comes to it.
-DEPTH = {"run.after_claim": 2, "run.before_finish": 3, "control.before_update": 2}
+DEPTH = {
+    "claim.after_commit": 2,
+    "claim.before_commit": 2,
+    "run.after_claim": 2,
+    "run.before_finish": 3,
+    "control.before_update": 1,
+}
 USUAL_DEPTH = 8
 RUNS = 10
 SEEDS_A_WAVE = 4
@@ -144,4 +154,5 @@ def _wave(cluster: Cluster, waiting: deque[str], tally: Tally) -> None:
     tally.waves += 1
     tally.runs += cluster.desk.call("verdict:size", roots=roots)
     cluster.check(roots)
+    cluster.check_money()
     cluster.clear()

@@ -7,9 +7,12 @@ about what is wrong; an empty list is a pass.
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
+
+from django.db.models import Sum
 
 from agents.contracts import Role, RunState, ToolResponsePart
 from agents.execution.claiming import history_of
@@ -17,6 +20,7 @@ from agents.models import Checkpoint, Message, Run
 from agents.selectors.why import why
 from agents.transitions import TERMINAL
 from core.errors import StaleStateError
+from governance.models import BudgetAccount
 from observability.models import TraceEvent
 from plugins.contracts import CallState, WaitKind
 from plugins.ledger import SETTLED
@@ -60,6 +64,17 @@ def complaints(*, roots: list[str], record: str, is_finished: bool = True) -> li
         if run.state == RunState.FAILED.value or run.state == RunState.PAUSED.value:
             found.append(f"{run} is {run.state} {run.error_code}: {run.reason}")
     return found + list(_effects(runs, Path(record), is_finished=is_finished))
+
+
+def money() -> dict[str, Any]:
+    """Say what is set aside, and where what was spent is not what runs cost; nothing may run."""
+    account = BudgetAccount.objects.get()
+    cost = Run.objects.aggregate(cost=Sum("cost_usd"))["cost"] or Decimal(0)
+    is_right = account.spent_usd == cost > 0
+    return {
+        "reserved": str(account.reserved_usd),
+        "complaints": [] if is_right else [f"{account.spent_usd} is spent, and runs cost {cost}"],
+    }
 
 
 def _dense(runs: Sequence[Run]) -> Iterator[str]:

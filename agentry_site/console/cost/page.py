@@ -15,8 +15,8 @@ from agentry_site.console.cost.shown import Links, report_shown
 from agentry_site.console.pages import Page
 from agents.selectors.cost import Period, cost_report
 from core.errors import DomainError
-from governance import access
 from governance.contracts import Perm
+from governance.guard.admin import may_somewhere
 from governance.guard.authentication import actor_of
 from governance.selectors.workspaces import workspaces_permitted
 
@@ -35,9 +35,7 @@ class CostPage(Page):
 
     def may_open(self, request: HttpRequest) -> bool:
         actor = actor_of(request)
-        return actor.is_superuser or (
-            access.permitted_workspace_ids(actor, Perm.BUDGET_VIEW).exists()
-        )
+        return actor.is_superuser or may_somewhere(request, actor, Perm.BUDGET_VIEW)
 
     def page_view(self, request: HttpRequest) -> HttpResponse:
         asked = self._asked(request)

@@ -93,6 +93,8 @@ PLACES = {
     "messages": "agents/message/",
     "checkpoints": "agents/checkpoint/",
     "snapshots": "agents/runsnapshot/",
+    "edits": "agents/runedit/",
+    "reservations": "governance/reservation/",
     "texts": "observability/blob/",
     "profiles": "profiles/",
     "trace-viewer": "trace-viewer/",

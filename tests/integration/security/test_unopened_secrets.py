@@ -62,7 +62,7 @@ def test_what_another_process_stored_is_in_nothing_that_is_written_here(
     said = f"I happen to know {BANK} and {VENDOR}, done."
     turns: list[dict[str, Any]] = [
         {"tool_calls": [{"name": "echo", "arguments": {"text": said}}]},
-        {"text": said, "reasoning": said, "chunk_chars": 3},
+        {"text": said, "reasoning": said, "chunk_chars": 3, "chunk_ms": 3},
     ]
     with elsewhere():
         make_secret(workspace, "bank", BANK)

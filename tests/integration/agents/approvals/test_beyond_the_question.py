@@ -161,7 +161,7 @@ def test_the_console_shows_changed_arguments_to_whoever_must_agree_to_them(
     edited = decide(person(workspace, "ben"), approval, arguments={"amount": 40})
 
     stale = client.post(page, {"verdict": "approve", "seen": before}, follow=True)
-    assert "It has changed since you were shown it" in stale.content.decode()
+    assert "has changed the arguments since you were shown it" in stale.content.decode()
     shown = client.get(page)
     assert "&quot;amount&quot;: 40" in shown.content.decode()
     seen = shown.context["form"]["seen"].value()
