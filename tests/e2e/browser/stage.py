@@ -268,7 +268,7 @@ def _budgets(root: Any, acme: Any) -> str:
 
     limits: list[tuple[str, int, dict[str, Any]]] = [
         ("everything", 400, {"kind": "workspace"}),
-        ("release-notes", 25, {"kind": "agent", "agent": "release-notes", "period": "day"}),
+        ("translator", 25, {"kind": "agent", "agent": "translator", "period": "day"}),
         ("olga", 60, {"kind": "user", "user": "olga", "period": "week"}),
     ]
     made = [
