@@ -230,7 +230,7 @@ class Cluster:
             return Decimal(seen["reserved"]) == 0
 
         wait_for(is_given_back, lambda: f"{seen} {self.last_words()}")
-        assert seen["complaints"] == []
+        assert seen["complaints"] == [], seen["complaints"]
 
     def last_words(self) -> str:
         texts = [

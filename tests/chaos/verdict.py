@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Sum
-
 from agents.contracts import Role, RunState, ToolResponsePart
 from agents.execution.claiming import history_of
 from agents.models import Checkpoint, Message, Run
 from agents.selectors.why import why
 from agents.transitions import TERMINAL
 from core.errors import StaleStateError
-from governance.models import BudgetAccount
+from governance.models import BudgetAccount, Reservation
 from observability.models import TraceEvent
 from plugins.contracts import CallState, WaitKind
 from plugins.ledger import SETTLED
@@ -69,12 +67,24 @@ def complaints(*, roots: list[str], record: str, is_finished: bool = True) -> li
 def money() -> dict[str, Any]:
     """Say what is set aside, and where what was spent is not what runs cost; nothing may run."""
     account = BudgetAccount.objects.get()
-    cost = Run.objects.aggregate(cost=Sum("cost_usd"))["cost"] or Decimal(0)
+    # Added up here: SQLite adds in binary, and what it is off by is no money.
+    cost = sum(Run.objects.values_list("cost_usd", flat=True), Decimal(0))
     is_right = account.spent_usd == cost > 0
     return {
         "reserved": str(account.reserved_usd),
-        "complaints": [] if is_right else [f"{account.spent_usd} is spent, and runs cost {cost}"],
+        "complaints": [] if is_right else _unbalanced(account, cost),
     }
+
+
+def _unbalanced(account: BudgetAccount, cost: Decimal) -> list[str]:
+    found = [f"{account.spent_usd} is spent, and runs cost {cost}"]
+    for run in Run.objects.all():
+        rows = Reservation.objects.filter(run_id=run.pk)
+        charged = sum((row.charged_usd or Decimal(0) for row in rows), Decimal(0))
+        if charged != run.cost_usd:
+            places = [f"{row.place} {row.state} {row.charged_usd}" for row in rows]
+            found.append(f"{run} {run.state} cost {run.cost_usd}, was charged {charged}: {places}")
+    return found
 
 
 def _dense(runs: Sequence[Run]) -> Iterator[str]:
