@@ -11,13 +11,16 @@ from tests.conformance.sandbox.host import host_cpu_seconds, names_in, settled
 from tests.conformance.sandbox.subjects import has_own_kernel, observed, shell
 
 EAT = """
-import os, sys, time
-def eat():
-    block = bytearray(int(sys.argv[2]) << 20)
-    for i in range(0, len(block), 4096): block[i] = 1
+import os, sys
+ready, told = os.pipe()  # at its end when each has all its memory, or is dead
+held, hold = os.pipe()
 for _ in range(int(sys.argv[1])):
     if os.fork() == 0:
-        eat(); time.sleep(1); os._exit(0)
+        os.close(ready); os.close(hold)
+        block = bytearray(int(sys.argv[2]) << 20)
+        for i in range(0, len(block), 4096): block[i] = 1
+        os.close(told); os.read(held, 1); os._exit(0)
+os.close(told); os.read(ready, 1); os.close(hold)
 sys.exit(sum(os.wait()[1] != 0 for _ in range(int(sys.argv[1]))))
 """
 
