@@ -82,6 +82,10 @@ TABLE: tuple[tuple[str, str, Any, Perm], ...] = (
     ("get", "tool-calls/{call}", None, Perm.RUN_VIEW),
     ("post", "tool-calls/{call}/resolve", {"outcome": "failed"}, Perm.TOOL_CALL_RESOLVE),
     ("get", "cost", None, Perm.BUDGET_VIEW),
+    ("get", "saved-filters", None, Perm.RUN_VIEW),
+    ("post", "saved-filters", {"name": "mine", "query": "state=failed"}, Perm.RUN_VIEW),
+    ("get", "saved-filters/{filter}", None, Perm.RUN_VIEW),
+    ("delete", "saved-filters/{filter}", None, Perm.WORKSPACE_MANAGE),  # somebody else's
     ("get", "workers", None, Perm.RUN_VIEW),
     ("get", "sandbox/doctor", None, Perm.RUN_CONTROL),
     ("post", "apply", {"documents": []}, Perm.WORKSPACE_VIEW),
@@ -94,6 +98,7 @@ def _filled(value: Any, tenancy: Tenancy) -> Any:
         "provider": tenancy.provider.name,
         "model": tenancy.model.name,
         "tool": tenancy.tool.name,
+        "filter": str(tenancy.saved_filter.pk),
         **{name: str(pk) for name, pk in tenancy.ids.items()},
     }
     if isinstance(value, dict):
