@@ -313,6 +313,7 @@ class ReservationAdmin(GuardedAdmin):
 
     view_perm = Perm.BUDGET_VIEW
     explanation = "What each model call has set aside in the limits above it, and what it cost."
+    list_display_links = ("place",)
     list_display = ("run_shown", "place", "model_name", "state_shown", "reserved", "charged",
                     "created")  # fmt: skip
     list_filter = ("state", "workspace")
