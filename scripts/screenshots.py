@@ -21,6 +21,13 @@ from tests.e2e.browser.stage import Stage, staged
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / ".run" / "screenshots"
 IMAGES = ROOT / "docs" / "images"
+# The pictures that the documentation shows: colours, page, file.
+DOCUMENTED = (
+    ("light", "run", "run.png"),
+    ("dark", "run-timeline", "run-dark.png"),
+    ("light", "cost", "cost.png"),
+    ("dark", "overview", "overview-dark.png"),
+)
 WIDTHS = {"wide": (1440, 900), "narrow": (390, 844)}
 
 
@@ -66,10 +73,11 @@ def main() -> None:
 
 def _for_documentation(browser: Browser, stage: Stage) -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
-    for theme, name in (("light", "run.png"), ("dark", "run-dark.png")):
+    for theme, place, name in DOCUMENTED:
         with page_open(browser, theme=theme, size=(1440, 1000)) as page:
             sign_in(page, stage, "root")
-            page.goto(f"{stage.url}{places(stage)['run']}")
+            page.goto(f"{stage.url}{places(stage)[place]}")
+            page.wait_for_load_state("networkidle")
             page.screenshot(path=TARGET / name)
             shutil.copyfile(TARGET / name, IMAGES / name)
 
