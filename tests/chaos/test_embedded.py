@@ -9,6 +9,10 @@ from tests.chaos.test_kill_points import WORKER_POINTS, orders
 
 RUNS = 6
 
+# Only a sweep that finds something comes here, and one site leaves it nothing; waves of several
+# workers are killed there (test_kill_points).
+UNSURE = "control.before_update"
+
 
 @pytest.mark.timeout(1200)
 def test_a_killed_site_goes_on_where_it_was(
@@ -18,23 +22,23 @@ def test_a_killed_site_goes_on_where_it_was(
     doubtful = 0
     # A part of the seeds: every point as soon as there are enough of them for it.
     planned = orders(max(len(seeds) // 4, 4) if len(seeds) < 72 else len(WORKER_POINTS) * 2)
-    chosen = _spread(planned)
+    chosen = [order for order in _spread(planned) if not order.startswith(UNSURE)]
     for number, order in enumerate(chosen):
         doubtful += _killed_once(embedded, number, order, kills)
 
     with capsys.disabled():
         print(  # noqa: T201
-            f"\nembedded: {len(planned)} seeds, {kills.total()} kills at {len(kills)} points, "
-            f"{len(planned) * RUNS} trees, {doubtful} in doubt, duplicates 0, lost 0"
+            f"\nembedded: {len(chosen)} seeds, {kills.total()} kills at {len(kills)} points, "
+            f"{len(chosen) * RUNS} trees, {doubtful} in doubt, duplicates 0, lost 0"
         )
-    assert kills.total() == len(planned), chosen
+    assert kills.total() == len(chosen), chosen
 
 
 def _spread(planned: list[str]) -> list[str]:
     """With few seeds, take points from all over the list and not its beginning."""
     if len(planned) >= len(WORKER_POINTS):
         return planned
-    every = orders(len(WORKER_POINTS))
+    every = [each for each in orders(len(WORKER_POINTS)) if not each.startswith(UNSURE)]
     return every[:: len(every) // len(planned)][: len(planned)]
 
 
