@@ -86,11 +86,12 @@ class Lines:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunList:
-    """The page. `result_list` are the runs of its first rows."""
+    """The page. `result_list` are the runs of its first rows; `counted` is `number` in words."""
 
     filters: RunFilters
     result_list: tuple[Run, ...]
     first: Lines
+    number: int
     counted: str
     is_counted_fully: bool
     states: tuple[Choice, ...]
@@ -119,6 +120,7 @@ def run_list(request: HttpRequest, actor: Actor) -> RunList:
         filters=filters,
         result_list=page.runs,
         first=_lines(actor, filters, page, after=after),
+        number=counted,
         counted=f"{COUNTED:,}+" if counted > COUNTED else f"{counted:,}",
         is_counted_fully=counted <= COUNTED,
         states=_states(filters),

@@ -6,12 +6,18 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext
+
 from agents.selectors.cost import Period
 
 
 class Measure(StrEnum):
     COST = "cost"
     TOKENS = "tokens"
+
+    @property
+    def word(self) -> str:
+        return gettext("cost") if self is Measure.COST else gettext("tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

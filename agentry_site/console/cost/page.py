@@ -8,6 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.text import capfirst
 
 from agentry_site.console.cost.asked import Asked, Measure, asked_of
 from agentry_site.console.cost.export import csv_lines, json_document
@@ -43,7 +44,9 @@ class CostPage(Page):
             request,
             title="Cost",
             periods=_choices(asked, "period", [(each.value, _WORDS[each]) for each in Period]),
-            measures=_choices(asked, "measure", [(each.value, each.title()) for each in Measure]),
+            measures=_choices(
+                asked, "measure", [(each.value, capfirst(each.word)) for each in Measure]
+            ),
             part_url=_address("cost_part", asked),
             csv_url=_address("cost_csv", asked),
             json_url=_address("cost_json", asked),
