@@ -6,11 +6,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from django.urls import reverse
+from django.utils.formats import date_format
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from agents.contracts import RunState
 from agents.selectors.run_failures import run_failures
@@ -21,10 +24,13 @@ from governance.contracts import Actor
 from governance.selectors.channels import deliveries_failed
 from plugins.selectors import call_failures
 
-PERIODS: Final[Mapping[str, tuple[str, timedelta]]] = {
-    "24h": ("last 24 hours", timedelta(hours=24)),
-    "7d": ("last 7 days", timedelta(days=7)),
-    "30d": ("last 30 days", timedelta(days=30)),
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+PERIODS: Final["Mapping[str, tuple[StrOrPromise, timedelta]]"] = {
+    "24h": (_("last 24 hours"), timedelta(hours=24)),
+    "7d": (_("last 7 days"), timedelta(days=7)),
+    "30d": (_("last 30 days"), timedelta(days=30)),
 }
 MOST: Final = 5_000  # of each source, the newest
 BARS: Final = 24
@@ -142,7 +148,7 @@ def _failures(actor: Actor, since: datetime, most: int) -> Iterable[Failure]:
             yield Failure(
                 source="worker",
                 code="silent",
-                text="It has not reported itself any more, and was not asked to stop.",
+                text=gettext("It has not reported itself any more, and was not asked to stop."),
                 subject=worker.name,
                 at=worker.seen_at,
                 url=reverse("admin:agents_worker_change", args=[worker.pk]),
@@ -204,7 +210,8 @@ def trend(moments: Iterable[datetime], *, since: datetime, now: datetime) -> tup
                 x=part * 5,
                 y=BAR_HEIGHT - height,
                 height=height,
-                title=f"{counts[part]} from {begun:%-d %b, %H:%M} UTC",
+                title=gettext("%(n)s from %(begun)s UTC")
+                % {"n": counts[part], "begun": date_format(begun, "j M, H:i")},
             )
         )
     return tuple(bars)

@@ -8,6 +8,8 @@ from django.core.exceptions import BadRequest, PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from agentry_site.console.causes import MOST, PERIODS, Cause, causes
 from agentry_site.console.pages import Page
@@ -16,10 +18,10 @@ from governance.guard.authentication import actor_of
 
 SHOWN: Final = 100
 SOURCES: Final = {
-    "run": "Runs",
-    "call": "Tool calls",
-    "delivery": "Deliveries",
-    "worker": "Workers",
+    "run": _("Runs"),
+    "call": _("Tool calls"),
+    "delivery": _("Deliveries"),
+    "worker": _("Workers"),
 }
 
 
@@ -58,7 +60,7 @@ class Errors(Page):
         shown = [cause for cause in found if source in ("", cause.source)]
         context = self.context(
             request,
-            title="Errors",
+            title=gettext("Errors"),
             causes=shown[:SHOWN],
             left_out=max(len(shown) - SHOWN, 0),
             total=sum(cause.count for cause in shown),
@@ -72,7 +74,7 @@ class Errors(Page):
                 for value, (title, _) in PERIODS.items()
             ],
             sources=[
-                Tab(value=value, title=title, is_on=value == source, count=_of(found, value))
+                Tab(value=value, title=str(title), is_on=value == source, count=_of(found, value))
                 for value, title in SOURCES.items()
             ],
             may_control=self._runs().has_control_permission(request),

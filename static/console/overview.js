@@ -1,6 +1,7 @@
 // Keeps the overview true while it is looked at. Parts that say the same stay as they are.
 
 import { refreshMoments } from "./moments.js";
+import { gettext } from "./words.js";
 
 const PAUSE_MS = 4_000;
 const LATE_MS = 30_000; // between attempts while the site cannot be reached
@@ -53,7 +54,7 @@ async function ask() {
   try {
     const answer = await fetch(place.dataset.live, { headers: { Accept: "text/html" } });
     if (answer.redirected || answer.status === 403) {
-      say("You were signed out. Load the page again.");
+      say(gettext("You were signed out. Load the page again."));
       return;
     }
     if (!answer.ok) throw new Error(`The site answered ${answer.status}.`);
@@ -61,7 +62,7 @@ async function ask() {
     say("");
     pause = PAUSE_MS;
   } catch {
-    say("Not up to date: the site cannot be reached.");
+    say(gettext("Not up to date: the site cannot be reached."));
     pause = Math.min(pause * 2, LATE_MS);
   }
   timer = setTimeout(ask, pause);

@@ -1,6 +1,7 @@
 // The list of runs: the next rows come while one scrolls, rows far away are let go, rows are chosen.
 
 import { refreshMoments } from "./moments.js";
+import { gettext, ngettext } from "./words.js";
 
 const KEPT_BODIES = 8; // of 50 rows each; others are only as high as they were
 const NEAR = "900px";
@@ -46,7 +47,7 @@ async function fetchNext() {
 function sayProblem() {
   // The link to the next page stays, and says so.
   const link = document.getElementById("runs-next");
-  if (link) link.textContent = "More could not be read; open the next page";
+  if (link) link.textContent = gettext("More could not be read; open the next page");
 }
 
 function isNear(place) {
@@ -116,7 +117,7 @@ function choose(row, isChosen) {
 function showChosen() {
   form.toggleAttribute("data-chosen", chosen.size > 0);
   const words = document.getElementById("chosen-count");
-  if (words) words.textContent = `${chosen.size} chosen`;
+  if (words) words.textContent = ngettext("%(n)s chosen", "%(n)s chosen", chosen.size);
 }
 
 // From the row where choosing began to this one, as the first one is.

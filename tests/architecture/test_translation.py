@@ -1,5 +1,6 @@
 """Whatever a person reads in a template goes through the catalogue of their language."""
 
+import ast
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.source import ROOT
+from tests.architecture.source import ROOT, SERVER, modules, nodes
 
 TEMPLATES = sorted(
     [*(ROOT / "templates").rglob("*.html"), *ROOT.glob("*/templates/**/*.html")],
@@ -125,3 +126,34 @@ def test_the_line_of_a_text_is_told() -> None:
     assert list(
         unmarked("{% if a %}\n{% blocktranslate %}a\nb{% endblocktranslate %}\n<p>Left")
     ) == [(4, "Left")]
+
+
+def _words_of_calls() -> Iterator[str]:
+    """Yield the words that code gives to `pill` and `told` as they stand."""
+    for module in modules(*SERVER):
+        for call in nodes(module, ast.Call):
+            assert isinstance(call, ast.Call)
+            is_looked_up = isinstance(call.func, ast.Name) and call.func.id in {"pill", "told"}
+            if is_looked_up and not any(each.arg == "label" for each in call.keywords):
+                for part in ast.walk(call.args[0]):
+                    if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                        yield part.value
+
+
+def test_words_that_code_and_people_share_are_listed_for_catalogues() -> None:
+    from django.apps import apps
+
+    from agentry_site.apps import OURS
+    from agentry_site.console.word_list import WORDS
+    from agentry_site.console.words import words_of
+    from agents.engine.state import Limits
+    from agents.selectors.run_filters import SURFACES
+    from governance.policy.contracts import Effect
+
+    models = [model for app in OURS for model in apps.get_app_config(app).get_models()]
+    bare = {*_words_of_calls(), *SURFACES, *Effect, *Limits.__struct_fields__}
+    words = words_of(models) | {word.replace("_", " ") for word in bare}
+
+    assert words - set(WORDS) == set(), "missing in agentry_site/console/word_list.py"
+    assert set(WORDS) - words == set(), "too many in agentry_site/console/word_list.py"
+    assert len(WORDS) == len(set(WORDS))

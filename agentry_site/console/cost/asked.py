@@ -57,7 +57,10 @@ def asked_of(given: Mapping[str, str], permitted: Sequence[Any]) -> Asked:
         value = given.get(name, default)
         if value in known:
             return value
-        problems.append(f"{value[:40]!r} is no {name} you can choose; this shows another.")
+        problems.append(
+            gettext("%(value)s is no %(name)s you can choose; this shows another.")
+            % {"value": repr(value[:40]), "name": name}
+        )
         return default
 
     return Asked(

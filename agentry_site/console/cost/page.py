@@ -9,6 +9,8 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.text import capfirst
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from agentry_site.console.cost.asked import Asked, Measure, asked_of
 from agentry_site.console.cost.export import csv_lines, json_document
@@ -42,8 +44,8 @@ class CostPage(Page):
         asked = self._asked(request)
         context = self.context(
             request,
-            title="Cost",
-            periods=_choices(asked, "period", [(each.value, _WORDS[each]) for each in Period]),
+            title=gettext("Cost"),
+            periods=_choices(asked, "period", [(each.value, str(_WORDS[each])) for each in Period]),
             measures=_choices(
                 asked, "measure", [(each.value, capfirst(each.word)) for each in Measure]
             ),
@@ -95,7 +97,7 @@ class CostPage(Page):
         return ""
 
 
-_WORDS = {Period.DAY: "24 hours", Period.WEEK: "7 days", Period.MONTH: "30 days"}
+_WORDS = {Period.DAY: _("24 hours"), Period.WEEK: _("7 days"), Period.MONTH: _("30 days")}
 
 
 def _choices(asked: Asked, name: str, choices: list[tuple[str, str]]) -> list[dict[str, Any]]:
