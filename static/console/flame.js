@@ -2,6 +2,7 @@
 // makes one as wide as the page, arrows go up, down and to the sides, Escape widens again.
 
 import { children, fits, hottest, labelOf, matching, treeOf } from "./flame_tree.js";
+import { gettext } from "./words.js";
 
 const ROW = 22;
 const LEAST_SHARE = 0.0012; // thinner frames are not drawn until somebody comes nearer
@@ -26,24 +27,24 @@ class Flame {
     this.buttons = new Map();
     this.search = make("input");
     this.search.type = "search";
-    this.search.placeholder = "Search functions and files";
-    this.search.setAttribute("aria-label", "Search functions and files");
+    this.search.placeholder = gettext("Search functions and files");
+    this.search.setAttribute("aria-label", gettext("Search functions and files"));
     this.search.addEventListener("input", () => {
       this.wanted = this.search.value.trim().toLowerCase();
       this.draw();
     });
-    this.wider = make("button", "button", "Show all");
+    this.wider = make("button", "button", gettext("Show all"));
     this.wider.type = "button";
     this.wider.addEventListener("click", () => this.zoom(this.root));
     this.found = make("span", "flame-found");
     this.found.setAttribute("role", "status");
     const legend = make("div", "flame-legend");
-    for (const [kind, word] of [["ours", "this project"], ["other", "libraries"], ["machinery", "threads and loops"]]) legend.append(make("span", `is-${kind}`, word));
+    for (const [kind, word] of [["ours", gettext("this project")], ["other", gettext("libraries")], ["machinery", gettext("threads and loops")]]) legend.append(make("span", `is-${kind}`, word));
     const tools = make("div", "flame-tools");
     tools.append(this.search, this.wider, this.found, legend);
     this.canvas = make("div", "flame");
     this.canvas.setAttribute("role", "group");
-    this.canvas.setAttribute("aria-label", "Flamegraph: callers above, callees below, as wide as their share of the samples");
+    this.canvas.setAttribute("aria-label", gettext("Flamegraph: callers above, callees below, as wide as their share of the samples"));
     this.about = make("p", "flame-about");
     this.about.setAttribute("role", "status");
     const card = make("div", "card flame-box");
@@ -157,10 +158,10 @@ class Flame {
   table() {
     const box = make("section", "card table-box hot");
     const head = make("div", "card-head");
-    head.append(make("h2", "", "Functions that took the most themselves"));
+    head.append(make("h2", "", gettext("Functions that took the most themselves")));
     const table = make("table", "plain");
     const titles = table.createTHead().insertRow();
-    for (const [title, name] of [["Function", ""], ["Itself", "number"], ["With what it calls", "number"]]) {
+    for (const [title, name] of [[gettext("Function"), ""], [gettext("Itself"), "number"], [gettext("With what it calls"), "number"]]) {
       const cell = make("th", name, title);
       cell.scope = "col";
       titles.append(cell);

@@ -36,6 +36,7 @@ def locale(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = folder / MADE_UP / "LC_MESSAGES"
     place.mkdir(parents=True)
     (place / "django.mo").write_bytes(catalogue(texts_marked(ROOT), lambda text: f"⟦{text}⟧"))
+    (place / "djangojs.mo").write_bytes(catalogue([("Copied",)], lambda text: f"⟦{text}⟧"))
     return folder
 
 
@@ -104,12 +105,24 @@ def test_a_run_says_everything_but_its_data_in_the_readers_language(
 ) -> None:
     run = make_finished_run(cast.acme)
     page = reverse("admin:agents_run_change", args=[run.pk])
-    why = {"Stopped", "cancelled"}  # a sentence that programs are told too
+    why = {"Stopped"}  # a sentence that programs are told too
 
     shown = _Shown()
     shown.feed(browse("admin").get(page, headers={"Accept-Language": MADE_UP}).content.decode())
 
     assert set(_left(" ".join(shown.text))) <= DATA | why
+
+
+@pytest.mark.usefixtures("_translated")
+def test_scripts_find_their_words_in_the_readers_language(cast: Cast, browse: Browser) -> None:
+    client, asked = browse("admin"), {"Accept-Language": MADE_UP}
+    words = reverse("admin:jsi18n")
+
+    page = client.get(reverse("admin:index"), headers=asked).content.decode()
+
+    assert f'<script src="{words}"></script>' in page
+    assert page.index(words) < page.index("console/console.js")
+    assert '"Copied": "\\u27e6Copied\\u27e7"' in client.get(words, headers=asked).content.decode()
 
 
 @pytest.mark.usefixtures("_translated")
