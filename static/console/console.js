@@ -1,7 +1,7 @@
 // Every page: colours, the menu of small screens, keys, current times, copying.
 
 import { keepMoments } from "./moments.js";
-import { gettext } from "./words.js";
+import { gettext } from "./translated.js";
 
 const root = document.documentElement;
 const THEMES = ["auto", "light", "dark"];

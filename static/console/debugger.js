@@ -1,7 +1,7 @@
 // The debugger of a run. What it shows comes with the page and is refreshed with it; its buttons
 // speak REST and name the version they were shown with, so that of two people one wins.
 
-import { gettext } from "./words.js";
+import { gettext } from "./translated.js";
 
 const told = document.getElementById("debugger-told");
 const editor = document.getElementById("debugger-edit");

@@ -2,7 +2,7 @@
 // makes one as wide as the page, arrows go up, down and to the sides, Escape widens again.
 
 import { children, fits, hottest, labelOf, matching, treeOf } from "./flame_tree.js";
-import { gettext } from "./words.js";
+import { gettext } from "./translated.js";
 
 const ROW = 22;
 const LEAST_SHARE = 0.0012; // thinner frames are not drawn until somebody comes nearer

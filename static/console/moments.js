@@ -1,6 +1,6 @@
 // Keeps relative times true while a page is open. The server writes the first ones.
 
-import { gettext } from "./words.js";
+import { gettext } from "./translated.js";
 
 const UNITS = [[86400, gettext("d")], [3600, gettext("h")], [60, gettext("min")]];
 const OLD_SECONDS = 30 * 86400;

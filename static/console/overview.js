@@ -1,7 +1,7 @@
 // Keeps the overview true while it is looked at. Parts that say the same stay as they are.
 
 import { refreshMoments } from "./moments.js";
-import { gettext } from "./words.js";
+import { gettext } from "./translated.js";
 
 const PAUSE_MS = 4_000;
 const LATE_MS = 30_000; // between attempts while the site cannot be reached

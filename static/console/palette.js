@@ -1,6 +1,6 @@
 // Ctrl-K on every page: the pages of the sidebar, deeds, and whatever the site finds by name or id.
 
-import { gettext, ngettext } from "./words.js";
+import { gettext, ngettext } from "./translated.js";
 
 const dialog = document.getElementById("palette");
 const field = document.getElementById("palette-words");

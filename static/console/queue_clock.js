@@ -1,6 +1,6 @@
 // Count-downs to the end of a question's time, by the server's clock.
 
-import { gettext } from "./words.js";
+import { gettext } from "./translated.js";
 
 const SOON = "is-soon";
 const OVER = "is-over";

@@ -1,7 +1,7 @@
 // What is begun at the foot of the open question: its panels, and what is sent from them.
 
 import { question } from "./queue_question.js";
-import { gettext } from "./words.js";
+import { gettext } from "./translated.js";
 
 const TRY_MS = 300;
 const page = document.getElementById("queue");

@@ -3,7 +3,7 @@
 
 import { refreshMoments } from "./moments.js";
 import { setClock, tick } from "./queue_clock.js";
-import { gettext } from "./words.js";
+import { gettext } from "./translated.js";
 
 const PAUSE_MS = 1_500;
 const page = document.getElementById("queue");

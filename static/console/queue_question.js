@@ -2,7 +2,7 @@
 
 import { refreshMoments } from "./moments.js";
 import { tick } from "./queue_clock.js";
-import { gettext } from "./words.js";
+import { gettext } from "./translated.js";
 
 const SETTLE_MS = 150; // keys pressed before somebody can have seen it are not for it
 const page = document.getElementById("queue");

@@ -6,7 +6,7 @@ import { goTo } from "./run_conversation.js";
 import { Rows } from "./run_rows.js";
 import { onShow, show, shownPanel } from "./run_tabs.js";
 import { duration, element, icon, pill } from "./run_words.js";
-import { gettext } from "./words.js";
+import { gettext } from "./translated.js";
 
 const WIDE_ROW_PX = 38;
 const NARROW_ROW_PX = 58;

@@ -4,7 +4,7 @@
 import { refreshMoments } from "./moments.js";
 import { ask, gathered, isLive, lastEvent, openedIn, Refused, reopen } from "./run_live.js";
 import { numberInAddress, onShow, show, shownPanel } from "./run_tabs.js";
-import { gettext } from "./words.js";
+import { gettext } from "./translated.js";
 
 const GATHER_MS = 100; // news within this time is shown at once
 const MAX_TURNS = 120;

@@ -3,7 +3,7 @@
 
 import { refreshMoments } from "./moments.js";
 import { shownPanel } from "./run_tabs.js";
-import { gettext } from "./words.js";
+import { gettext } from "./translated.js";
 
 const POLL_MS = 5_000; // without a socket
 const MAX_WAIT_MS = 15_000;

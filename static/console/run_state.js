@@ -4,7 +4,7 @@ import { jsonView } from "./run_json.js";
 import { ask, refreshParts } from "./run_live.js";
 import { onShow } from "./run_tabs.js";
 import { count, element, icon } from "./run_words.js";
-import { gettext, ngettext } from "./words.js";
+import { gettext, ngettext } from "./translated.js";
 
 const PICTURE = /\.(png|jpe?g|gif|webp)$/i;
 const MAX_SHOWN = 100_000; // characters of a file

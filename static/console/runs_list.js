@@ -1,7 +1,7 @@
 // The list of runs: the next rows come while one scrolls, rows far away are let go, rows are chosen.
 
 import { refreshMoments } from "./moments.js";
-import { gettext, ngettext } from "./words.js";
+import { gettext, ngettext } from "./translated.js";
 
 const KEPT_BODIES = 8; // of 50 rows each; others are only as high as they were
 const NEAR = "900px";

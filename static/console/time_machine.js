@@ -2,7 +2,7 @@
 // reader has seen enough. Counts are the server's; examples are added as they come.
 
 import { refreshMoments } from "./moments.js";
-import { gettext } from "./words.js";
+import { gettext } from "./translated.js";
 
 const page = document.querySelector("[data-time-machine]");
 const problem = document.getElementById("try-problem");
