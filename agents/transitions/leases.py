@@ -10,7 +10,7 @@ from django.db.models import F
 
 from agents.contracts import RunErrorCode
 from agents.models import Run
-from agents.transitions.moves import stale, told
+from agents.transitions.moves import run_told, stale
 from agents.transitions.table import S
 from core import clock
 from observability.contracts import EventKind
@@ -54,7 +54,7 @@ def run_expire_lease(run_id: UUID, *, max_crashes: int) -> bool:
         )
         if not changed:
             raise stale(run_id, "expired")
-        told(
+        run_told(
             run_id,
             EventKind.RUN_RELEASED,
             {

@@ -52,7 +52,7 @@ def run_move(
             query = query.filter(state=before)
         if not query.filter(where or Q()).update(**changes):
             raise stale(run_id, target.value)
-        run = told(
+        run = run_told(
             run_id,
             EventKind.RUN_STATE,
             {
@@ -81,7 +81,7 @@ def _tell_end(run: Run, closed: Mapping[UUID, str]) -> None:
     run_ended(ended, {})
 
 
-def told(run_id: UUID, kind: EventKind, payload: Mapping[str, Any]) -> Run:
+def run_told(run_id: UUID, kind: EventKind, payload: Mapping[str, Any]) -> Run:
     """Append the event of an UPDATE that has just raised the run's head; return the run."""
     run = Run.objects.get(pk=run_id)
     event_append(
@@ -177,7 +177,7 @@ def run_ask(
         )
         if not changed:
             raise stale(run_id, control.value)
-        return told(
+        return run_told(
             run_id,
             EventKind.RUN_CONTROL,
             {
