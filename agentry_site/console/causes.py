@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
+from agentry_site.console.pages import list_url
 from agents.contracts import RunState
 from agents.selectors.run_failures import run_failures
 from agents.selectors.workers import worker_is_alive, worker_list
@@ -181,13 +182,13 @@ def _cause(
 
 def _list_url(source: str, code: str, listed: Mapping[str, str]) -> str:
     """Return the list that holds the failures, as narrow as its filters can say."""
-    page, query = {
-        "run": ("agents_run", dict(listed)),
-        "call": ("plugins_toolcall", {"state__exact": "failed", "q": code}),
-        "delivery": ("governance_delivery", {"state__exact": "failed"}),
-        "worker": ("agents_worker", {}),
+    label, query = {
+        "run": ("agents.Run", dict(listed)),
+        "call": ("plugins.ToolCall", {"state__exact": "failed", "q": code}),
+        "delivery": ("governance.Delivery", {"state__exact": "failed"}),
+        "worker": ("agents.Worker", {}),
     }[source]
-    return f"{reverse(f'admin:{page}_changelist')}?{urlencode(query)}"
+    return list_url(label, query.items())
 
 
 def trend(moments: Iterable[datetime], *, since: datetime, now: datetime) -> tuple[Bar, ...]:
