@@ -210,21 +210,22 @@ def _spent(site: AdminSite, actor: Actor) -> Figure:
     note = "by runs begun today, UTC"
     if spent.limit_usd is not None:
         note = f"of {money(spent.limit_usd)} a day"
+    elif spent.is_over:
+        note = "a workspace's budget of the day is used up"
     if spent.is_partial:
         note = f"at least, {note}"
     since = f"{spent.since:%Y-%m-%dT%H:%M}"
     has_page = any(page.name == "cost" for page in getattr(site, "pages", ()))
     by_run = list_url("agents.Run", (("since", since), ("sort", "costliest")))
-    is_over = spent.limit_usd is not None and spent.usd >= spent.limit_usd
     return Figure(
         key="spent",
         title="Spent today",
         value=money(spent.usd),
         note=note,
         icon="cost",
-        tone="red" if is_over else "green",
+        tone="red" if spent.is_over else "green",
         url=reverse("admin:cost") if has_page else by_run,
-        is_urgent=is_over,
+        is_urgent=spent.is_over,
     )
 
 
