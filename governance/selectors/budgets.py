@@ -160,12 +160,6 @@ def workspaces_budgeted(workspace_ids: Collection[UUID]) -> set[UUID]:
     return set(rows.values_list("workspace_id", flat=True))
 
 
-def roots_capped(root_ids: Collection[UUID]) -> set[UUID]:
-    """Return those of the trees of runs in which a run has a limit of its own."""
-    rows = BudgetAccount.objects.filter(root_id__in=root_ids, limit_usd__isnull=False)
-    return {root_id for root_id in rows.values_list("root_id", flat=True) if root_id is not None}
-
-
 def runs_capped(run_ids: Collection[UUID]) -> set[UUID]:
     """Return those of the runs that have an account, also one whose limit was taken away."""
     rows = BudgetAccount.objects.filter(run_id__in=run_ids)
@@ -200,11 +194,6 @@ def accounts_room(account_ids: Collection[UUID]) -> dict[UUID, Decimal]:
     return {
         row.pk: (row.limit_usd or Decimal(0)) - row.spent_usd - row.reserved_usd for row in rows
     }
-
-
-def account_of_run(account_id: UUID) -> UUID | None:
-    """Return the run whose own limit an account is; None: it is a budget's."""
-    return BudgetAccount.objects.filter(pk=account_id).values_list("run_id", flat=True).first()
 
 
 def reservations_open(limit: int) -> Sequence[Reservation]:

@@ -15,7 +15,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
@@ -83,11 +83,6 @@ class Door:
         `is_held`: nor does anything where a person may want to look first.
         """
         return [self._judge(request, is_governed, is_held) for request in requests]
-
-    async def plan_of(self, call: PlannedCall, context: ToolContext) -> dict[str, Any]:
-        """Find out what a call would change, without doing it; see `evidence_of`."""
-        bound = self._tools.get(call.request.tool)
-        return {} if bound is None else await evidence_of(bound, call, context)
 
     def bound(self, name: str) -> BoundTool | None:
         return self._tools.get(name)
