@@ -210,6 +210,15 @@ def test_a_page_that_has_the_newest_parts_is_told_so(told: Run, browse: Browser)
     )
 
 
+def test_a_tag_that_a_proxy_has_weakened_is_known_again(told: Run, browse: Browser) -> None:
+    client = browse("operator")
+    weak = f"W/{client.get(address(told, 'live'))['ETag']}"
+
+    again = client.get(address(told, "live"), headers={"If-None-Match": weak})
+
+    assert again.status_code == 304
+
+
 def test_a_long_run_costs_its_page_no_more_than_a_short_one(cast: Cast, browse: Browser) -> None:
     short, long = make_run(cast.acme), make_run(cast.acme)
     for run, count in ((short, 2), (long, 90)):
