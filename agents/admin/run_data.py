@@ -75,7 +75,7 @@ class RunData(_Base):
     def visible_run(self, request: HttpRequest, run_id: object) -> Run:
         """Return a run the reader may see. Raises PermissionDenied for any other."""
         run: Run | None = self.get_object(request, str(run_id))
-        if run is None or not self.get_queryset(request).filter(pk=run.pk).exists():
+        if run is None:
             raise PermissionDenied
         return run
 
