@@ -5,7 +5,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 from urllib.parse import urlencode
 
@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 
 from agentry_site.console.pages import list_url
 from agents.contracts import RunState
+from agents.selectors import run_filters
 from agents.selectors.run_failures import run_failures
 from agents.selectors.workers import worker_is_alive, worker_list
 from core import clock
@@ -22,11 +23,7 @@ from governance.contracts import Actor
 from governance.selectors.channels import deliveries_failed
 from plugins.selectors import call_failures
 
-PERIODS: Final[Mapping[str, tuple[str, timedelta]]] = {
-    "24h": ("last 24 hours", timedelta(hours=24)),
-    "7d": ("last 7 days", timedelta(days=7)),
-    "30d": ("last 30 days", timedelta(days=30)),
-}
+PERIODS: Final = {name: run_filters.PERIODS[name] for name in ("24h", "7d", "30d")}
 MOST: Final = 5_000  # of each source, the newest
 BARS: Final = 24
 TEXT_CHARACTERS: Final = 180

@@ -25,6 +25,7 @@ from agents.selectors.run_finding import (
     runs_found,
     runs_page,
 )
+from agents.selectors.workers import SILENT_AFTER_SECONDS
 from core import clock
 from core.admin import count, moment, money, pill, relative
 from governance.contracts import Actor, ApprovalState, Perm
@@ -36,7 +37,6 @@ NEWEST: Final = 8
 CAUSES: Final = 5
 FAILURES_LOOKED_AT: Final = 500
 COUNTED: Final = 10_000
-WORKER_SILENT_SECONDS: Final = 60
 LATE_SECONDS: Final = 60  # a run that waits longer for a worker is a reason to look
 
 
@@ -245,7 +245,7 @@ def _workers(rows: QuerySet[Any]) -> Figure:
 
 
 def _heard_since() -> datetime:
-    return clock.now() - timedelta(seconds=WORKER_SILENT_SECONDS)
+    return clock.now() - timedelta(seconds=SILENT_AFTER_SECONDS)
 
 
 def _newest(actor: Actor) -> tuple[RunRow, ...]:

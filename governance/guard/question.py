@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.utils.safestring import SafeString
 
-from core.admin import Line, moment, pill, pretty_json
+from core.admin import Line, difference_line, moment, pill, pretty_json
 from governance import access
 from governance.contracts import Actor, ApprovalKind, ApprovalState, Perm
 from governance.models import Approval, ApprovalVote
@@ -32,7 +32,6 @@ ANSWERS: Final = {
     ),
     "retry": ("It did not happen; do it now", "The call is made again, under the same key."),
 }
-_SIGNS: Final = {"+": "added", "-": "removed", "@": "place"}
 _OPEN: Final = frozenset({ApprovalState.PENDING.value, ApprovalState.APPROVED.value})
 
 
@@ -246,13 +245,9 @@ def _precedent(each: dict[str, Any]) -> Precedent:
 
 def _lines(text: str) -> tuple[Line, ...]:
     """Return the lines of a unified difference; of a plain text, its lines."""
-    found = []
-    for line in text.splitlines():
-        kind = _SIGNS.get(line[:1])
-        if line.startswith(("+++", "---")):
-            found.append(Line(sign=" ", kind="place", text=line))
-        elif kind is None:
-            found.append(Line(sign=" ", kind="same", text=line.removeprefix(" ")))
-        else:
-            found.append(Line(sign=line[:1], kind=kind, text=line[1:]))
-    return tuple(found)
+    return tuple(
+        Line(sign=" ", kind="place", text=line)
+        if line.startswith(("+++", "---"))
+        else difference_line(line)
+        for line in text.splitlines()
+    )
