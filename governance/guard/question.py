@@ -122,7 +122,7 @@ def question_shown(actor: Actor, row: Approval) -> Question:
     votes = ApprovalVote.objects.filter(approval=row).select_related("user", "for_user")
     ballot = ballot_of(votes)
     why_not = refusal_for(decider_of(actor, row.workspace_id), row, ballot)
-    current = row.arguments if row.edited_arguments is None else row.edited_arguments
+    current = row.current_arguments
     may_decide = access.can(actor, Perm.APPROVAL_DECIDE, row.workspace_id)
     return Question(
         approval=row,

@@ -65,11 +65,7 @@ def _standing(
         return Standing(span=span, figures=Figures(limit_usd=budget.limit_usd), account_id=None)
     return Standing(
         span=span,
-        figures=Figures(
-            limit_usd=account.limit_usd,
-            spent_usd=account.spent_usd,
-            reserved_usd=account.reserved_usd,
-        ),
+        figures=account.figures,
         account_id=account.pk,
         waiting=waiting.get(account.pk, 0),
     )
@@ -137,15 +133,14 @@ def _caps(actor: Actor, workspace: Workspace) -> list[BudgetAccount]:
 
 
 def _of_run(cap: BudgetAccount, depth: int) -> Branch:
-    figures = Figures(
-        limit_usd=cap.limit_usd, spent_usd=cap.spent_usd, reserved_usd=cap.reserved_usd
-    )
     return Branch(
         kind="run",
         title=cap.agent_name,
         depth=depth,
         standing=Standing(
-            span=Span(starts_at=cap.starts_at, ends_at=None), figures=figures, account_id=cap.pk
+            span=Span(starts_at=cap.starts_at, ends_at=None),
+            figures=cap.figures,
+            account_id=cap.pk,
         ),
         run_id=cap.run_id,
     )
