@@ -7,7 +7,7 @@ history, traces and the API share one form. Everything here is plain data; no Dj
 from collections.abc import AsyncIterator, Mapping
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
@@ -362,5 +362,4 @@ RUN_ERRORS: Mapping[RunErrorCode, CodeMeaning] = {
 }
 
 
-RunControlVerb: TypeAlias = Literal["pause", "resume", "cancel"]
 Variables: TypeAlias = Mapping[str, str]

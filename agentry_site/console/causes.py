@@ -5,14 +5,16 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 from urllib.parse import urlencode
 
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
+from agentry_site.console.pages import list_url
 from agents.contracts import RunState
+from agents.selectors import run_filters
 from agents.selectors.run_failures import run_failures
 from agents.selectors.workers import worker_is_alive, worker_list
 from core import clock
@@ -21,11 +23,7 @@ from governance.contracts import Actor
 from governance.selectors.channels import deliveries_failed
 from plugins.selectors import call_failures
 
-PERIODS: Final[Mapping[str, tuple[str, timedelta]]] = {
-    "24h": ("last 24 hours", timedelta(hours=24)),
-    "7d": ("last 7 days", timedelta(days=7)),
-    "30d": ("last 30 days", timedelta(days=30)),
-}
+PERIODS: Final = {name: run_filters.PERIODS[name] for name in ("24h", "7d", "30d")}
 MOST: Final = 5_000  # of each source, the newest
 BARS: Final = 24
 TEXT_CHARACTERS: Final = 180
@@ -181,13 +179,13 @@ def _cause(
 
 def _list_url(source: str, code: str, listed: Mapping[str, str]) -> str:
     """Return the list that holds the failures, as narrow as its filters can say."""
-    page, query = {
-        "run": ("agents_run", dict(listed)),
-        "call": ("plugins_toolcall", {"state__exact": "failed", "q": code}),
-        "delivery": ("governance_delivery", {"state__exact": "failed"}),
-        "worker": ("agents_worker", {}),
+    label, query = {
+        "run": ("agents.Run", dict(listed)),
+        "call": ("plugins.ToolCall", {"state__exact": "failed", "q": code}),
+        "delivery": ("governance.Delivery", {"state__exact": "failed"}),
+        "worker": ("agents.Worker", {}),
     }[source]
-    return f"{reverse(f'admin:{page}_changelist')}?{urlencode(query)}"
+    return list_url(label, query.items())
 
 
 def trend(moments: Iterable[datetime], *, since: datetime, now: datetime) -> tuple[Bar, ...]:

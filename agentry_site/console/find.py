@@ -7,10 +7,8 @@ would not show. What a run says is not searched: that is the runs list's work.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import urlencode
 from uuid import UUID
 
-from django.apps import apps
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -18,7 +16,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from agentry_site.console.pages import Page
+from agentry_site.console.pages import Page, list_url, open_list
 from core.admin import moment, pill
 
 SHOWN: Final = 5  # of each kind
@@ -65,8 +63,8 @@ class Source:
     note: Callable[[Any], SafeString | str] = field(default=_nothing)
 
     def rows(self, site: Any, request: HttpRequest, words: str) -> tuple[Found, ...]:
-        page = site._registry.get(apps.get_model(self.model))
-        if page is None or not page.has_view_permission(request):
+        page = open_list(site, request, self.model)
+        if page is None:
             return ()
         rows: QuerySet[Any] = page.get_queryset(request)
         found = [*self._by_id(rows, words), *self._by_name(rows, words)]
@@ -158,6 +156,4 @@ class Find(Page):
 
 
 def _runs_of(agent: Found) -> Found:
-    query = urlencode({"q": agent.title})
-    url = f"{reverse('admin:agents_run_changelist')}?{query}"
-    return Found(title=f"Runs of {agent.title}", url=url)
+    return Found(title=f"Runs of {agent.title}", url=list_url("agents.Run", [("q", agent.title)]))

@@ -131,11 +131,7 @@ def runs_counted(runs: QuerySet[Run], *, bound: int = COUNTED) -> int:
 
 def readable_workspaces(actor: Actor, runs: Collection[Run]) -> frozenset[UUID]:
     """Return the workspaces of these runs whose inputs and outputs the actor may read."""
-    mentioned = {run.workspace_id for run in runs}
-    if not mentioned:
-        return frozenset()
-    readable = access.permitted_workspace_ids(actor, Perm.RUN_PAYLOAD)
-    return frozenset(readable.filter(pk__in=mentioned))
+    return access.payload_workspaces(actor, (run.workspace_id for run in runs))
 
 
 def _in_workspaces(actor: Actor, perm: Perm) -> QuerySet[Run]:

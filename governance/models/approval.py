@@ -1,3 +1,5 @@
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -116,6 +118,11 @@ class Approval(models.Model):
 
     def __str__(self) -> str:
         return f"{self.title} {self.state}"
+
+    @property
+    def current_arguments(self) -> Any:
+        """What a yes would let happen now: as it was asked, or as an approver has changed it."""
+        return self.arguments if self.edited_arguments is None else self.edited_arguments
 
 
 class ApprovalVote(models.Model):

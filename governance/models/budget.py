@@ -3,6 +3,7 @@ from django.db import models
 from django.db.models import Q
 
 from core.ids import new_id
+from governance.budgets import Figures
 from governance.contracts import BudgetKind, BudgetPeriod, ReservationState
 from governance.models.workspace import NAME_PATTERN, Workspace
 
@@ -119,6 +120,12 @@ class BudgetAccount(models.Model):
 
     def __str__(self) -> str:
         return str(self.budget) if self.budget_id else f"run {self.run_id}"
+
+    @property
+    def figures(self) -> Figures:
+        return Figures(
+            limit_usd=self.limit_usd, spent_usd=self.spent_usd, reserved_usd=self.reserved_usd
+        )
 
 
 class Reservation(models.Model):

@@ -65,11 +65,7 @@ def _standing(
         return Standing(span=span, figures=Figures(limit_usd=budget.limit_usd), account_id=None)
     return Standing(
         span=span,
-        figures=Figures(
-            limit_usd=account.limit_usd,
-            spent_usd=account.spent_usd,
-            reserved_usd=account.reserved_usd,
-        ),
+        figures=account.figures,
         account_id=account.pk,
         waiting=waiting.get(account.pk, 0),
     )
@@ -137,15 +133,14 @@ def _caps(actor: Actor, workspace: Workspace) -> list[BudgetAccount]:
 
 
 def _of_run(cap: BudgetAccount, depth: int) -> Branch:
-    figures = Figures(
-        limit_usd=cap.limit_usd, spent_usd=cap.spent_usd, reserved_usd=cap.reserved_usd
-    )
     return Branch(
         kind="run",
         title=cap.agent_name,
         depth=depth,
         standing=Standing(
-            span=Span(starts_at=cap.starts_at, ends_at=None), figures=figures, account_id=cap.pk
+            span=Span(starts_at=cap.starts_at, ends_at=None),
+            figures=cap.figures,
+            account_id=cap.pk,
         ),
         run_id=cap.run_id,
     )
@@ -158,12 +153,6 @@ def workspaces_budgeted(workspace_ids: Collection[UUID]) -> set[UUID]:
     """Return those of the workspaces that have a budget which counts."""
     rows = Budget.objects.filter(workspace_id__in=workspace_ids, is_enabled=True)
     return set(rows.values_list("workspace_id", flat=True))
-
-
-def roots_capped(root_ids: Collection[UUID]) -> set[UUID]:
-    """Return those of the trees of runs in which a run has a limit of its own."""
-    rows = BudgetAccount.objects.filter(root_id__in=root_ids, limit_usd__isnull=False)
-    return {root_id for root_id in rows.values_list("root_id", flat=True) if root_id is not None}
 
 
 def runs_capped(run_ids: Collection[UUID]) -> set[UUID]:
@@ -200,11 +189,6 @@ def accounts_room(account_ids: Collection[UUID]) -> dict[UUID, Decimal]:
     return {
         row.pk: (row.limit_usd or Decimal(0)) - row.spent_usd - row.reserved_usd for row in rows
     }
-
-
-def account_of_run(account_id: UUID) -> UUID | None:
-    """Return the run whose own limit an account is; None: it is a budget's."""
-    return BudgetAccount.objects.filter(pk=account_id).values_list("run_id", flat=True).first()
 
 
 def reservations_open(limit: int) -> Sequence[Reservation]:

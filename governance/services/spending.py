@@ -138,7 +138,7 @@ def _reserved_in(call: ModelCall, accounts: Sequence[BudgetAccount]) -> Reserved
         account_id=row.pk,
         name=account_name(row),
         title=account_title(row),
-        figures=figures_of(row),
+        figures=row.figures,
         needed_usd=call.usd,
     )
 
@@ -207,10 +207,6 @@ def account_now(budget: Budget) -> BudgetAccount:
     span = span_of(BudgetPeriod(budget.period), clock.now(), zone_of(budget.time_zone))
     BudgetAccount.objects.bulk_create([_new_account(budget, span)], ignore_conflicts=True)
     return BudgetAccount.objects.get(budget=budget, starts_at=span.starts_at)
-
-
-def figures_of(row: BudgetAccount) -> Figures:
-    return Figures(limit_usd=row.limit_usd, spent_usd=row.spent_usd, reserved_usd=row.reserved_usd)
 
 
 def run_caps_open(caps: Sequence[RunCap]) -> None:

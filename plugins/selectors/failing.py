@@ -37,8 +37,7 @@ def call_failures(*, actor: Actor, since: datetime, most: int) -> list[CallFailu
     found = list(
         rows.order_by("-pk").values_list("pk", "tool", "begins", "at", "workspace_id")[:most]
     )
-    permitted = access.permitted_workspace_ids(actor, Perm.RUN_PAYLOAD)
-    readable = set(permitted.filter(pk__in={row[-1] for row in found}))
+    readable = access.payload_workspaces(actor, (row[-1] for row in found))
     return [
         CallFailure(
             call_id=call_id,

@@ -6,7 +6,7 @@ import typer
 
 from agentry.cli.exits import ExitCode
 from agentry.cli.invocation import Invocation, command, usage_error
-from agentry.cli.output import Column, Row, print_fields
+from agentry.cli.output import Column, Row, dollars, print_fields
 from agentry.cli.terminal import plain
 from agentry.client.calls import budgets
 from agentry.client.errors import NotFound
@@ -15,14 +15,6 @@ PERIODS = ("day", "week", "month", "total")
 
 BudgetName = Annotated[str, typer.Argument(metavar="BUDGET", help="The budget's name.")]
 Amount = Annotated[str, typer.Argument(metavar="USD", help="Dollars, such as 25 or 0.50.")]
-
-
-def dollars(text: str | None) -> str:
-    """An amount as people write it: two places, or as many as it takes."""
-    if text is None:
-        return "-"
-    whole, _, places = text.partition(".")
-    return f"${whole}.{places.rstrip('0').ljust(2, '0')}"
 
 
 def _whose(row: Row) -> str:

@@ -8,6 +8,8 @@ from uuid import UUID
 
 from agents.selectors.cost import Period
 
+SPANS = {Period.DAY: "24 hours", Period.WEEK: "7 days", Period.MONTH: "30 days"}
+
 
 class Measure(StrEnum):
     COST = "cost"

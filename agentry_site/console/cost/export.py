@@ -1,15 +1,15 @@
 """Copies of the usage behind the page, to take away: CSV and JSON, exact to the last digit."""
 
-import csv
-import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import fields
 from datetime import datetime
+from itertools import chain
 from typing import Any, Final
 
 from agentry_site.console.cost.asked import Asked
 from agents.selectors.cost import Period, cost_rows
+from core.api.sheets import sheet
 from observability.contracts import UsageSum
 from observability.selectors.usage import Cell, Dimension
 
@@ -21,23 +21,18 @@ _WHAT: Final = (
     Dimension.USER,
 )
 _SUMS: Final = tuple(field.name for field in fields(UsageSum))
-_LINES: Final = 1_000  # written at once
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
-def csv_lines(asked: Asked) -> Iterator[str]:
-    """Yield the lines of a table: one row for each hour or day, agent, model and user."""
+def csv_lines(asked: Asked) -> Iterator[bytes]:
+    """Return the lines of a table: one row for each hour or day, agent, model and user."""
     by = _by(asked)
     _, _, rows = cost_rows(asked.workspace_ids, asked.period, by)
-    yield _lines([[*(each.value for each in by), *_sums(UsageSum())]])
-    for start in range(0, len(rows), _LINES):
-        some = rows[start : start + _LINES]
-        yield _lines(
-            [*map(_safe, _named(asked, cell)), *_sums(usage).values()] for cell, usage in some
-        )
+    titles = [*(each.value for each in by), *_sums(UsageSum())]
+    told = ([*_named(asked, cell), *_sums(usage).values()] for cell, usage in rows)
+    return sheet(chain([titles], told))
 
 
-def json_document(asked: Asked) -> str:
+def json_document(asked: Asked) -> bytes:
     """Return the same as one document, with the time it is of."""
     by = _by(asked)
     span, counted_until, rows = cost_rows(asked.workspace_ids, asked.period, by)
@@ -55,7 +50,7 @@ def json_document(asked: Asked) -> str:
         },
         ensure_ascii=False,
         indent=1,
-    )
+    ).encode()
 
 
 def _by(asked: Asked) -> tuple[Dimension, ...]:
@@ -72,14 +67,3 @@ def _named(asked: Asked, cell: Cell) -> list[str]:
 def _sums(usage: UsageSum) -> dict[str, Any]:
     told: dict[str, Any] = {name: getattr(usage, name) for name in _SUMS}
     return told | {"cost_usd": f"{usage.cost_usd:.8f}", "is_floor": usage.is_floor}
-
-
-def _safe(text: str) -> str:
-    """A name is a name, also for a spreadsheet that would calculate with it."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def _lines(rows: Iterable[Sequence[Any]]) -> str:
-    out = io.StringIO()
-    csv.writer(out).writerows(rows)
-    return out.getvalue()

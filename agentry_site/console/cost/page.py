@@ -1,6 +1,5 @@
 """Addresses of the cost page: the page, the part that is renewed, and the copies to take away."""
 
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,11 +8,13 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from agentry_site.console.cost.asked import Asked, Measure, asked_of
+from agentry_site.console.cost.asked import SPANS, Asked, Measure, asked_of
 from agentry_site.console.cost.export import csv_lines, json_document
 from agentry_site.console.cost.shown import Links, report_shown
-from agentry_site.console.pages import Page
+from agentry_site.console.pages import Page, list_url, open_list
 from agents.selectors.cost import Period, cost_report
+from core.api.lines import streamed
+from core.api.sheets import MEDIA_TYPE
 from core.errors import DomainError
 from governance.contracts import Perm
 from governance.guard.admin import may_somewhere
@@ -42,7 +43,7 @@ class CostPage(Page):
         context = self.context(
             request,
             title="Cost",
-            periods=_choices(asked, "period", [(each.value, _WORDS[each]) for each in Period]),
+            periods=_choices(asked, "period", [(each.value, SPANS[each]) for each in Period]),
             measures=_choices(asked, "measure", [(each.value, each.title()) for each in Measure]),
             part_url=_address("cost_part", asked),
             csv_url=_address("cost_csv", asked),
@@ -57,13 +58,23 @@ class CostPage(Page):
         asked = self._asked(request)
         return TemplateResponse(request, "console/cost/live.html", self._live(request, asked))
 
-    def csv_view(self, request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
+    def csv_view(self, request: HttpRequest) -> StreamingHttpResponse:
         asked = self._asked(request)
-        return _file(csv_lines(asked), "text/csv; charset=utf-8", f"cost-{asked.slug}.csv")
+        return streamed(
+            request,
+            csv_lines(asked),
+            content_type=MEDIA_TYPE,
+            filename=f"cost-{asked.slug}.csv",
+        )
 
-    def json_view(self, request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
+    def json_view(self, request: HttpRequest) -> StreamingHttpResponse:
         asked = self._asked(request)
-        return _file(iter([json_document(asked)]), "application/json", f"cost-{asked.slug}.json")
+        return streamed(
+            request,
+            iter([json_document(asked)]),
+            content_type="application/json",
+            filename=f"cost-{asked.slug}.json",
+        )
 
     def _asked(self, request: HttpRequest) -> Asked:
         """Read the address; who may see no cost anywhere is not let in."""
@@ -86,13 +97,7 @@ class CostPage(Page):
 
     def _list_of(self, request: HttpRequest, label: str) -> str:
         """Return the address of a model's list; empty where this person could not open it."""
-        for model, page in self.site._registry.items():
-            if model._meta.label == label and page.has_view_permission(request):
-                return reverse(f"admin:{label.lower().replace('.', '_')}_changelist")
-        return ""
-
-
-_WORDS = {Period.DAY: "24 hours", Period.WEEK: "7 days", Period.MONTH: "30 days"}
+        return list_url(label) if open_list(self.site, request, label) else ""
 
 
 def _choices(asked: Asked, name: str, choices: list[tuple[str, str]]) -> list[dict[str, Any]]:
@@ -109,11 +114,3 @@ def _choices(asked: Asked, name: str, choices: list[tuple[str, str]]) -> list[di
 
 def _address(name: str, asked: Asked) -> str:
     return f"{reverse(f'admin:{name}')}?{urlencode(asked.query())}"
-
-
-def _file(content: Iterator[str], media_type: str, name: str) -> StreamingHttpResponse:
-    return StreamingHttpResponse(
-        content,
-        content_type=media_type,
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )

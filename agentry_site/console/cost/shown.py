@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from agentry_site.console.cost.asked import Asked
+from agentry_site.console.cost.asked import SPANS, Asked
 from agentry_site.console.cost.drawn import (
     GONE,
     Bar,
@@ -22,7 +22,7 @@ from agentry_site.console.cost.drawn import (
     measured,
     short,
 )
-from agents.selectors.cost import CostReport, Period, Spender, Totals
+from agents.selectors.cost import CostReport, Spender, Totals
 from core.admin import count, moment, money, pill
 from observability.contracts import UsageSum
 
@@ -132,7 +132,7 @@ def _figures(totals: Totals, asked: Asked) -> tuple[Figure, ...]:
     unknown = _percent(period.unknown_calls, period.calls)
     return (
         Figure(
-            title=f"Last {_span(asked.period)}", value=dollars(period), note=_change(totals),
+            title=f"Last {SPANS[asked.period]}", value=dollars(period), note=_change(totals),
             icon="cost", tone="blue",
         ),
         Figure(title="Today", value=dollars(totals.today), note="since midnight UTC", icon="sun"),
@@ -165,11 +165,7 @@ def _change(totals: Totals) -> str:
         return "nothing known was spent before"
     change = round((now - before) / before * 100)
     way = "as much as" if not change else f"{abs(change)}% {'more' if change > 0 else 'less'} than"
-    return f"{way} the {_span(totals.span.period)} before"
-
-
-def _span(period: Period) -> str:
-    return {Period.DAY: "24 hours", Period.WEEK: "7 days", Period.MONTH: "30 days"}[period]
+    return f"{way} the {SPANS[totals.span.period]} before"
 
 
 def _unknown(totals: Totals) -> str:

@@ -8,11 +8,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
+from django.test import AsyncClient
 from django.urls import reverse
 
 from agents.models import Run
 from governance.contracts import SYSTEM
-from governance.models import Role
+from governance.models import Role, User
 from governance.services.members import membership_set_roles
 from observability.models import UsageHour
 from observability.selectors.usage import hours_back
@@ -169,6 +171,18 @@ def test_a_copy_has_every_digit_and_no_formula(cast: Cast, browse: Browser) -> N
     assert next(iter(rows[0])) == "day"
     assert [row["model"] for row in document["rows"]] == ["=SUM(A1)", "small"]
     assert (document["period"], document["counted_until"]) == ("24h", None)
+
+
+def test_a_copy_is_read_as_it_is_sent_by_an_asynchronous_server(cast: Cast) -> None:
+    used(cast)
+    client: Any = AsyncClient()
+    client.force_login(User.objects.get(username="root"))
+
+    async def read() -> bytes:
+        answer = await client.get(f"{PAGE}cost.csv?period=7d")
+        return b"".join([part async for part in answer])
+
+    assert async_to_sync(read)().decode().startswith("day,workspace,agent,model")
 
 
 def test_the_part_that_is_renewed_has_the_figures_alone(cast: Cast, browse: Browser) -> None:

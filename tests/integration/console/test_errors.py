@@ -230,6 +230,24 @@ def test_the_overview_compares_with_the_budgets_of_a_day(cast: Cast, browse: Bro
     assert spent.url == "/admin/cost/"
 
 
+def test_the_overview_compares_each_workspace_with_its_own_budget(
+    cast: Cast, browse: Browser
+) -> None:
+    """What is spent where nothing bounds it is no excess of a budget elsewhere."""
+    Run.objects.filter(pk=make_run(cast.other).pk).update(cost_usd=Decimal(9))
+    make_budget(cast.acme, "daily", period="day", limit_usd=Decimal(2))
+    make_budget(cast.acme, "wider", period="day", limit_usd=Decimal(70))
+
+    spent = figures(browse("root"))["spent"]
+
+    assert (spent.value, spent.is_urgent) == ("$9.00", False)
+    assert spent.note == "by runs begun today, UTC"
+    make_budget(cast.other, "theirs", period="day", limit_usd=Decimal(8))
+    cache.clear()
+    over = figures(browse("root"))["spent"]
+    assert (over.note, over.tone, over.is_urgent) == ("of $10.00 a day", "red", True)
+
+
 def test_the_overview_leaves_out_what_one_may_not_see(cast: Cast, browse: Browser) -> None:
     failed(cast, "lately")
 
