@@ -26,9 +26,19 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_lines(asked: Asked) -> Iterator[str]:
-    """Yield the lines of a table: one row for each hour or day, agent, model and user."""
+    """Return the lines of a table: one row for each hour or day, agent, model and user.
+
+    Raises:
+        UnavailableError: As `cost_rows` does; before the first line.
+    """
     by = _by(asked)
     _, _, rows = cost_rows(asked.workspace_ids, asked.period, by)
+    return _table(asked, by, rows)
+
+
+def _table(
+    asked: Asked, by: Sequence[Dimension], rows: Sequence[tuple[Cell, UsageSum]]
+) -> Iterator[str]:
     yield _lines([[*(each.value for each in by), *_sums(UsageSum())]])
     for start in range(0, len(rows), _LINES):
         some = rows[start : start + _LINES]

@@ -1,6 +1,6 @@
 """Addresses of the cost page: the page, the part that is renewed, and the copies to take away."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlencode
 
@@ -59,11 +59,13 @@ class CostPage(Page):
 
     def csv_view(self, request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
         asked = self._asked(request)
-        return _file(csv_lines(asked), "text/csv; charset=utf-8", f"cost-{asked.slug}.csv")
+        return _file(lambda: csv_lines(asked), "text/csv; charset=utf-8", f"cost-{asked.slug}.csv")
 
     def json_view(self, request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
         asked = self._asked(request)
-        return _file(iter([json_document(asked)]), "application/json", f"cost-{asked.slug}.json")
+        return _file(
+            lambda: iter([json_document(asked)]), "application/json", f"cost-{asked.slug}.json"
+        )
 
     def _asked(self, request: HttpRequest) -> Asked:
         """Read the address; who may see no cost anywhere is not let in."""
@@ -111,9 +113,16 @@ def _address(name: str, asked: Asked) -> str:
     return f"{reverse(f'admin:{name}')}?{urlencode(asked.query())}"
 
 
-def _file(content: Iterator[str], media_type: str, name: str) -> StreamingHttpResponse:
+def _file(
+    content: Callable[[], Iterator[str]], media_type: str, name: str
+) -> HttpResponse | StreamingHttpResponse:
+    """Answer with a file, or with the sentence why there is none now."""
+    try:
+        found = content()
+    except DomainError as error:
+        return HttpResponse(f"{error}\n", status=error.status, content_type="text/plain")
     return StreamingHttpResponse(
-        content,
+        found,
         content_type=media_type,
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
