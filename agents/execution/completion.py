@@ -32,13 +32,14 @@ from agents.providers.retry import FallbackProvider
 from agents.snapshot import answered_by
 from core.errors import DomainError, LeaseLostError, UnavailableError
 from core.redacted_stream import RedactedStream
-from core.redaction import redact_text
+from core.redaction import redact_text, storable
 from governance.services.spending import Shortfall
 from observability.contracts import DeltaChannel
 from plugins.contracts import ToolSpec
 
 # Finds the provider of a model, building it when needed; raises DomainError with a remedy.
 ProviderSource = Callable[[UUID], Awaitable[Provider]]
+MOST_NAME_CHARS = 200
 DeltaSink = Callable[[UUID, UUID, int, str, DeltaChannel], None]
 
 
@@ -118,7 +119,7 @@ class Asker:
                 finish=completed.finish,
                 cost_usd=Decimal(0) if context.recorded else cost_of(pinned, usage),
             ),
-            model=completed.model or pinned.vendor_name,
+            model=_bounded_name(completed.model) or pinned.vendor_name,
             duration_seconds=time.perf_counter() - started,
         )
 
@@ -186,6 +187,11 @@ class Asker:
         if completed is None:
             raise ProviderError("The provider ended its answer without completing it.")
         return completed
+
+
+def _bounded_name(said: str) -> str:
+    """Return what a server calls the model that answered, as it can be stored and counted by."""
+    return storable(said)[:MOST_NAME_CHARS]
 
 
 def _credible(usage: Usage) -> Usage:
