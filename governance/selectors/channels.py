@@ -28,15 +28,22 @@ def channel_list(actor: Actor, workspace: Workspace) -> QuerySet[Channel]:
 
 
 def delivery_list(actor: Actor, workspace: Workspace) -> QuerySet[Delivery]:
-    own = Q(channel__owner__isnull=True) | Q(channel__owner_id=actor.user_id)
-    rows = Delivery.objects.filter(own, workspace=workspace).select_related("channel")
-    return access.scope(actor, Perm.CHANNEL_VIEW, rows)
+    rows = Delivery.objects.filter(_not_of_others(actor), workspace=workspace)
+    return access.scope(actor, Perm.CHANNEL_VIEW, rows.select_related("channel"))
+
+
+def _not_of_others(actor: Actor) -> Q:
+    """Messages of channels, and one's own letters."""
+    return Q(channel__owner__isnull=True) | Q(channel__owner_id=actor.user_id)
 
 
 def deliveries_failed(actor: Actor, *, since: datetime, most: int) -> list[Delivery]:
-    """Return the newest deliveries begun since a moment that were given up, `most` at most."""
+    """Return the newest deliveries begun since a moment that were given up, `most` at most; letters
+    of others are not among them."""
     rows = Delivery.objects.filter(
-        state=DeliveryState.FAILED.value, pk__gte=first_id_at(since.timestamp())
+        _not_of_others(actor),
+        state=DeliveryState.FAILED.value,
+        pk__gte=first_id_at(since.timestamp()),
     ).select_related("channel")
     return list(access.scope(actor, Perm.CHANNEL_VIEW, rows).order_by("-pk")[:most])
 

@@ -86,6 +86,9 @@ def spending_reserve(call: ModelCall) -> Reserved | Shortfall | None:
     Safe under any concurrency: accounts are taken in the order of their ids, each by one
     conditional update, and one that is full undoes the others. A call that is asked again
     replaces what was set aside for it before.
+
+    Raises:
+        LeaseLostError: The call was asked again under a newer claim of its run, or is settled.
     """
     if call.may_be_again:
         _replace(call)
@@ -146,7 +149,10 @@ def _reserved_in(call: ModelCall, accounts: Sequence[BudgetAccount]) -> Reserved
 def _replace(call: ModelCall) -> None:
     """Give back what an earlier worker has set aside for this very call and never settled."""
     earlier = Reservation.objects.filter(
-        run_id=call.run_id, place=call.place, state=ReservationState.RESERVED.value
+        run_id=call.run_id,
+        place=call.place,
+        fence__lte=call.fence,
+        state=ReservationState.RESERVED.value,
     )
     for row in earlier:
         with transaction.atomic():

@@ -17,6 +17,7 @@ from governance.contracts import SYSTEM
 from governance.models import Role, User
 from governance.services.members import membership_set_roles
 from observability.models import UsageHour
+from observability.selectors import usage
 from observability.selectors.usage import hours_back
 from tests.factories.agents import make_run
 from tests.factories.governance import Cast
@@ -216,3 +217,16 @@ def test_who_may_see_no_runs_sees_sums_and_no_run(cast: Cast, browse: Browser) -
     assert str(run.pk) not in page
     assert "/admin/agents/run/" not in page
     assert "/admin/agents/model/" not in page
+
+
+@pytest.mark.parametrize("name", ["cost.csv", "cost.json"])
+def test_a_copy_that_cannot_be_made_now_says_so(
+    cast: Cast, browse: Browser, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    used(cast)
+    monkeypatch.setattr(usage, "_TRIES", 0)  # it was folded each time
+
+    answer = browse("viewer").get(f"{PAGE}{name}")
+
+    assert (answer.status_code, answer["Content-Type"]) == (503, "text/plain")
+    assert "Ask again in a moment." in answer.content.decode()

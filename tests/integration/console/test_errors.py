@@ -12,7 +12,7 @@ from agentry_site.console.causes import BARS, Cause, normalised, trend
 from agents.models import Run, Worker
 from core import clock
 from governance.contracts import SYSTEM
-from governance.models import Delivery
+from governance.models import Channel, Delivery
 from governance.services.deliveries import channel_test
 from plugins.contracts import CallState
 from tests.factories.agents import (
@@ -138,6 +138,20 @@ def test_calls_deliveries_and_workers_have_causes_too(cast: Cast, browse: Browse
     assert found["worker"].newest_url == f"/admin/agents/worker/{silent.pk}/change/"
     assert {cause.source for cause in shown(browse("operator"))} == {"call", "delivery"}
     assert [cause.source for cause in shown(browse("root"), "source=call")] == ["call"]
+
+
+def test_letters_of_others_are_no_errors_of_ones_own(cast: Cast, browse: Browser) -> None:
+    """They have a page of their own, and tell an address."""
+    channel = make_channel(cast.acme, "letters")
+    delivery = channel_test(SYSTEM, channel=channel)
+    Delivery.objects.filter(pk=delivery.pk).update(
+        state="failed", last_error="No mailbox of root@acme.example"
+    )
+    Channel.objects.filter(pk=channel.pk).update(owner=cast.users["root"])
+
+    assert shown(browse("operator")) == []
+    (own,) = shown(browse("root"))
+    assert own.newest_url == f"/admin/governance/delivery/{delivery.pk}/change/"
 
 
 def test_what_stopped_at_a_limit_is_resumed_together(cast: Cast, browse: Browser) -> None:

@@ -340,3 +340,19 @@ def test_a_restored_database_is_named_and_keeps_no_other_workspace_waiting(
     assert "usage_not_folded" in caplog.messages
     assert usage_rebuild(workspace.pk, usage_keys) == 1
     assert summed() == times(2)
+
+
+def test_a_workspace_whose_answers_cannot_be_added_up_keeps_no_other_waiting(
+    workspace: Workspace, run: Run
+) -> None:
+    """Two answers of more tokens than a number of the database holds."""
+    for _ in range(2):
+        answered(run, usage={"input_tokens": 2**62 + 1, "output_tokens": 1})
+    other = make_run(make_workspace("other"))
+    answered(other)
+
+    wait_for(
+        lambda: usage_fold_all(usage_keys) or summed().calls, lambda: "nothing was ever folded"
+    )
+
+    assert (summed().calls, summed().input_tokens) == (1, 100)

@@ -11,10 +11,12 @@ from agents.selectors.why import why
 from agents.services.runs import run_cancel, run_pause, run_resume
 from core import pausepoints
 from core.errors import InvalidInputError, PermissionDeniedError, StaleStateError
+from governance.budgets import LARGEST_USD
 from governance.contracts import Actor
-from governance.models import Approval, AuditEntry, BudgetAccount, Workspace
+from governance.models import Approval, AuditEntry, Budget, BudgetAccount, Workspace
 from governance.services.approvals import approval_decide
 from governance.services.budgets import (
+    account_granted,
     budget_delete,
     budget_raise,
     budget_update,
@@ -154,6 +156,20 @@ def test_two_raises_of_a_budget_both_count(
     at_once([lambda: budget_raise(ada, budget=row, by_usd=Decimal("0.3")) for _ in range(4)])
 
     assert BudgetAccount.objects.get().limit_usd == Decimal("2.2")
+
+
+def test_a_limit_is_not_raised_beyond_what_can_be_counted(parked: Run, ada: Actor) -> None:
+    most = LARGEST_USD - Decimal("0.00000001")
+    budget_raise(ada, budget=Budget.objects.get(), by_usd=Decimal(5_000_000))
+    before = BudgetAccount.objects.get().limit_usd
+
+    with pytest.raises(InvalidInputError, match=r"A limit is \$10000000.00 at most"):
+        budget_raise(ada, budget=Budget.objects.get(), by_usd=most)
+
+    assert BudgetAccount.objects.get().limit_usd == before
+    assert account_granted(BudgetAccount.objects.get().pk, Decimal(1)) is not None
+    with pytest.raises(InvalidInputError, match="A limit is"):
+        account_granted(BudgetAccount.objects.get().pk, most)
 
 
 def _raised(actor: Actor, row: Any) -> None:
