@@ -28,6 +28,7 @@ from agentry.cli.commands import (
     shell,
     tokens,
     tracing,
+    workers,
 )
 from agentry.cli.exits import ExitCode
 from agentry.cli.invocation import Root
@@ -82,6 +83,7 @@ for part in (
     audit,
     tracing,
     sandboxes,
+    workers,
     account,
     checking,
     shell,

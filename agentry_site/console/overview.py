@@ -241,7 +241,7 @@ def _workers(rows: QuerySet[Any]) -> Figure:
         note=f"driving {driven} runs" if alive else "nothing can start",
         icon="workers",
         tone="green" if alive else "red",
-        url=_list_url("agents.Worker"),
+        url=reverse("admin:workers"),
         is_urgent=not alive,
     )
 
