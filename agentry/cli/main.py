@@ -31,7 +31,7 @@ from agentry.cli.commands import (
     workers,
 )
 from agentry.cli.exits import ExitCode
-from agentry.cli.invocation import Root
+from agentry.cli.invocation import Root, hush
 
 app = typer.Typer(
     name="agentry",
@@ -96,3 +96,9 @@ def main() -> None:
         app(prog_name="agentry")
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
+    finally:
+        # Here and not at the interpreter's end, which would complain of a reader that went away.
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            hush()
