@@ -1,6 +1,7 @@
 """Addresses of the cost page: the page, the part that is renewed, and the copies to take away."""
 
 from collections.abc import Iterator
+from itertools import chain, islice
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,10 +11,11 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from agentry_site.console.cost.asked import Asked, Measure, asked_of
-from agentry_site.console.cost.export import csv_lines, json_document
+from agentry_site.console.cost.export import csv_lines, json_pieces
 from agentry_site.console.cost.shown import Links, report_shown
 from agentry_site.console.pages import Page
 from agents.selectors.cost import Period, cost_report
+from core.api.lines import streamed
 from core.errors import DomainError
 from governance.contracts import Perm
 from governance.guard.admin import may_somewhere
@@ -59,11 +61,13 @@ class CostPage(Page):
 
     def csv_view(self, request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
         asked = self._asked(request)
-        return _file(csv_lines(asked), "text/csv; charset=utf-8", f"cost-{asked.slug}.csv")
+        name = f"cost-{asked.slug}.csv"
+        return _file(request, csv_lines(asked), "text/csv; charset=utf-8", name)
 
     def json_view(self, request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
         asked = self._asked(request)
-        return _file(iter([json_document(asked)]), "application/json", f"cost-{asked.slug}.json")
+        name = f"cost-{asked.slug}.json"
+        return _file(request, json_pieces(asked), "application/json", name)
 
     def _asked(self, request: HttpRequest) -> Asked:
         """Read the address; who may see no cost anywhere is not let in."""
@@ -111,9 +115,9 @@ def _address(name: str, asked: Asked) -> str:
     return f"{reverse(f'admin:{name}')}?{urlencode(asked.query())}"
 
 
-def _file(content: Iterator[str], media_type: str, name: str) -> StreamingHttpResponse:
-    return StreamingHttpResponse(
-        content,
-        content_type=media_type,
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+def _file(
+    request: HttpRequest, content: Iterator[bytes], media_type: str, name: str
+) -> StreamingHttpResponse:
+    # The first piece now: what cannot be read at all is an error and no file.
+    begun = list(islice(content, 2))
+    return streamed(request, chain(begun, content), content_type=media_type, filename=name)
