@@ -64,6 +64,16 @@ class Control(StrEnum):
     CANCEL = "cancel"
 
 
+class WorkerState(StrEnum):
+    """How a worker stands, by what it said last and what was asked of it."""
+
+    SERVING = "serving"  # it takes runs
+    ASKED = "asked"  # to drain; it has not taken note yet
+    DRAINING = "draining"  # it gives its runs back, and takes none
+    DRAINED = "drained"  # it holds none, and takes none until it is told to
+    SILENT = "silent"  # not heard of lately
+
+
 class EditKind(StrEnum):
     """What a person changed about a run that stood still."""
 

@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from agentry_site.console.pages import list_url
 from agents.contracts import RunState
 from agents.selectors import run_filters
-from agents.selectors.run_failures import run_failures
+from agents.selectors.run_failures import run_failures, runs_succeeded
 from agents.selectors.workers import worker_is_alive, worker_list
 from core import clock
 from core.admin import moment
@@ -28,6 +28,8 @@ MOST: Final = 5_000  # of each source, the newest
 BARS: Final = 24
 TEXT_CHARACTERS: Final = 180
 BAR_HEIGHT: Final = 22
+
+HANDLED: Final = "handled"  # a tool's error in a run that ended well: its model dealt with it
 
 _SAME: Final = (
     (re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE), "…"),
@@ -116,9 +118,11 @@ def _failures(actor: Actor, since: datetime, most: int) -> Iterable[Failure]:
             url=reverse("admin:agents_run_change", args=[run.run_id]),
             can_resume=run.state == RunState.YIELDED.value,
         )
-    for call in call_failures(actor=actor, since=since, most=most):
+    calls = call_failures(actor=actor, since=since, most=most)
+    handled = runs_succeeded({call.run_id for call in calls})
+    for call in calls:
         yield Failure(
-            source="call",
+            source=HANDLED if call.run_id in handled else "call",
             code=call.tool,
             text=call.reason,
             subject=call.tool,
@@ -182,6 +186,7 @@ def _list_url(source: str, code: str, listed: Mapping[str, str]) -> str:
     label, query = {
         "run": ("agents.Run", dict(listed)),
         "call": ("plugins.ToolCall", {"state__exact": "failed", "q": code}),
+        HANDLED: ("plugins.ToolCall", {"state__exact": "failed", "q": code}),
         "delivery": ("governance.Delivery", {"state__exact": "failed"}),
         "worker": ("agents.Worker", {}),
     }[source]

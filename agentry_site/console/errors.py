@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
-from agentry_site.console.causes import MOST, PERIODS, Cause, causes
+from agentry_site.console.causes import HANDLED, MOST, PERIODS, Cause, causes
 from agentry_site.console.pages import Page
 from governance.contracts import Perm
 from governance.guard.authentication import actor_of
@@ -20,6 +20,7 @@ SOURCES: Final = {
     "call": "Tool calls",
     "delivery": "Deliveries",
     "worker": "Workers",
+    HANDLED: "Tool errors dealt with",
 }
 
 
@@ -55,7 +56,9 @@ class Errors(Page):
         if period not in PERIODS or (source and source not in SOURCES):
             raise BadRequest("The address names no such time or kind of error.")
         found = causes(actor, period)
-        shown = [cause for cause in found if source in ("", cause.source)]
+        # What models dealt with themselves is no error of the site, and is shown when asked for.
+        usual = {source} if source else set(SOURCES) - {HANDLED}
+        shown = [cause for cause in found if cause.source in usual]
         context = self.context(
             request,
             title="Errors",

@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from agentry_site.console.causes import Cause, causes
+from agentry_site.console.causes import HANDLED, Cause, causes
 from agentry_site.console.pages import list_url, open_list
 from agentry_site.console.spending import spent_today
 from agents.selectors.run_failures import oldest_queued_at
@@ -115,14 +115,18 @@ def overview_of(site: AdminSite, request: HttpRequest) -> Overview:
     return Overview(
         figures=tuple(_figures(site, request, actor, may_see_runs, workers)),
         runs=_newest(actor) if may_see_runs else (),
-        causes=tuple(causes(actor, "24h", most=FAILURES_LOOKED_AT)[:CAUSES])
-        if may_see_runs
-        else (),
+        causes=_causes(actor) if may_see_runs else (),
         has_workers=workers is None or workers.filter(seen_at__gt=_heard_since()).exists(),
         may_see_runs=may_see_runs,
         may_start=may_somewhere(request, actor, Perm.RUN_START),
         runs_url=list_url("agents.Run"),
     )
+
+
+def _causes(actor: Actor) -> tuple[Cause, ...]:
+    """What somebody should look at: not the errors of tools that models dealt with themselves."""
+    found = causes(actor, "24h", most=FAILURES_LOOKED_AT)
+    return tuple(cause for cause in found if cause.source != HANDLED)[:CAUSES]
 
 
 def _figures(
@@ -239,7 +243,7 @@ def _workers(rows: QuerySet[Any]) -> Figure:
         note=f"driving {driven} runs" if alive else "nothing can start",
         icon="workers",
         tone="green" if alive else "red",
-        url=list_url("agents.Worker"),
+        url=reverse("admin:workers"),
         is_urgent=not alive,
     )
 

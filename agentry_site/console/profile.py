@@ -30,6 +30,8 @@ _NEWS = {
     ChannelEvent.APPROVAL_EXPIRING: "Expires soon",
     ChannelEvent.APPROVAL_ESCALATED: "Escalated to me",
     ChannelEvent.RUN_FAILED: "A run failed",
+    ChannelEvent.BUDGET_WARNING: "80 % of a budget",
+    ChannelEvent.BUDGET_EXHAUSTED: "A budget is used up",
 }
 
 

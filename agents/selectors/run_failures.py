@@ -1,5 +1,6 @@
 """Runs that ended badly or stopped at a limit, for those who look for causes."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -7,6 +8,7 @@ from uuid import UUID
 from django.db.models.functions import Substr
 
 from agents.contracts import RunState
+from agents.models import Run
 from agents.selectors.run_filters import RunFilters
 from agents.selectors.run_finding import runs_found
 from governance import access
@@ -52,6 +54,12 @@ def run_failures(*, actor: Actor, since: datetime, most: int) -> list[RunFailure
         )
         for run_id, agent, state, code, reason, at, workspace_id in found
     ]
+
+
+def runs_succeeded(run_ids: Collection[UUID]) -> frozenset[UUID]:
+    """Return those of the runs that ended well; for whoever may see them."""
+    rows = Run.objects.filter(pk__in=run_ids, state=RunState.SUCCEEDED.value)
+    return frozenset(rows.values_list("pk", flat=True))
 
 
 def oldest_queued_at(*, actor: Actor) -> datetime | None:

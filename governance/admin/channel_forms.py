@@ -19,6 +19,8 @@ _EVENTS: Final = (
     (ChannelEvent.APPROVAL_EXPIRING.value, "a question is about to expire"),
     (ChannelEvent.APPROVAL_ESCALATED.value, "a question goes to others"),
     (ChannelEvent.RUN_FAILED.value, "a run failed: the first of an agent for a reason"),
+    (ChannelEvent.BUDGET_WARNING.value, "80 % of a budget is spent"),
+    (ChannelEvent.BUDGET_EXHAUSTED.value, "a budget is used up"),
 )
 # What is asked of a channel of each kind, beside what is asked of all of them.
 FIELDS: Final = {

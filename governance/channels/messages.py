@@ -19,6 +19,8 @@ _TITLES = {
     ChannelEvent.APPROVAL_EXPIRING: "Nobody has decided yet",
     ChannelEvent.APPROVAL_ESCALATED: "Escalated to you",
     ChannelEvent.RUN_FAILED: "A run failed",
+    ChannelEvent.BUDGET_WARNING: "Most of a budget is spent",
+    ChannelEvent.BUDGET_EXHAUSTED: "A budget is used up",
     ChannelEvent.TEST: "A test",
 }
 _OPEN = frozenset(
@@ -28,6 +30,7 @@ _OPEN = frozenset(
         ChannelEvent.APPROVAL_ESCALATED,
     }
 )
+_OF_BUDGETS = frozenset({ChannelEvent.BUDGET_WARNING, ChannelEvent.BUDGET_EXHAUSTED})
 _TEXT_CHARACTERS = 2_500
 
 
@@ -109,6 +112,8 @@ def _facts(event: ChannelEvent, data: Mapping[str, Any]) -> list[str]:
         facts += [f"Reason: {data['reason']}"] if data.get("reason") else []
     elif event is ChannelEvent.RUN_FAILED:
         facts.append(f"Why: {data.get('code', '')}. {data.get('remedy', '')}".strip())
+    elif event in _OF_BUDGETS:
+        facts.append(f"Spent: {data.get('sentence', '')}")
     elif data.get("expires_at"):
         facts.append(f"Until: {data['expires_at']}")
     return [" ".join(str(fact).split())[:_TEXT_CHARACTERS] for fact in facts]

@@ -102,6 +102,9 @@ class BudgetAccount(models.Model):
     limit_usd = models.DecimalField(max_digits=16, decimal_places=8, null=True)
     reserved_usd = models.DecimalField(max_digits=16, decimal_places=8, default=0)
     spent_usd = models.DecimalField(max_digits=16, decimal_places=8, default=0)
+    told_percent = models.PositiveSmallIntegerField(
+        default=0, help_text="Up to which mark people were told what is spent."
+    )
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:

@@ -54,7 +54,7 @@ def budgets_standing(budgets: Iterable[Budget]) -> dict[UUID, Standing]:
     for budget_id, span in spans.items():
         current |= Q(budget_id=budget_id, starts_at=span.starts_at)
     accounts = {row.budget_id: row for row in BudgetAccount.objects.filter(current)}
-    waiting = _waiting_by_account([row.pk for row in accounts.values()])
+    waiting = waiting_by_account([row.pk for row in accounts.values()])
     return {row.pk: _standing(row, spans[row.pk], accounts.get(row.pk), waiting) for row in budgets}
 
 
@@ -71,8 +71,11 @@ def _standing(
     )
 
 
-def _waiting_by_account(accounts: Collection[UUID]) -> dict[UUID, int]:
-    asked = _raises_asked().filter(binding__account__in=[str(pk) for pk in accounts])
+def waiting_by_account(accounts: Collection[UUID] | None = None) -> dict[UUID, int]:
+    """Return how many runs have asked for more of accounts; None: of all there are."""
+    asked = _raises_asked()
+    if accounts is not None:
+        asked = asked.filter(binding__account__in=[str(pk) for pk in accounts])
     counts: dict[UUID, int] = {}
     for account in asked.values_list("binding__account", flat=True):
         counts[UUID(account)] = counts.get(UUID(account), 0) + 1

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Min, Q, QuerySet
 
+from core import clock
 from core.errors import NotFoundError
 from core.ids import first_id_at
 from core.sealing import unseal
@@ -117,3 +118,18 @@ def channel_secret(channel: Channel) -> str:
         name=str(channel.pk),
         purpose=SECRET_PURPOSE,
     )
+
+
+def deliveries_waiting(actor: Actor) -> tuple[int, datetime | None, int]:
+    """Return how many messages are due, since when the first is, and how many are tried again
+    later; where the actor may look."""
+    rows = access.scope(
+        actor, Perm.CHANNEL_VIEW, Delivery.objects.filter(state=DeliveryState.PENDING.value)
+    )
+    now = clock.now()
+    found = rows.aggregate(
+        due=Count("pk", filter=Q(due_at__lte=now)),
+        since=Min("due_at", filter=Q(due_at__lte=now)),
+        later=Count("pk", filter=Q(due_at__gt=now)),
+    )
+    return found["due"], found["since"], found["later"]

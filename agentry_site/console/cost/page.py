@@ -1,5 +1,7 @@
 """Addresses of the cost page: the page, the part that is renewed, and the copies to take away."""
 
+from collections.abc import Iterator
+from itertools import chain, islice
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,7 +11,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from agentry_site.console.cost.asked import SPANS, Asked, Measure, asked_of
-from agentry_site.console.cost.export import csv_lines, json_document
+from agentry_site.console.cost.export import csv_lines, json_pieces
 from agentry_site.console.cost.shown import Links, report_shown
 from agentry_site.console.pages import Page, list_url, open_list
 from agents.selectors.cost import Period, cost_report
@@ -58,23 +60,14 @@ class CostPage(Page):
         asked = self._asked(request)
         return TemplateResponse(request, "console/cost/live.html", self._live(request, asked))
 
-    def csv_view(self, request: HttpRequest) -> StreamingHttpResponse:
+    def csv_view(self, request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
         asked = self._asked(request)
-        return streamed(
-            request,
-            csv_lines(asked),
-            content_type=MEDIA_TYPE,
-            filename=f"cost-{asked.slug}.csv",
-        )
+        return _file(request, csv_lines(asked), MEDIA_TYPE, f"cost-{asked.slug}.csv")
 
-    def json_view(self, request: HttpRequest) -> StreamingHttpResponse:
+    def json_view(self, request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
         asked = self._asked(request)
-        return streamed(
-            request,
-            iter([json_document(asked)]),
-            content_type="application/json",
-            filename=f"cost-{asked.slug}.json",
-        )
+        name = f"cost-{asked.slug}.json"
+        return _file(request, json_pieces(asked), "application/json", name)
 
     def _asked(self, request: HttpRequest) -> Asked:
         """Read the address; who may see no cost anywhere is not let in."""
@@ -114,3 +107,14 @@ def _choices(asked: Asked, name: str, choices: list[tuple[str, str]]) -> list[di
 
 def _address(name: str, asked: Asked) -> str:
     return f"{reverse(f'admin:{name}')}?{urlencode(asked.query())}"
+
+
+def _file(
+    request: HttpRequest, content: Iterator[bytes], media_type: str, name: str
+) -> HttpResponse | StreamingHttpResponse:
+    """Answer with a file, or with the sentence why there is none now."""
+    try:
+        begun = list(islice(content, 2))  # the titles and the first row
+    except DomainError as error:
+        return HttpResponse(f"{error}\n", status=error.status, content_type="text/plain")
+    return streamed(request, chain(begun, content), content_type=media_type, filename=name)

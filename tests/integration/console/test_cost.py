@@ -13,6 +13,8 @@ from django.test import AsyncClient
 from django.urls import reverse
 
 from agents.models import Run
+from agents.selectors import cost
+from core.errors import UnavailableError
 from governance.contracts import SYSTEM
 from governance.models import Role, User
 from governance.services.members import membership_set_roles
@@ -184,6 +186,44 @@ def test_a_copy_is_read_as_it_is_sent_by_an_asynchronous_server(cast: Cast) -> N
         return b"".join([part async for part in answer])
 
     assert async_to_sync(read)().decode().startswith("day,workspace,agent,model")
+
+
+def test_copies_are_read_a_day_at_a_time(
+    cast: Cast, browse: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for hours in range(0, 30 * 24, 7):
+        used(cast, hours=hours, agent=f"agent-{hours % 3}")
+    read: list[int] = []
+    step = cost._step
+
+    def counted(*args: Any) -> cost.CostStep:
+        found = step(*args)
+        read.append(len(found.rows))
+        return found
+
+    monkeypatch.setattr(cost, "_step", counted)
+    table = browse("viewer").get(f"{PAGE}cost.csv?period=30d")
+    assert len(read) <= 1  # the rest is read as it is sent
+
+    rows = list(csv.DictReader(io.StringIO(table.getvalue().decode())))
+    assert (len(read), sum(read), max(read)) == (31, len(rows), 3)
+    assert sum(int(row["calls"]) for row in rows) == 2 * len(range(0, 30 * 24, 7))
+    assert [row["day"] for row in rows] == sorted(row["day"] for row in rows)
+    document = json.loads(browse("viewer").get(f"{PAGE}cost.json?period=30d").getvalue())
+    assert [row["calls"] for row in document["rows"]] == [int(row["calls"]) for row in rows]
+
+
+def test_what_cannot_be_read_is_an_error_and_no_file(
+    cast: Cast, browse: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*args: Any) -> cost.CostStep:
+        raise UnavailableError("Usage is being added up faster than it can be read.")
+
+    monkeypatch.setattr(cost, "_step", busy)
+    client = browse("viewer")
+    client.raise_request_exception = False
+
+    assert client.get(f"{PAGE}cost.csv?period=7d").status_code == 503
 
 
 def test_the_part_that_is_renewed_has_the_figures_alone(cast: Cast, browse: Browser) -> None:

@@ -154,6 +154,23 @@ def test_letters_of_others_are_no_errors_of_ones_own(cast: Cast, browse: Browser
     assert own.newest_url == f"/admin/governance/delivery/{delivery.pk}/change/"
 
 
+def test_a_tools_error_that_the_model_dealt_with_is_told_apart(cast: Cast, browse: Browser) -> None:
+    for state in ("succeeded", "failed", "running"):
+        run = make_run(cast.acme)
+        Run.objects.filter(pk=run.pk).update(state=state)
+        make_call(run, state=CallState.FAILED)
+    operator = browse("operator")
+
+    assert [(cause.source, cause.count) for cause in shown(operator)] == [("call", 2)]
+    assert [(cause.source, cause.count) for cause in shown(operator, "source=handled")] == [
+        ("handled", 1)
+    ]
+    home = operator.get("/admin/").context["overview"].causes
+    assert [(cause.source, cause.count) for cause in home] == [("call", 2)]
+    tabs = {tab.value: tab.count for tab in operator.get(PAGE).context["sources"]}
+    assert (tabs["call"], tabs["handled"]) == (2, 1)
+
+
 def test_what_stopped_at_a_limit_is_resumed_together(cast: Cast, browse: Browser) -> None:
     failed(cast, "It reached its limit.", code="max_iterations", state="yielded")
     failed(cast, "It broke.")

@@ -13,8 +13,17 @@ from core import pausepoints
 from core.errors import InvalidInputError, PermissionDeniedError, StaleStateError
 from governance.budgets import LARGEST_USD
 from governance.contracts import Actor
-from governance.models import Approval, AuditEntry, Budget, BudgetAccount, Workspace
+from governance.models import (
+    Approval,
+    AuditEntry,
+    Budget,
+    BudgetAccount,
+    Channel,
+    Delivery,
+    Workspace,
+)
 from governance.services.approvals import approval_decide
+from governance.services.budget_news import budgets_tell
 from governance.services.budgets import (
     account_granted,
     budget_delete,
@@ -45,6 +54,20 @@ def parked(engine: Engine, workspace: Workspace, ada: Actor) -> Run:
     run = begin(workspace)
     engine.start()
     return engine.until(run, RunState.WAITING, wait_kind="budget")
+
+
+def test_a_run_that_waits_is_news_though_not_all_is_spent(parked: Run) -> None:
+    Channel.objects.create(
+        workspace=parked.workspace, name="ops", kind="webhook", url="http://x.test/",
+        events=["budget.exhausted"],
+    )  # fmt: skip
+
+    assert (budgets_tell(), budgets_tell()) == (1, 0)
+    told = Delivery.objects.get().payload
+    assert (told["waiting"], told["spent_usd"], told["limit_usd"]) == (
+        1, "0.00800000", "0.01700000",
+    )  # fmt: skip
+    assert told["sentence"] == "$0.008 of $0.017 (total); 1 run(s) wait for more."
 
 
 def test_the_question_says_what_stands_and_what_is_needed(parked: Run) -> None:
