@@ -1,7 +1,8 @@
 """What a channel says: as JSON for programs, as blocks for Slack, as a letter.
 
-Arguments are not among it: who may see them signs in. Text from models is shown as text, never as
-markup: Slack's control characters are escaped, and a letter has no HTML.
+Arguments are not among it, nor what somebody said about them: who may see these signs in. Text from
+models is shown as text, never as markup: Slack's control characters are escaped, and a letter has
+no HTML.
 """
 
 from collections.abc import Mapping
@@ -109,7 +110,6 @@ def _facts(event: ChannelEvent, data: Mapping[str, Any]) -> list[str]:
     if event is ChannelEvent.APPROVAL_DECIDED:
         by = f" by {data['by']}" if data.get("by") else ""
         facts.append(f"It was {data.get('state', 'decided')}{by}.")
-        facts += [f"Reason: {data['reason']}"] if data.get("reason") else []
     elif event is ChannelEvent.RUN_FAILED:
         facts.append(f"Why: {data.get('code', '')}. {data.get('remedy', '')}".strip())
     elif event in _OF_BUDGETS:
