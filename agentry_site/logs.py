@@ -67,7 +67,9 @@ def logging_config(*, format_name: str, level: str) -> dict[str, Any]:
             "django": passed_up,
             "django.server": passed_up,
             "uvicorn": passed_up,
-            "uvicorn.error": passed_up,
+            # At DEBUG it quotes every message of a socket, and so does the library below it.
+            "uvicorn.error": {**passed_up, "level": "INFO"},
+            "websockets": {"level": "INFO"},
             "uvicorn.access": passed_up,
             # Says every connection and query at DEBUG, in more lines than all others together.
             **{name: {"level": "INFO"} for name in ("asyncio", "django.db.backends", "httpcore2")},

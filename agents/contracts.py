@@ -7,7 +7,7 @@ history, traces and the API share one form. Everything here is plain data; no Dj
 from collections.abc import AsyncIterator, Mapping
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
@@ -62,6 +62,16 @@ class Control(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     CANCEL = "cancel"
+
+
+class WorkerState(StrEnum):
+    """How a worker stands, by what it said last and what was asked of it."""
+
+    SERVING = "serving"  # it takes runs
+    ASKED = "asked"  # to drain; it has not taken note yet
+    DRAINING = "draining"  # it gives its runs back, and takes none
+    DRAINED = "drained"  # it holds none, and takes none until it is told to
+    SILENT = "silent"  # not heard of lately
 
 
 class EditKind(StrEnum):
@@ -362,5 +372,4 @@ RUN_ERRORS: Mapping[RunErrorCode, CodeMeaning] = {
 }
 
 
-RunControlVerb: TypeAlias = Literal["pause", "resume", "cancel"]
 Variables: TypeAlias = Mapping[str, str]

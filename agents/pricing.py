@@ -24,10 +24,12 @@ LIBRARY: Final = "genai-prices"
 VENDORS: Final = {"openai": "openai", "anthropic": "anthropic", "gemini": "google"}
 _MILLION = Decimal(1_000_000)
 _CENTS = Decimal("0.00000001")
+NO_USAGE: Final = Usage()
+_SOME: Final = Usage(input_tokens=1_000_000, output_tokens=1_000_000)
 
 
 def cost_of(model: PinnedModel, usage: Usage) -> Decimal | None:
-    """Return dollars for `usage` of one call, or None when no price is known.
+    """Return dollars for `usage` of one call, or None when no price is known, or no usage told.
 
     Cached tokens are part of `input_tokens` and are billed at their own price where there is one.
     """
@@ -35,7 +37,14 @@ def cost_of(model: PinnedModel, usage: Usage) -> Decimal | None:
     if price is None:
         # A script asks nobody; with prices of its own it plays a model that has them.
         return Decimal(0) if model.provider_kind == "scripted" else None
+    if is_untold(model, usage) and dollars_of(price, _SOME):
+        return None
     return dollars_of(price, usage)
+
+
+def is_untold(model: PinnedModel, usage: Usage) -> bool:
+    """Say whether a server answered without telling what that took: no answer takes nothing."""
+    return usage == NO_USAGE and model.provider_kind != "scripted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

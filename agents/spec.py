@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from agents.contracts import SessionStrategy
 from core.errors import InvalidInputError
+from governance.budgets import LARGEST_USD
 
 M = TypeVar("M", bound=BaseModel)
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$")]
@@ -26,7 +27,7 @@ class LimitsSpec(_Strict):
 
     max_iterations: int = Field(default=25, ge=1, le=10_000)
     max_tokens: int | None = Field(default=None, ge=1)
-    max_cost_usd: Decimal | None = Field(default=None, gt=0)
+    max_cost_usd: Decimal | None = Field(default=None, gt=0, lt=LARGEST_USD)
     wall_seconds: float | None = Field(default=None, gt=0, le=31_536_000)
     model_retries: int = Field(default=3, ge=0, le=20)
 

@@ -6,6 +6,7 @@ from agents.engine_process import host_ring
 from agents.execution.failures import failures_tell
 from agents.execution.sweep import sweep as sweep_runs
 from agents.selectors.usage import usage_keys
+from governance.services.budget_news import budgets_tell
 from observability.services import usage_fold_all
 
 
@@ -24,8 +25,9 @@ def sweep() -> None:
 
 @shared_task(name="agents.failures", soft_time_limit=50, time_limit=60)
 def failures() -> None:
-    """Write down news of runs that failed."""
+    """Write down news of runs that failed, and of budgets that run out."""
     failures_tell()
+    budgets_tell()
 
 
 @shared_task(name="agents.usage", soft_time_limit=60, time_limit=90)

@@ -199,11 +199,19 @@ class Line:
 _KINDS: Final = {"+": "added", "-": "removed", "@": "place"}
 
 
+def difference_line(line: str) -> Line:
+    """Return a line of a unified difference below the names of its files."""
+    kind = _KINDS.get(line[:1])
+    if kind is None:
+        return Line(sign=" ", kind="same", text=line.removeprefix(" "))
+    return Line(sign=line[:1], kind=kind, text=line[1:])
+
+
 def text_difference(before: str, after: str) -> tuple[Line, ...]:
     """Return the changed lines between two texts, with three lines around each."""
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=3)
     return tuple(
-        Line(sign=line[:1], kind=_KINDS.get(line[:1], "same"), text=line[1:])
+        difference_line(line)
         for number, line in enumerate(lines)
         if number > 1  # the first two name the files
     )

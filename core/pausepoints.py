@@ -54,6 +54,8 @@ POINTS = frozenset(
         "budget.after_commit",
         "budget.before_raise",
         "budget.before_park",
+        "budget.before_note",
+        "drain.before_update",
         "fork.before_insert",
         "start.after_commit",
         "shadow.before_answer",

@@ -107,6 +107,7 @@ class AuditAction(StrEnum):
     SECRET_USED = "secret_used"  # noqa: S105 - a kind of entry
     POLICY_PUBLISHED = "policy_published"
     BUDGET_CHANGED = "budget_changed"  # set, raised or taken away
+    WORKER_CHANGED = "worker_changed"  # drained, or put to work again
     EXPORTED = "exported"  # somebody took a copy away
 
 
@@ -225,6 +226,8 @@ class ChannelEvent(StrEnum):
     APPROVAL_EXPIRING = "approval.expiring"
     APPROVAL_ESCALATED = "approval.escalated"
     RUN_FAILED = "run.failed"  # the first of an agent for a reason, once in a while
+    BUDGET_WARNING = "budget.warning"  # most of one is spent; once a period
+    BUDGET_EXHAUSTED = "budget.exhausted"  # all of one is spent, or a run waits for more
     TEST = "channel.test"  # somebody tries whether it works
 
 

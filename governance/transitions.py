@@ -10,7 +10,9 @@ from django.db.models import F, Q, Value
 from django.db.models.functions import Round
 
 from core import clock
+from core.errors import LeaseLostError
 from core.state import StateTable
+from governance.budgets import LARGEST_USD
 from governance.contracts import ApprovalState, DeliveryState, GrantState, ReservationState
 from governance.models import Approval, BudgetAccount, Delivery, Grant, Reservation
 
@@ -112,12 +114,18 @@ def reservation_keep(run_id: UUID, place: int, *, may_exist: bool, **fields: Any
 
     Raises:
         IntegrityError: It was said not to exist, and does.
+        LeaseLostError: It was set aside under a newer claim of the run, or is settled.
     """
     made = {"created_at": clock.now(), "settled_at": None, "charged_usd": None, **fields}
     made["state"] = R.RESERVED.value
     if not may_exist:
         return Reservation.objects.create(run_id=run_id, place=place, **made).pk
-    row, _ = Reservation.objects.update_or_create(run_id=run_id, place=place, defaults=made)
+    row, is_new = Reservation.objects.get_or_create(run_id=run_id, place=place, defaults=made)
+    if not is_new:
+        sources = [state.value for state in RESERVATION_TABLE.sources(R.RESERVED)]
+        again = Reservation.objects.filter(pk=row.pk, fence__lte=made["fence"], state__in=sources)
+        if not again.update(**made):
+            raise LeaseLostError(f"The call {place} of the run {run_id} is another worker's now.")
     return row.pk
 
 
@@ -139,8 +147,8 @@ def reservation_release(row: Reservation) -> bool:
 
 
 def account_raise(account_id: UUID, by_usd: Decimal) -> bool:
-    """Raise a limit by an amount; of two who do so at once both count."""
-    rows = BudgetAccount.objects.filter(pk=account_id, limit_usd__isnull=False)
+    """Raise a limit by an amount, to the largest at most; of two who do so at once both count."""
+    rows = BudgetAccount.objects.filter(pk=account_id, limit_usd__lte=LARGEST_USD - by_usd)
     return bool(
         rows.update(
             limit_usd=Round(F("limit_usd") + Value(by_usd), _PLACES), updated_at=clock.now()

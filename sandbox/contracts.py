@@ -280,9 +280,26 @@ class RunnerSource(Protocol):
         ...
 
 
+class Crowd(msgspec.Struct, frozen=True, kw_only=True):
+    """How many sandboxes a worker has open, of how many, and who waits for a place since when."""
+
+    at_most: int
+    taken: int
+    waiting: int
+    oldest_seconds: float = 0.0
+
+
 class SandboxAccess(RunnerSource, Protocol):
     """The same, and what is told of them."""
 
     async def doctor(self) -> list[Abilities]:
         """Say for each engine what it can hold on the host and how strong it is, best first."""
+        ...
+
+    async def crowd(self) -> Crowd | None:
+        """Say how full the sandbox worker is; None: this process has started none yet.
+
+        Raises:
+            SandboxUnavailableError: It does not answer within two seconds.
+        """
         ...

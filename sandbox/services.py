@@ -120,10 +120,10 @@ def join(*, socket: Path | None, workspaces: Path) -> None:
     """
     global _access
     if socket is not None:
-        _access = RemoteSandboxes(at(socket))
+        _access = RemoteSandboxes(at(socket), lambda: socket)
     else:
         child = ChildWorker(workspaces=workspaces, folder=default_folder())
-        _access = RemoteSandboxes(child.locate)
+        _access = RemoteSandboxes(child.locate, child.peek)
 
 
 def sandboxes() -> SandboxAccess:

@@ -5,10 +5,7 @@ takes longer than most of the tests. This deletes from the tables that have rows
 built-in roles once more, in case that a test has changed them.
 """
 
-from typing import Any
-
-from django.db import connections
-from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db import DEFAULT_DB_ALIAS, connections
 
 # Made by migrations, the same for every test. Of roles, those of no workspace.
 KEPT = frozenset({"django_content_type", "auth_permission", "django_migrations"})
@@ -18,12 +15,10 @@ _ROLES = "governance_role"
 def empty(alias: str) -> None:
     """Delete what a test has committed; nobody's foreign keys or triggers are asked."""
     connection = connections[alias]
-    tables = [table for table in connection.introspection.django_table_names(only_existing=True)
-              if table not in KEPT]  # fmt: skip
+    filled = filled_tables(alias)
+    if not filled:
+        return
     with connection.cursor() as cursor:
-        filled = _filled(connection, cursor, tables)
-        if not filled:
-            return
         is_postgres = connection.vendor == "postgresql"
         off, on = (
             ("SET session_replication_role = replica", "SET session_replication_role = DEFAULT")
@@ -51,10 +46,14 @@ def _restore_roles() -> None:
         builtin_roles_sync()
 
 
-def _filled(connection: BaseDatabaseWrapper, cursor: Any, tables: list[str]) -> list[str]:
+def filled_tables(alias: str = DEFAULT_DB_ALIAS) -> list[str]:
     """Return the tables that have rows, in one question."""
+    connection = connections[alias]
     asked = " UNION ALL ".join(
-        f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM \"{table}\")" for table in tables
+        f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM \"{table}\")"
+        for table in connection.introspection.django_table_names(only_existing=True)
+        if table not in KEPT
     )
-    cursor.execute(asked)
-    return [row[0] for row in cursor.fetchall()]
+    with connection.cursor() as cursor:
+        cursor.execute(asked)
+        return [row[0] for row in cursor.fetchall()]

@@ -5,6 +5,7 @@ options are added to its own, and the client's errors become sentences and exit 
 """
 
 import inspect
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -203,6 +204,13 @@ def command(
     return register
 
 
+def hush() -> None:
+    """Print nothing more: what is still to be written goes nowhere, also at the very end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
 def guarded(act: Callable[[], None]) -> None:
     """Do it; an expected failure ends the program with its sentence and exit code."""
     from agentry.client.errors import AgentryError
@@ -213,7 +221,7 @@ def guarded(act: Callable[[], None]) -> None:
         raise typer.Exit(complain(error)) from error
     except BrokenPipeError as error:
         # The reader went away (`| head`): not our failure, and nothing more can be printed.
-        sys.stderr.close()
+        hush()
         raise typer.Exit(ExitCode.OK) from error
     except KeyboardInterrupt as error:
         raise typer.Exit(ExitCode.INTERRUPTED) from error

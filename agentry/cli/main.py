@@ -28,9 +28,10 @@ from agentry.cli.commands import (
     shell,
     tokens,
     tracing,
+    workers,
 )
 from agentry.cli.exits import ExitCode
-from agentry.cli.invocation import Root
+from agentry.cli.invocation import Root, hush
 
 app = typer.Typer(
     name="agentry",
@@ -82,6 +83,7 @@ for part in (
     audit,
     tracing,
     sandboxes,
+    workers,
     account,
     checking,
     shell,
@@ -94,3 +96,9 @@ def main() -> None:
         app(prog_name="agentry")
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
+    finally:
+        # Here and not at the interpreter's end, which would complain of a reader that went away.
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            hush()

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, TypeAlias
 
@@ -131,6 +132,14 @@ def print_document(value: Any, form: OutputFormat) -> None:
         text = json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n"
     sys.stdout.write(escaped(text))
     sys.stdout.flush()
+
+
+def dollars(usd: str | Decimal | None) -> str:
+    """An amount as people write it: cents, and as many places more as it takes to say it."""
+    if usd is None:
+        return "-"
+    whole, _, places = f"{Decimal(usd):f}".partition(".")
+    return f"${whole}.{places.rstrip('0').ljust(2, '0')}"
 
 
 def seconds_ago(text: object, now: datetime | None = None) -> str:

@@ -238,6 +238,8 @@ class Account(AwaitingGroup):
     me = awaited(account.me)
     apply = awaited(account.apply)
     workers = awaited(account.workers)
+    worker_drain = awaited(account.worker_drain)
+    worker_undrain = awaited(account.worker_undrain)
     cost = awaited(account.cost)
     sandbox_doctor = awaited(account.sandbox_doctor)
     version = awaited(account.version)
@@ -286,6 +288,8 @@ class AsyncClient:
         self.me = account_group.me
         self.apply = account_group.apply
         self.workers = account_group.workers
+        self.worker_drain = account_group.worker_drain
+        self.worker_undrain = account_group.worker_undrain
         self.cost = account_group.cost
         self.sandbox_doctor = account_group.sandbox_doctor
         self.version = account_group.version

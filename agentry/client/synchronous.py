@@ -236,6 +236,8 @@ class Account(BlockingGroup):
     me = blocking(account.me)
     apply = blocking(account.apply)
     workers = blocking(account.workers)
+    worker_drain = blocking(account.worker_drain)
+    worker_undrain = blocking(account.worker_undrain)
     cost = blocking(account.cost)
     sandbox_doctor = blocking(account.sandbox_doctor)
     version = blocking(account.version)
@@ -289,6 +291,8 @@ class Client:
         self.me = account_group.me
         self.apply = account_group.apply
         self.workers = account_group.workers
+        self.worker_drain = account_group.worker_drain
+        self.worker_undrain = account_group.worker_undrain
         self.cost = account_group.cost
         self.sandbox_doctor = account_group.sandbox_doctor
         self.version = account_group.version

@@ -5,8 +5,8 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 from urllib.parse import urlencode
 
 from django.urls import reverse
@@ -15,8 +15,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from agentry_site.console.pages import list_url
 from agents.contracts import RunState
-from agents.selectors.run_failures import run_failures
+from agents.selectors import run_filters
+from agents.selectors.run_failures import run_failures, runs_succeeded
 from agents.selectors.workers import worker_is_alive, worker_list
 from core import clock
 from core.admin import moment
@@ -24,18 +26,13 @@ from governance.contracts import Actor
 from governance.selectors.channels import deliveries_failed
 from plugins.selectors import call_failures
 
-if TYPE_CHECKING:
-    from django_stubs_ext import StrOrPromise
-
-PERIODS: Final["Mapping[str, tuple[StrOrPromise, timedelta]]"] = {
-    "24h": (_("last 24 hours"), timedelta(hours=24)),
-    "7d": (_("last 7 days"), timedelta(days=7)),
-    "30d": (_("last 30 days"), timedelta(days=30)),
-}
+PERIODS: Final = {name: run_filters.PERIODS[name] for name in ("24h", "7d", "30d")}
 MOST: Final = 5_000  # of each source, the newest
 BARS: Final = 24
 TEXT_CHARACTERS: Final = 180
 BAR_HEIGHT: Final = 22
+
+HANDLED: Final = "handled"  # a tool's error in a run that ended well: its model dealt with it
 
 _SAME: Final = (
     (re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE), "…"),
@@ -124,9 +121,11 @@ def _failures(actor: Actor, since: datetime, most: int) -> Iterable[Failure]:
             url=reverse("admin:agents_run_change", args=[run.run_id]),
             can_resume=run.state == RunState.YIELDED.value,
         )
-    for call in call_failures(actor=actor, since=since, most=most):
+    calls = call_failures(actor=actor, since=since, most=most)
+    handled = runs_succeeded({call.run_id for call in calls})
+    for call in calls:
         yield Failure(
-            source="call",
+            source=HANDLED if call.run_id in handled else "call",
             code=call.tool,
             text=call.reason,
             subject=call.tool,
@@ -187,13 +186,14 @@ def _cause(
 
 def _list_url(source: str, code: str, listed: Mapping[str, str]) -> str:
     """Return the list that holds the failures, as narrow as its filters can say."""
-    page, query = {
-        "run": ("agents_run", dict(listed)),
-        "call": ("plugins_toolcall", {"state__exact": "failed", "q": code}),
-        "delivery": ("governance_delivery", {"state__exact": "failed"}),
-        "worker": ("agents_worker", {}),
+    label, query = {
+        "run": ("agents.Run", dict(listed)),
+        "call": ("plugins.ToolCall", {"state__exact": "failed", "q": code}),
+        HANDLED: ("plugins.ToolCall", {"state__exact": "failed", "q": code}),
+        "delivery": ("governance.Delivery", {"state__exact": "failed"}),
+        "worker": ("agents.Worker", {}),
     }[source]
-    return f"{reverse(f'admin:{page}_changelist')}?{urlencode(query)}"
+    return list_url(label, query.items())
 
 
 def trend(moments: Iterable[datetime], *, since: datetime, now: datetime) -> tuple[Bar, ...]:

@@ -11,17 +11,18 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from agentry_site.console.causes import MOST, PERIODS, Cause, causes
+from agentry_site.console.causes import HANDLED, MOST, PERIODS, Cause, causes
 from agentry_site.console.pages import Page
 from governance.contracts import Perm
 from governance.guard.authentication import actor_of
 
 SHOWN: Final = 100
 SOURCES: Final = {
-    "run": _("Runs"),
-    "call": _("Tool calls"),
-    "delivery": _("Deliveries"),
-    "worker": _("Workers"),
+    "run": "Runs",
+    "call": "Tool calls",
+    "delivery": "Deliveries",
+    "worker": "Workers",
+    HANDLED: "Tool errors dealt with",
 }
 
 
@@ -57,7 +58,9 @@ class Errors(Page):
         if period not in PERIODS or (source and source not in SOURCES):
             raise BadRequest("The address names no such time or kind of error.")
         found = causes(actor, period)
-        shown = [cause for cause in found if source in ("", cause.source)]
+        # What models dealt with themselves is no error of the site, and is shown when asked for.
+        usual = {source} if source else set(SOURCES) - {HANDLED}
+        shown = [cause for cause in found if cause.source in usual]
         context = self.context(
             request,
             title=gettext("Errors"),

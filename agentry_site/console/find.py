@@ -6,11 +6,9 @@ would not show. What a run says is not searched: that is the runs list's work.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlencode
+from typing import Any, Final
 from uuid import UUID
 
-from django.apps import apps
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -20,7 +18,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from agentry_site.console.pages import Page
+from agentry_site.console.pages import Page, list_url, open_list
 from core.admin import moment, pill
 
 if TYPE_CHECKING:
@@ -70,8 +68,8 @@ class Source:
     note: Callable[[Any], SafeString | str] = field(default=_nothing)
 
     def rows(self, site: Any, request: HttpRequest, words: str) -> tuple[Found, ...]:
-        page = site._registry.get(apps.get_model(self.model))
-        if page is None or not page.has_view_permission(request):
+        page = open_list(site, request, self.model)
+        if page is None:
             return ()
         rows: QuerySet[Any] = page.get_queryset(request)
         found = [*self._by_id(rows, words), *self._by_name(rows, words)]
@@ -170,6 +168,4 @@ class Find(Page):
 
 
 def _runs_of(agent: Found) -> Found:
-    query = urlencode({"q": agent.title})
-    url = f"{reverse('admin:agents_run_changelist')}?{query}"
-    return Found(title=gettext("Runs of %(title)s") % {"title": agent.title}, url=url)
+    return Found(title=f"Runs of {agent.title}", url=list_url("agents.Run", [("q", agent.title)]))

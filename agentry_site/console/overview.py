@@ -6,10 +6,8 @@ A run's count is taken with the filters of the list it leads to, so that the two
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlencode
+from typing import Any, Final
 
-from django.apps import apps
 from django.contrib.admin import AdminSite
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -18,7 +16,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from agentry_site.console.causes import Cause, causes
+from agentry_site.console.causes import HANDLED, Cause, causes
+from agentry_site.console.pages import list_url, open_list
 from agentry_site.console.spending import spent_today
 from agents.selectors.run_failures import oldest_queued_at
 from agents.selectors.run_filters import filters_from
@@ -28,6 +27,7 @@ from agents.selectors.run_finding import (
     runs_found,
     runs_page,
 )
+from agents.selectors.workers import SILENT_AFTER_SECONDS
 from core import clock
 from core.admin import count, moment, money, pill, relative
 from governance.contracts import Actor, ApprovalState, Perm
@@ -42,7 +42,6 @@ NEWEST: Final = 8
 CAUSES: Final = 5
 FAILURES_LOOKED_AT: Final = 500
 COUNTED: Final = 10_000
-WORKER_SILENT_SECONDS: Final = 60
 LATE_SECONDS: Final = 60  # a run that waits longer for a worker is a reason to look
 
 
@@ -121,14 +120,18 @@ def overview_of(site: AdminSite, request: HttpRequest) -> Overview:
     return Overview(
         figures=tuple(_figures(site, request, actor, may_see_runs, workers)),
         runs=_newest(actor) if may_see_runs else (),
-        causes=tuple(causes(actor, "24h", most=FAILURES_LOOKED_AT)[:CAUSES])
-        if may_see_runs
-        else (),
+        causes=_causes(actor) if may_see_runs else (),
         has_workers=workers is None or workers.filter(seen_at__gt=_heard_since()).exists(),
         may_see_runs=may_see_runs,
         may_start=may_somewhere(request, actor, Perm.RUN_START),
-        runs_url=_list_url("agents.Run"),
+        runs_url=list_url("agents.Run"),
     )
+
+
+def _causes(actor: Actor) -> tuple[Cause, ...]:
+    """What somebody should look at: not the errors of tools that models dealt with themselves."""
+    found = causes(actor, "24h", most=FAILURES_LOOKED_AT)
+    return tuple(cause for cause in found if cause.source != HANDLED)[:CAUSES]
 
 
 def _figures(
@@ -152,10 +155,8 @@ def _figures(
 
 
 def _page_rows(site: AdminSite, request: HttpRequest, label: str) -> QuerySet[Any] | None:
-    page = site._registry.get(apps.get_model(label))
-    if page is None or not page.has_view_permission(request):
-        return None
-    return page.get_queryset(request)
+    page = open_list(site, request, label)
+    return None if page is None else page.get_queryset(request)
 
 
 def _of_runs(question: _Question, actor: Actor) -> Figure:
@@ -172,7 +173,7 @@ def _of_runs(question: _Question, actor: Actor) -> Figure:
         else gettext("the oldest ready %(oldest)s") % {"oldest": relative(oldest)},
         icon=question.icon,
         tone="amber" if is_late else question.tone,
-        url=_list_url("agents.Run", question.query),
+        url=list_url("agents.Run", question.query),
         is_urgent=(question.is_urgent and found > 0) or is_late,
     )
 
@@ -200,7 +201,7 @@ def _approvals(actor: Actor) -> Figure:
         note=note,
         icon="approvals",
         tone="amber",
-        url=_list_url("governance.Approval", (("state__exact", "pending"),)),
+        url=list_url("governance.Approval", (("state__exact", "pending"),)),
         is_urgent=expires_at is not None,
     )
 
@@ -214,7 +215,7 @@ def _doubtful(calls: QuerySet[Any]) -> Figure:
         note=gettext("somebody must say what happened"),
         icon="state-in_doubt",
         tone="amber",
-        url=_list_url("plugins.ToolCall", (("state__exact", "in_doubt"),)),
+        url=list_url("plugins.ToolCall", (("state__exact", "in_doubt"),)),
         is_urgent=found > 0,
     )
 
@@ -223,22 +224,23 @@ def _spent(site: AdminSite, actor: Actor) -> Figure:
     spent = spent_today(actor)
     note = gettext("by runs begun today, UTC")
     if spent.limit_usd is not None:
-        note = gettext("of %(limit_usd)s a day") % {"limit_usd": money(spent.limit_usd)}
+        note = f"of {money(spent.limit_usd)} a day"
+    elif spent.is_over:
+        note = "a workspace's budget of the day is used up"
     if spent.is_partial:
         note = gettext("at least, %(note)s") % {"note": note}
     since = f"{spent.since:%Y-%m-%dT%H:%M}"
     has_page = any(page.name == "cost" for page in getattr(site, "pages", ()))
-    by_run = _list_url("agents.Run", (("since", since), ("sort", "costliest")))
-    is_over = spent.limit_usd is not None and spent.usd >= spent.limit_usd
+    by_run = list_url("agents.Run", (("since", since), ("sort", "costliest")))
     return Figure(
         key="spent",
         title=gettext("Spent today"),
         value=money(spent.usd),
         note=note,
         icon="cost",
-        tone="red" if is_over else "green",
+        tone="red" if spent.is_over else "green",
         url=reverse("admin:cost") if has_page else by_run,
-        is_urgent=is_over,
+        is_urgent=spent.is_over,
     )
 
 
@@ -254,13 +256,13 @@ def _workers(rows: QuerySet[Any]) -> Figure:
         else gettext("nothing can start"),
         icon="workers",
         tone="green" if alive else "red",
-        url=_list_url("agents.Worker"),
+        url=reverse("admin:workers"),
         is_urgent=not alive,
     )
 
 
 def _heard_since() -> datetime:
-    return clock.now() - timedelta(seconds=WORKER_SILENT_SECONDS)
+    return clock.now() - timedelta(seconds=SILENT_AFTER_SECONDS)
 
 
 def _newest(actor: Actor) -> tuple[RunRow, ...]:
@@ -279,8 +281,3 @@ def _run_row(run: Any, *, is_readable: bool) -> RunRow:
         cost=money(run.cost_usd, is_partial=run.cost_is_partial),
         at=moment(run.created_at),
     )
-
-
-def _list_url(label: str, filters: tuple[tuple[str, str], ...] = ()) -> str:
-    url = reverse(f"admin:{label.lower().replace('.', '_')}_changelist")
-    return f"{url}?{urlencode(filters)}" if filters else url

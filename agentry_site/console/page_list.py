@@ -11,6 +11,7 @@ from agentry_site.console.profiles import Profiles
 from agentry_site.console.queue.page import ApprovalQueue
 from agentry_site.console.site_settings import SiteSettings
 from agentry_site.console.trace_viewer import TraceViewer
+from agentry_site.console.workers import WorkersPage
 
 PAGES: Final[tuple[type[Page], ...]] = (
     Find,
@@ -18,6 +19,7 @@ PAGES: Final[tuple[type[Page], ...]] = (
     Profile,
     SiteSettings,
     Errors,
+    WorkersPage,
     TraceViewer,
     Profiles,
     ApprovalQueue,

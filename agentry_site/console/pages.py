@@ -1,11 +1,14 @@
 """Pages that belong to no single model: what each of them is. `page_list` says which there are."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
-from django.contrib.admin import AdminSite
+from django.apps import apps
+from django.contrib.admin import AdminSite, ModelAdmin
 from django.http import HttpRequest
-from django.urls import URLPattern
+from django.urls import URLPattern, reverse
 
 
 class Page(ABC):
@@ -31,3 +34,16 @@ class Page(ABC):
     def context(self, request: HttpRequest, **more: Any) -> dict[str, Any]:
         """What every page of the console is drawn with, and `more`."""
         return {**self.site.each_context(request), **more}
+
+
+def open_list(site: AdminSite, request: HttpRequest, label: str) -> "ModelAdmin[Any] | None":
+    """Return the page of a model, such as agents.Run, where this person may open it."""
+    page = site._registry.get(apps.get_model(label))
+    return page if page is not None and page.has_view_permission(request) else None
+
+
+def list_url(label: str, filters: Iterable[tuple[str, str]] = ()) -> str:
+    """Return the address of a model's list, narrowed by `filters`."""
+    url = reverse(f"admin:{label.lower().replace('.', '_')}_changelist")
+    query = urlencode(list(filters))
+    return f"{url}?{query}" if query else url

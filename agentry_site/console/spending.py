@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
+from uuid import UUID
 
 from django.core.cache import cache
 from django.db.models import Count, Q, Sum
@@ -19,12 +20,17 @@ KEPT_SECONDS: Final = 15  # everybody's overview asks every few seconds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """`is_partial`: some calls had no known price. `limit_usd`: of the budgets of a day, if any."""
+    """`is_partial`: some calls had no known price.
+
+    `limit_usd` is what all workspaces that spent may spend a day, if each of them has a budget;
+    `is_over`: one of them has spent what it may.
+    """
 
     since: datetime
     usd: Decimal
     is_partial: bool
     limit_usd: Decimal | None
+    is_over: bool
 
 
 def spent_today(actor: Actor) -> Spent:
@@ -39,26 +45,36 @@ def spent_today(actor: Actor) -> Spent:
 
 
 def _spent(actor: Actor, since: datetime) -> Spent:
-    sums = (
+    sums = list(
         runs_found(actor, RunFilters(since=since))
         .runs.exclude(cost_usd=0, cost_is_partial=False)
-        .aggregate(usd=Sum("cost_usd"), partial=Count("pk", filter=Q(cost_is_partial=True)))
+        .order_by()
+        .values("workspace_id")
+        .annotate(usd=Sum("cost_usd"), partial=Count("pk", filter=Q(cost_is_partial=True)))
     )
+    spent: dict[UUID, Decimal] = {each["workspace_id"]: each["usd"] for each in sums}
+    limits = _daily_limits(actor)
+    is_bounded = bool(limits) and spent.keys() <= limits.keys()
     return Spent(
         since=since,
-        usd=sums["usd"] or Decimal(0),
-        is_partial=bool(sums["partial"]),
-        limit_usd=_daily_limit(actor),
+        usd=sum(spent.values(), Decimal(0)),
+        is_partial=any(each["partial"] for each in sums),
+        limit_usd=sum(limits.values(), Decimal(0)) if is_bounded else None,
+        is_over=any(usd >= limits[pk] for pk, usd in spent.items() if pk in limits),
     )
 
 
-def _daily_limit(actor: Actor) -> Decimal | None:
-    """Return what the workspaces the actor sees may spend a day, of those that have a budget."""
+def _daily_limits(actor: Actor) -> dict[UUID, Decimal]:
+    """Return what workspaces may spend a day, where the actor sees a budget that says it."""
     rows = list(
         budget_list(actor).filter(
             kind=BudgetKind.WORKSPACE.value, period=BudgetPeriod.DAY.value, is_enabled=True
         )
     )
-    limits = [each.figures.limit_usd for each in budgets_standing(rows).values()]
-    known = [limit for limit in limits if limit is not None]
-    return sum(known, Decimal(0)) if known else None
+    standings = budgets_standing(rows)
+    limits: dict[UUID, Decimal] = {}
+    for row in rows:
+        limit = standings[row.pk].figures.limit_usd
+        if limit is not None:
+            limits[row.workspace_id] = min(limit, limits.get(row.workspace_id, limit))
+    return limits

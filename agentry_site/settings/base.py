@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from agentry_site.language import languages_found
 from agentry_site.logs import logging_config
 from agentry_site.sandboxing import sandbox_rules
+from agentry_site.settings import api
 from core.env import ConfigurationError, Environment, secret_of_folder
 from core.patterns import patterns_parse
 from core.tracing.setup import TraceSettings
@@ -376,49 +377,5 @@ if METRICS_ADDRESS and not METRICS_ADDRESS.rpartition(":")[2].isdecimal():
         f"AGENTRY_METRICS_ADDRESS={METRICS_ADDRESS!r} is no address; write it like 127.0.0.1:9464."
     )
 
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        "governance.guard.authentication.TokenAuthentication",
-        "governance.guard.authentication.SessionAuthentication",
-    ],
-    "DEFAULT_PERMISSION_CLASSES": ["governance.guard.permissions.Guarded"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["core.api.parsers.StrictJSONParser"],
-    "DEFAULT_PAGINATION_CLASS": "core.api.pagination.CursorPagination",
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "DEFAULT_SCHEMA_CLASS": "core.api.schema.ProblemSchema",
-    "EXCEPTION_HANDLER": "core.api.problems.exception_handler",
-    "DEFAULT_VERSIONING_CLASS": None,
-    "PAGE_SIZE": 50,
-}
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Agentry Cloud",
-    "DESCRIPTION": "Durable agent runs, governed tools, live traces.",
-    "VERSION": "1",
-    "OAS_VERSION": "3.1.1",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "COMPONENT_SPLIT_REQUEST": True,
-    "SCHEMA_PATH_PREFIX": r"/api/v1",
-    "ENUM_NAME_OVERRIDES": {
-        "RunState": "agents.api.run_serializers.STATES",
-        "BreakpointKind": "agents.api.run_serializers.BREAKPOINTS",
-        "EditKind": "agents.api.debugging.EDITS",
-        "VersionState": "agents.api.serializers.VERSION_STATES",
-        "ToolCallState": "plugins.api.serializers.CALL_STATES",
-        "ApprovalState": "governance.api.approvals.STATES",
-        "GrantState": "governance.api.grants.STATES",
-        "ApprovalVerdict": "governance.api.approvals.VERDICTS",
-        "ApprovalKind": "governance.api.approvals.KINDS",
-        "ProviderKind": "agents.api.serializers.KINDS",
-        "ToolKind": "plugins.api.serializers.KINDS",
-        "EffectClass": "plugins.api.serializers.EFFECTS",
-        "SandboxEngine": "plugins.api.serializers.ENGINES",
-        "BudgetKind": "governance.api.budgets.BUDGET_KINDS",
-        "BudgetPeriod": "governance.api.budgets.BUDGET_PERIODS",
-        "ReservationState": "governance.api.budgets.RESERVATION_STATES",
-        "ChannelKind": "governance.api.channels.CHANNEL_KINDS",
-        "DeliveryState": "governance.api.channels.DELIVERY_STATES",
-    },
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-}
+REST_FRAMEWORK = api.FRAMEWORK
+SPECTACULAR_SETTINGS = api.SCHEMA

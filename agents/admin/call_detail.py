@@ -14,7 +14,7 @@ from django.utils.translation import gettext
 from agents.admin.bounded import bounded
 from agents.models import Checkpoint, Run
 from agents.services.files import file_read
-from core.admin import Line, pretty_json, text_difference
+from core.admin import Line, difference_line, pretty_json, text_difference
 from core.errors import DomainError, NotFoundError
 from governance.selectors.approvals import edit_of
 from plugins.selectors import call_is_unprotected
@@ -174,17 +174,10 @@ def _patched(run: Run, row: Any, given: Mapping[str, Any]) -> Iterable[Change]:
         body = lines[start + 2 : end]
         yield Change(
             path=path.removeprefix("a/").removeprefix("b/"),
-            note=gettext("as the patch says"),
-            lines=tuple(_patch_line(line) for line in body[:MAX_LINES]),
+            note="as the patch says",
+            lines=tuple(difference_line(line) for line in body[:MAX_LINES]),
             is_cut=len(body) > MAX_LINES,
         )
-
-
-_SIGNS: Final = {"+": "added", "-": "removed", "@": "place"}
-
-
-def _patch_line(line: str) -> Line:
-    return Line(sign=line[:1], kind=_SIGNS.get(line[:1], "same"), text=line[1:])
 
 
 _CHANGES: Final[Mapping[str, Callable[[Run, Any, Mapping[str, Any]], Iterable[Change]]]] = {

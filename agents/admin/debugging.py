@@ -89,7 +89,7 @@ def panel_of(run: Run, actor: Actor) -> Panel | None:
     shows_next = found.is_paused and is_readable
     points = found.debug.breakpoints
     return Panel(
-        url=f"/api/v1/workspaces/{run.workspace.name}/runs/{run.pk}/",
+        url=f"{reverse('run', args=[run.workspace.name, run.pk])}/",
         version=found.version,
         step=found.debug.step.value,
         scope=found.debug.scope.value,

@@ -34,6 +34,7 @@ from agents.services.files import file_read, files_of, files_shown
 from agents.transitions import LIVE
 from core import clock
 from core.admin import WITHHELD
+from core.api.preconditions import is_unchanged
 from core.errors import DomainError, InvalidInputError, NotFoundError, PermissionDeniedError
 from governance import access
 from governance.guard.admin import GuardedAdmin
@@ -75,7 +76,7 @@ class RunData(_Base):
     def visible_run(self, request: HttpRequest, run_id: object) -> Run:
         """Return a run the reader may see. Raises PermissionDenied for any other."""
         run: Run | None = self.get_object(request, str(run_id))
-        if run is None or not self.get_queryset(request).filter(pk=run.pk).exists():
+        if run is None:
             raise PermissionDenied
         return run
 
@@ -228,7 +229,7 @@ class RunData(_Base):
 def with_tag(request: HttpRequest, answer: HttpResponse) -> HttpResponse:
     """Answer 304 where the asker has just this content already."""
     tag = f'"{hashlib.sha256(answer.content).hexdigest()[:32]}"'
-    if request.headers.get("If-None-Match") == tag:
+    if is_unchanged(request.headers, tag):
         answer = HttpResponse(status=304)
     answer["ETag"] = tag
     answer["Cache-Control"] = "no-store"

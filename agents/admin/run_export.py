@@ -4,10 +4,9 @@ Inputs, outputs and reasons are there only for runs whose payload the reader may
 they are empty and `payload_hidden` says why.
 """
 
-import csv
-import io
 import json
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, Final
 
 from django.http import HttpRequest, StreamingHttpResponse
@@ -18,10 +17,11 @@ from agents.selectors.run_filters import RunFilters
 from agents.selectors.run_finding import in_order, mark_of, readable_workspaces, runs_found
 from core import clock
 from core.api.lines import streamed
+from core.api.sheets import MEDIA_TYPE, sheet
 from core.errors import InvalidInputError
 from governance.contracts import Actor
 
-FORMATS: Final = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
+FORMATS: Final = {"csv": MEDIA_TYPE, "json": "application/json"}
 _CHUNK_RUNS: Final = 500
 _NAMED: Final = ("workspace", "requested_by")
 COLUMNS: Final = (
@@ -29,8 +29,6 @@ COLUMNS: Final = (
     "iteration", "input_tokens", "output_tokens", "cost_usd", "cost_is_partial", "created_at",
     "started_at", "finished_at", "payload_hidden", "reason", "input", "output",
 )  # fmt: skip
-# What a sheet would take for a formula.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def run_export(request: HttpRequest, actor: Actor) -> StreamingHttpResponse:
@@ -83,26 +81,7 @@ def _row(run: Run, *, is_readable: bool) -> dict[str, Any]:
 
 
 def _csv(rows: Iterator[dict[str, Any]]) -> Iterator[bytes]:
-    held = io.StringIO()
-    writer = csv.writer(held)
-
-    def written(cells: Any) -> bytes:
-        held.seek(0)
-        held.truncate()
-        writer.writerow(cells)
-        return held.getvalue().encode()
-
-    yield written(COLUMNS)
-    for row in rows:
-        yield written(_cell(row[name]) for name in COLUMNS)
-
-
-def _cell(value: Any) -> Any:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return f"'{value}" if value.startswith(_FORMULA) else value
-    return value.isoformat() if hasattr(value, "isoformat") else value
+    return sheet(chain([COLUMNS], ([row[name] for name in COLUMNS] for row in rows)))
 
 
 def _json(rows: Iterator[dict[str, Any]]) -> Iterator[bytes]:

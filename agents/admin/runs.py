@@ -11,7 +11,7 @@ from uuid import UUID
 from django.contrib import admin, messages
 from django.contrib.admin import helpers
 from django.core.exceptions import PermissionDenied
-from django.db.models import BooleanField, Case, Q, QuerySet, Value, When
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import render
 from django.template.response import TemplateResponse
@@ -31,7 +31,6 @@ from agents.admin.starting import StartForm, chosen_at_first, startable_agents
 from agents.models import Run
 from core.admin import moment, pill
 from core.errors import DomainError, InvalidInputError
-from governance import access
 from governance.contracts import Perm
 from governance.guard.admin import GuardedAdmin
 
@@ -47,17 +46,6 @@ class RunAdmin(RunData, RunComparison, GuardedAdmin):
     actions = ()
 
     # --- lists ------------------------------------------------------------------------------------
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
-        """Return what the actor may see; `is_readable` says where the input may be shown."""
-        readable = access.permitted_workspace_ids(self.actor(request), Perm.RUN_PAYLOAD)
-        mine = Case(
-            When(Q(workspace_id__in=readable), then=Value(True)),
-            default=Value(False),
-            output_field=BooleanField(),
-        )
-        rows: QuerySet[Run] = super().get_queryset(request).annotate(is_readable=mine)
-        return rows
 
     def has_control_permission(self, request: HttpRequest) -> bool:
         return self._may(request, Perm.RUN_CONTROL, None)
@@ -177,7 +165,7 @@ class RunAdmin(RunData, RunComparison, GuardedAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        run = self._run(request, object_id)
+        run: Run | None = self.get_object(request, object_id)
         if run is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined,no-any-return]  # Django's own
         context = {
@@ -202,18 +190,11 @@ class RunAdmin(RunData, RunComparison, GuardedAdmin):
         context = {"page": page, "is_whole": False, "show": show}
         return with_tag(request, render(request, "admin/agents/run/live.html", context))
 
-    def _run(self, request: HttpRequest, run_id: object) -> Run | None:
-        rows = self.get_queryset(request)
-        found: Run | None = self.get_object(request, str(run_id))
-        return found if found is not None and rows.filter(pk=found.pk).exists() else None
-
     # --- deeds ------------------------------------------------------------------------------------
 
     def deed_view(self, request: HttpRequest, run_id: UUID, name: str) -> HttpResponse:
         """Ask (GET) or do (POST) one deed to one run."""
-        run = self._run(request, run_id)
-        if run is None:
-            raise PermissionDenied
+        run = self.visible_run(request, run_id)
         for perm in MEANINGS[name].perms:
             if not self._may(request, perm, run):
                 raise PermissionDenied(f"This needs the permission {perm}.")

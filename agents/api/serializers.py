@@ -5,9 +5,9 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from agents.contracts import ProviderKind, SessionStrategy, VersionState
+from agents.contracts import ProviderKind, SessionStrategy, VersionState, WorkerState
 from agents.models import Agent, AgentVersion, Model, ModelRoute, Provider, Session, Worker
-from agents.selectors.workers import worker_is_alive
+from agents.selectors.workers import worker_is_alive, worker_state
 from agents.spec import AgentSpec
 from core.api.serializers import StrictSerializer
 
@@ -256,17 +256,23 @@ class SessionInput(StrictSerializer):
 
 class WorkerSerializer(serializers.ModelSerializer[Worker]):
     is_alive = serializers.SerializerMethodField()
+    state = serializers.SerializerMethodField(
+        help_text="serving, asked (to drain), draining, drained or silent."
+    )
 
     class Meta:
         model = Worker
         fields = (
-            "id", "name", "host", "pid", "version", "capacity", "running", "is_draining",
-            "is_alive", "started_at", "seen_at",
+            "id", "name", "host", "pid", "version", "capacity", "running", "ended_lately",
+            "is_draining", "is_alive", "state", "drain_asked_at", "started_at", "seen_at",
         )  # fmt: skip
         read_only_fields = fields
 
     def get_is_alive(self, worker: Worker) -> bool:
         return worker_is_alive(worker)
+
+    def get_state(self, worker: Worker) -> WorkerState:
+        return worker_state(worker)
 
 
 class ApplyInput(StrictSerializer):

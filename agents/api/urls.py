@@ -129,6 +129,11 @@ urlpatterns = [
         saved_filters.SavedFilterViewSet.as_view({**_ONE, "delete": "destroy"}),
         name="saved-filter",
     ),
+    path(
+        "workers/<uuid:pk>/drain",
+        workspace.WorkerDrainViewSet.as_view({"post": "drain", "delete": "undrain"}),
+        name="worker-drain",
+    ),
     path(f"{_IN}/workers", workspace.WorkerViewSet.as_view(_LIST), name="workers"),
     path(f"{_IN}/cost", cost.CostViewSet.as_view(_ONE), name="cost"),
     path(f"{_IN}/apply", workspace.ApplyViewSet.as_view({"post": "apply"}), name="apply"),

@@ -12,9 +12,11 @@ from agents.api import serializers
 from agents.models import Worker
 from agents.selectors.workers import worker_list
 from agents.services.apply import apply
+from agents.services.workers import worker_drain, worker_undrain
+from core.api.serializers import NothingInput
 from governance.contracts import Perm
 from governance.guard.nested import WorkspaceViewSet
-from governance.guard.viewsets import ListMixin
+from governance.guard.viewsets import GuardedViewSet, ListMixin
 
 
 class ApplyViewSet(WorkspaceViewSet):
@@ -51,3 +53,30 @@ class WorkerViewSet(WorkspaceViewSet, ListMixin):
             return Worker.objects.none()
         self.get_workspace()  # asks for the permission
         return worker_list()
+
+
+class WorkerDrainViewSet(GuardedViewSet):
+    """Asking a worker to take no more runs, and taking that back."""
+
+    perms = {"drain": None, "undrain": None}  # a superuser's: the service decides
+    queryset = Worker.objects.all()
+    serializer_class = serializers.WorkerSerializer
+    input_serializers = {"drain": NothingInput}
+
+    @extend_schema(
+        description="Ask the worker to give its runs back at their step boundaries and to take no "
+        "more. It stays, and reports itself as drained. Asking twice changes nothing.",
+        responses={200: serializers.WorkerSerializer},
+    )
+    def drain(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        self.checked()
+        worker = worker_drain(self.actor, worker_id=self.kwargs["pk"])
+        return Response(serializers.WorkerSerializer(worker).data)
+
+    @extend_schema(
+        description="Take a drain back: the worker takes runs again.",
+        responses={200: serializers.WorkerSerializer},
+    )
+    def undrain(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        worker = worker_undrain(self.actor, worker_id=self.kwargs["pk"])
+        return Response(serializers.WorkerSerializer(worker).data)

@@ -94,6 +94,11 @@ class HeldCall(msgspec.Struct, frozen=True, kw_only=True):
     has_begun: bool = False
 
 
+def arguments_text(arguments: object) -> str:
+    """Return arguments as the text that breakpoints look into."""
+    return msgspec.json.encode(arguments).decode()
+
+
 class Place(msgspec.Struct, frozen=True, kw_only=True):
     """Where a run stands. `said` is the text of the answer that led here, empty without one."""
 

@@ -19,25 +19,27 @@ from agents.contracts import (
     ReasoningDelta,
     TextDelta,
     ToolCallDelta,
+    Usage,
 )
 from agents.engine.loop import ModelAnswered, ModelFailed
 from agents.engine.state import EngineState
 from agents.errors import ProviderError
 from agents.execution.context import RunContext, is_answer
-from agents.execution.spending import Purse, charged
+from agents.execution.spending import MOST_TOKENS, Purse, charged
 from agents.pricing import cost_of
 from agents.providers.replay import ReplayProvider
 from agents.providers.retry import FallbackProvider
 from agents.snapshot import answered_by
-from core.errors import DomainError, UnavailableError
+from core.errors import DomainError, LeaseLostError, UnavailableError
 from core.redacted_stream import RedactedStream
-from core.redaction import redact_text
+from core.redaction import redact_text, storable
 from governance.services.spending import Shortfall
 from observability.contracts import DeltaChannel
 from plugins.contracts import ToolSpec
 
 # Finds the provider of a model, building it when needed; raises DomainError with a remedy.
 ProviderSource = Callable[[UUID], Awaitable[Provider]]
+MOST_NAME_CHARS = 200
 DeltaSink = Callable[[UUID, UUID, int, str, DeltaChannel], None]
 
 
@@ -73,6 +75,7 @@ class Asker:
 
         Raises:
             UnavailableError: Our own database is away; that is not the model's failure.
+            LeaseLostError: The run belongs to another worker, who has asked already.
         """
         started = time.perf_counter()
         recorded = context.recorded
@@ -87,7 +90,7 @@ class Asker:
                     return found
                 request = found
             completed = await self._stream(provider, request, context)
-        except UnavailableError:
+        except (UnavailableError, LeaseLostError):
             raise
         except ProviderError as error:
             return Asked(
@@ -107,15 +110,16 @@ class Asker:
                 duration_seconds=time.perf_counter() - started,
             )
         pinned = answered_by(completed.model, context.snapshot.models)
-        charged(context, pinned, completed.usage)
+        usage = _credible(completed.usage)
+        charged(context, pinned, usage)
         return Asked(
             event=ModelAnswered(
                 message=completed.message,
-                usage=completed.usage,
+                usage=usage,
                 finish=completed.finish,
-                cost_usd=Decimal(0) if context.recorded else cost_of(pinned, completed.usage),
+                cost_usd=Decimal(0) if context.recorded else cost_of(pinned, usage),
             ),
-            model=completed.model or pinned.vendor_name,
+            model=_bounded_name(completed.model) or pinned.vendor_name,
             duration_seconds=time.perf_counter() - started,
         )
 
@@ -183,6 +187,17 @@ class Asker:
         if completed is None:
             raise ProviderError("The provider ended its answer without completing it.")
         return completed
+
+
+def _bounded_name(said: str) -> str:
+    """Return what a server calls the model that answered, as it can be stored and counted by."""
+    return storable(said)[:MOST_NAME_CHARS]
+
+
+def _credible(usage: Usage) -> Usage:
+    """Bound what a server says: nothing that is added up must run over because of one answer."""
+    counts = {name: min(getattr(usage, name), MOST_TOKENS) for name in usage.__struct_fields__}
+    return Usage(**counts)
 
 
 def _show(

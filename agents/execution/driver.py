@@ -36,8 +36,9 @@ from agents.execution.completion import Asked, Asker
 from agents.execution.context import RunContext
 from agents.execution.entries import Draft, outcome
 from agents.execution.progress import Progress
-from agents.execution.spending import Purse, shortfall_sentence
-from agents.execution.stepping import code_of, judged
+from agents.execution.releasing import finish, held, retry_later, stopped, wait_for_money
+from agents.execution.spending import Purse
+from agents.execution.stepping import judged
 from agents.execution.stops import Brake, Stop
 from agents.execution.telling import call_settled, model_asked, run_released
 from agents.journal.journal import Journal
@@ -47,7 +48,7 @@ from core.pausepoints import reach
 from core.tracing import half
 from governance.services.spending import Shortfall
 from observability.contracts import EventKind
-from plugins.contracts import CallState, WaitKind
+from plugins.contracts import CallState
 from plugins.dispatch import PlannedCall, Settlement
 from sandbox.errors import SnapshotGoneError
 
@@ -159,7 +160,7 @@ class RunDriver:
             command = pending(self._progress.state, context.limits)
         while True:
             if self.brake.asked is not Stop.NONE:
-                await self._stopped()
+                await stopped(self._progress, self.brake.asked, self._abandoning)
                 return
             match command:
                 case AskModel():
@@ -173,7 +174,7 @@ class RunDriver:
                         return
                     command = after
                 case RetryLater():
-                    await self._retry_later(command)
+                    await retry_later(self._progress, command)
                     return
                 case YieldRun():
                     await self._progress.release(
@@ -181,7 +182,7 @@ class RunDriver:
                     )
                     return
                 case Finish():
-                    await self._finish(command)
+                    await finish(self._progress, command)
                     return
 
     async def _ask(self) -> Asked | Shortfall | None:
@@ -200,7 +201,7 @@ class RunDriver:
         run was released."""
         hold = judged(self._context, self._progress)
         if isinstance(hold, Hold):
-            await self._hold(hold)
+            await held(self._progress, hold)
             return None
         reach("step.let_go")
         self._say_again()
@@ -219,7 +220,9 @@ class RunDriver:
     async def _answered(self, asked: Asked | Shortfall) -> Command | None:
         """Take in what the model said. None: the run was let go of."""
         if isinstance(asked, Shortfall):
-            await self._wait_for_money(asked)
+            await wait_for_money(
+                self._progress, asked, await self._means.purse.question(self._context, asked)
+            )
             return None
         if isinstance(asked.event, ModelFailed):
             return await self._model_failed(asked.event)
@@ -239,31 +242,15 @@ class RunDriver:
         if isinstance(command, Finish):
             hold = judged(self._context, self._progress)
             if isinstance(hold, Hold):
-                await self._hold(hold, draft)
+                await held(self._progress, hold, draft)
                 return None
             # The last answer and the end of the run are one commit.
-            await self._finish(command, draft)
+            await finish(self._progress, command, draft)
             return None
         reach("intent.before_commit")
         await self._progress.commit_turns(draft.entry(), () if turn is None else (turn,))
         reach("intent.after_commit")
         return command
-
-    async def _wait_for_money(self, shortfall: Shortfall) -> None:
-        """Park the run and ask people to raise the limit that is full."""
-        question = await self._means.purse.question(self._context, shortfall)
-        is_ahead = self._progress.is_ahead
-        draft = self._progress.draft()
-        if is_ahead:
-            draft.checkpoint(self._progress.state)
-        draft.approval(question)
-        reach("budget.before_park")
-        await self._progress.release(
-            RunState.WAITING,
-            wait_kind=WaitKind.BUDGET,
-            reason=shortfall_sentence(shortfall),
-            draft=draft,
-        )
 
     async def _model_failed(self, failed: ModelFailed) -> Command:
         command = self._progress.advance(failed)
@@ -282,17 +269,6 @@ class RunDriver:
                 command = self._progress.advance(outcome(call, call.settlement))
         return command
 
-    async def _finish(self, command: Finish, draft: Draft | None = None) -> None:
-        reach("run.before_finish")
-        verdict = command.verdict
-        await self._progress.release(
-            verdict.state,
-            reason=verdict.reason,
-            error_code=verdict.code,
-            output=verdict.output,
-            draft=draft,
-        )
-
     async def _call(self) -> Command | None:
         """Bring open calls forward. None: the run was released."""
         if unplanned := self._means.calls.unplanned(
@@ -301,7 +277,7 @@ class RunDriver:
             await self._plan_again(unplanned)
         going = judged(self._context, self._progress)
         if isinstance(going, Hold):
-            await self._hold(going)
+            await held(self._progress, going)
             return None
         reach("step.let_go")
         state = self._progress.state
@@ -378,51 +354,6 @@ class RunDriver:
         reach("result.before_commit")
         await self._progress.commit_turns(draft.entry(), finished.turns)
         reach("result.after_commit")
-
-    async def _hold(self, hold: Hold, draft: Draft | None = None) -> None:
-        """Pause before what comes next; a person lets it go."""
-        reach("step.before_hold")
-        await self._progress.release(
-            RunState.PAUSED, error_code=code_of(hold), reason=hold.sentence, draft=draft
-        )
-
-    async def _retry_later(self, command: RetryLater) -> None:
-        draft = self._progress.draft()
-        draft.event(
-            EventKind.STEP_RETRY, {"in_seconds": command.seconds, "sentence": command.reason}
-        )
-        draft.checkpoint(self._progress.state)
-        await self._progress.release(
-            RunState.WAITING,
-            wait_kind=WaitKind.TIMER,
-            wake_in_seconds=command.seconds,
-            reason=f"Will ask the model again in {command.seconds:g} s. {command.reason}",
-            draft=draft,
-        )
-
-    async def _stopped(self) -> None:
-        """Release the run the way it was asked for; the state says what is open."""
-        match self.brake.asked:
-            case Stop.CANCEL:
-                await self._progress.release(
-                    RunState.CANCELLED,
-                    reason="Cancelled.",
-                    draft=self._abandoning("The run was cancelled"),
-                )
-            case Stop.DEADLINE:
-                await self._progress.release(
-                    RunState.FAILED,
-                    error_code=RunErrorCode.DEADLINE_EXCEEDED,
-                    reason="The run's wall time ran out. Start it again with a higher "
-                    "wall_seconds, or fork it from its last checkpoint.",
-                    draft=self._abandoning("The run's wall time ran out"),
-                )
-            case Stop.PAUSE:
-                await self._progress.release(RunState.PAUSED, reason="Paused.")
-            case Stop.RELOAD:
-                await self._progress.release(RunState.QUEUED, reason="Its debugger was changed.")
-            case _:
-                await self._progress.release(RunState.QUEUED, reason="Its worker is stopping.")
 
     def _abandoning(self, cause: str) -> Draft:
         draft = self._progress.draft()

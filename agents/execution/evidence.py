@@ -1,6 +1,6 @@
 """What an approver should know of a call: where its arguments come from, and what waits for it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +9,7 @@ import msgspec
 from agents.contracts import Message, Role
 from agents.execution.claiming import history_of
 from agents.models import Run
+from agents.selectors.history import run_editors
 from plugins.selectors import calls_of_runs
 from plugins.services.asked import call_of
 
@@ -18,20 +19,29 @@ MAX_VALUES = 100
 MAX_PLACES = 3
 MAX_PARENTS = 20
 BY_THE_MODEL = "written by the model itself; no message or tool result of this run says it"
+BY_A_PERSON = (
+    "written by {by}, who changed the arguments, or by the model; no message or tool result of "
+    "this run says it"
+)
 
 
 def call_evidence(call_id: UUID) -> dict[str, Any]:
     """Return `sources` (of each value, the places of the run's history that hold it) and `waits`.
 
     A value that stands nowhere but in the model's own words has `is_found` false. That is usual,
-    and an approver wants to know it; `sentence` says either to people, on every surface.
+    and an approver wants to know it; `sentence` says either to people, on every surface. What
+    people put there while the run stood still is told as theirs.
     """
     call = call_of(call_id)
     run = Run.objects.get(pk=call.run_id)
     history = history_of(run.pk, call.position)
+    editors = run_editors(run)
     values = list(_values(call.arguments or {}))[:MAX_VALUES]
+    writer = editors.get((call.position, call.index), "")
     return {
-        "sources": [_source(path, text, history) for path, text in values],
+        "sources": [
+            _source(path, text, history, editors=editors, writer=writer) for path, text in values
+        ],
         "waits": run_waits(run)
         | {
             "beside": [
@@ -67,7 +77,15 @@ def _values(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         yield path, str(value)
 
 
-def _source(path: str, text: str, history: Sequence[Message]) -> dict[str, Any]:
+def _source(
+    path: str,
+    text: str,
+    history: Sequence[Message],
+    *,
+    editors: Mapping[tuple[int, int | None], str],
+    writer: str,
+) -> dict[str, Any]:
+    """Return where one value comes from; `writer` changed the arguments, if anybody did."""
     places = []
     for position, message in enumerate(history):
         if message.role is Role.ASSISTANT:
@@ -77,14 +95,21 @@ def _source(path: str, text: str, history: Sequence[Message]) -> dict[str, Any]:
             if excerpt:
                 places.append({"position": position, "kind": kind, "excerpt": excerpt})
     shown = places[-MAX_PLACES:]
-    return {"path": path, "is_found": bool(places), "sentence": _told(shown), "places": shown}
+    sentence = _told(shown, editors, writer)
+    return {"path": path, "is_found": bool(places), "sentence": sentence, "places": shown}
 
 
-def _told(places: Sequence[dict[str, Any]]) -> str:
+def _told(
+    places: Sequence[dict[str, Any]], editors: Mapping[tuple[int, int | None], str], writer: str
+) -> str:
     if not places:
-        return BY_THE_MODEL
-    found = (f"the {each['kind']} at position {each['position']}" for each in places)
-    return f"from {', '.join(found)}"
+        return BY_A_PERSON.format(by=writer) if writer else BY_THE_MODEL
+    found = []
+    for each in places:
+        by = editors.get((each["position"], None))
+        whose = f", which {by} wrote while the run stood still" if by else ""
+        found.append(f"the {each['kind']} at position {each['position']}{whose}")
+    return f"from {'; '.join(found) if editors else ', '.join(found)}"
 
 
 def _contents(message: Message) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,8 @@
 """Runs that wait for room in a budget: who goes on when there is some, and what was set aside and
 will not be settled by anybody. Safe to run by anybody at any time."""
 
+from collections.abc import Sequence
+from decimal import Decimal
 from uuid import UUID
 
 from django.db import transaction
@@ -21,22 +23,37 @@ BATCH = 500
 
 def runs_fund(workspace_id: UUID | None = None) -> int:
     """Queue runs that wait for a budget as far as there is room for their next calls, in the order
-    they began to wait; returns how many. What they asked for is withdrawn with it."""
+    they began to wait; returns how many. What they asked for is withdrawn with it.
+
+    All of them are looked at: many that wait for one full limit keep nobody waiting for another.
+    """
     waiting = Run.objects.filter(state=RunState.WAITING.value, wait_kind=WaitKind.BUDGET.value)
     if workspace_id is not None:
         waiting = waiting.filter(workspace_id=workspace_id)
-    run_ids = list(waiting.order_by("updated_at").values_list("pk", flat=True)[:BATCH])
-    if not run_ids:
-        return 0
+    run_ids = list(waiting.order_by("updated_at").values_list("pk", flat=True))
+    known: dict[UUID, Decimal | None] = {}
+    moved = 0
+    for start in range(0, len(run_ids), BATCH):
+        moved += _fund(run_ids[start : start + BATCH], known)
+        if moved >= BATCH:
+            break
+    return moved
+
+
+def _fund(run_ids: Sequence[UUID], known: dict[UUID, Decimal | None]) -> int:
+    """Queue those there is room for; `known` is the room that is left, None where nothing bounds
+    it."""
     asked = raises_asked(run_ids)
-    room = accounts_room({wanted.account_id for wanted in asked.values()})
+    unknown = {wanted.account_id for wanted in asked.values()} - known.keys()
+    known |= dict.fromkeys(unknown) | accounts_room(unknown)
     moved = 0
     for run_id in run_ids:
         wanted = asked.get(run_id)
-        if wanted is not None and wanted.account_id in room:
-            if room[wanted.account_id] < wanted.needed_usd:
+        room = None if wanted is None else known[wanted.account_id]
+        if wanted is not None and room is not None:
+            if room < wanted.needed_usd:
                 continue
-            room[wanted.account_id] -= wanted.needed_usd
+            known[wanted.account_id] = room - wanted.needed_usd
         moved += _go_on(run_id)
     return moved
 

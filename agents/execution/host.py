@@ -1,7 +1,8 @@
 """The engine of one worker process: an event loop in a thread that drives many runs.
 
 It claims queued runs up to its capacity when a doorbell rings or the poll is due, renews all
-leases in one statement, repairs what it finds on the way, and gives its runs back when it drains.
+leases in one statement, repairs what it finds on the way, and gives its runs back when it drains:
+for good when its process stops, or until that is undone when its row asks for it.
 """
 
 import asyncio
@@ -25,7 +26,9 @@ from agents.execution.context import RunContext
 from agents.execution.doubts import doubts_ask
 from agents.execution.driver import RunDriver
 from agents.execution.furnishing import Furniture, HostSettings
-from agents.execution.registration import worker_gone, worker_seen, workers_bury
+from agents.execution.lately import Lately
+from agents.execution.noticing import notice
+from agents.execution.registration import drain_asked, worker_gone, worker_seen, workers_bury
 from agents.execution.stops import Stop
 from agents.execution.sweep import sweep
 from agents.execution.telling import run_claimed
@@ -36,10 +39,7 @@ from core import clock
 from core.errors import UnavailableError
 from core.ids import new_id
 from core.metrics.instruments import RECORDER
-from governance.selectors.budgets import workspaces_budgeted
-from governance.selectors.policies import workspaces_governed
 from governance.services.approvals import approvals_announce
-from governance.services.known_secrets import secrets_learn
 from observability.telemetry import loop_unwatch, loop_watch
 from sandbox.contracts import RunnerSource
 from sandbox.services import sandboxes
@@ -67,7 +67,10 @@ class EngineHost:
         self._started_at = clock.now()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._doorbell = asyncio.Event()
-        self._is_draining = False
+        self._running_told = 0
+        self._runs_ended = Lately()
+        self._is_stopping = False  # for good: the process ends
+        self._is_draining = False  # asked by its row, and may be undone
         self._claims_begun = 0
         self._claims_ended = 0
         self._unknown: dict[tuple[UUID, int], int] = {}
@@ -109,7 +112,7 @@ class EngineHost:
             return
 
         def begin() -> None:
-            self._is_draining = True
+            self._is_stopping = True
             self._doorbell.set()
 
         loop.call_soon_threadsafe(begin)
@@ -151,7 +154,9 @@ class EngineHost:
         ]
         self._ready.set()
         try:
-            await self._claim_loop()
+            while not self._is_stopping:
+                await self._claim_loop()
+                await self._stand_by()
             await self._give_back()
         finally:
             for beat in beats:
@@ -182,7 +187,7 @@ class EngineHost:
 
     async def _claim_loop(self) -> None:
         settings = self._settings
-        while not self._is_draining:
+        while not (self._is_stopping or self._is_draining):
             self._doorbell.clear()
             room = settings.capacity - len(self._drivers)
             taken = 0
@@ -238,6 +243,8 @@ class EngineHost:
         progress = entry.progress
         if progress.state == RunState.CANCELLED.value:
             asyncio.get_running_loop().create_task(self._cancel_children(entry.run_id))
+        if progress.finished_at is not None:
+            self._runs_ended.note()
         may_wake = entry.parent_id is not None or (
             entry.session_id is not None and progress.finished_at is not None
         )
@@ -301,8 +308,24 @@ class EngineHost:
             # The next renewal finds them again.
             logger.exception("stray_runs_held_on_to")
 
+    async def _look_at_orders(self) -> None:
+        """Notice that somebody asked this worker to drain, or took that back."""
+        is_asked = await self._shared.sweeps.run(partial(drain_asked, self.worker_id))
+        if is_asked is None:
+            return
+        is_done = is_asked and self._running_told > 0 and not self._drivers
+        if is_asked is self._is_draining and not is_done:
+            return
+        if is_asked is not self._is_draining:
+            logger.info("worker_drains" if is_asked else "worker_goes_on")
+            self._is_draining = is_asked
+            self._doorbell.set()
+        await self._register()
+
     async def _look_at_controls(self) -> None:
-        """Notice what people asked of runs that are in a long call and commit nothing."""
+        """Notice what people asked of this worker, and of runs that are in a long call and commit
+        nothing."""
+        await self._look_at_orders()
         if not self._drivers:
             return
         asked = await self._shared.sweeps.run(partial(cancelling.asked_of, self.worker_id))
@@ -311,63 +334,49 @@ class EngineHost:
                 driver.brake.obey(control)
                 if driver.context.debug_version < version:
                     driver.debug_changed()
-        await self._look_at_secrets()
-        await self._look_at_policies()
-        await self._look_at_budgets()
-
-    async def _look_at_secrets(self) -> None:
-        """Learn what was set or rotated since runs were claimed."""
-        driven = {driver.context.workspace_id for driver in self._drivers.values()}
-        await self._shared.sweeps.run(partial(secrets_learn, driven))
-
-    async def _look_at_policies(self) -> None:
-        """Notice policies that were published since runs were claimed."""
-        free = {
-            driver.context.workspace_id
-            for driver in self._drivers.values()
-            if not driver.context.is_governed
-        }
-        if not free:
-            return
-        governed = await self._shared.sweeps.run(partial(workspaces_governed, free))
-        for driver in self._drivers.values():
-            if driver.context.workspace_id in governed:
-                driver.context.is_governed = True
-
-    async def _look_at_budgets(self) -> None:
-        """Notice budgets that were set since runs were claimed."""
-        free = [
-            driver.context for driver in self._drivers.values() if not driver.context.is_budgeted
-        ]
-        if not free:
-            return
-        workspaces = {context.workspace_id for context in free}
-        budgeted = await self._shared.sweeps.run(partial(workspaces_budgeted, workspaces))
-        for context in free:
-            context.is_budgeted = context.workspace_id in budgeted
+        driven = [driver.context for driver in self._drivers.values()]
+        await notice(driven, self._shared.sweeps)
 
     async def _sweep(self) -> None:
-        if not self._is_draining and (await self._shared.sweeps.run(sweep)).total:
+        if not self._is_stopping and (await self._shared.sweeps.run(sweep)).total:
             self._doorbell.set()
 
     async def _collect(self) -> None:
         """Delete snapshots nobody needs, when it is time; ends early when the engine drains."""
         await self._shared.collects.run(
-            partial(snapshots_collect_due, is_over=lambda: self._is_draining)
+            partial(snapshots_collect_due, is_over=lambda: self._is_stopping)
         )
 
     async def _register(self) -> None:
+        self._running_told = len(self._drivers)
         await self._shared.database.run(
             partial(
                 worker_seen,
                 worker_id=self.worker_id,
                 name=self.name,
                 capacity=self._settings.capacity,
-                running=len(self._drivers),
-                is_draining=self._is_draining,
+                running=self._running_told,
+                ended_lately=self._runs_ended.count(),
+                is_draining=self._is_stopping or self._is_draining,
+                is_asked_to_drain=self._is_draining,
                 started_at=self._started_at,
             )
         )
+
+    async def _stand_by(self) -> None:
+        """Give every run back at its next step boundary and take none, until that is undone.
+
+        Nobody is in a hurry, so that no call is ended. Undone, the runs that are still here stay.
+        """
+        for driver in self._drivers.values():
+            driver.brake.stop(Stop.DRAIN)
+        while True:
+            self._doorbell.clear()
+            if self._is_stopping or not self._is_draining:
+                break
+            await self._doorbell.wait()
+        for driver in self._drivers.values():
+            driver.brake.withdraw(Stop.DRAIN)
 
     async def _give_back(self) -> None:
         """Stop every driver, politely first."""

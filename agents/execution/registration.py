@@ -17,24 +17,33 @@ def worker_seen(
     name: str,
     capacity: int,
     running: int,
+    ended_lately: int = 0,
     is_draining: bool,
+    is_asked_to_drain: bool = False,
     started_at: datetime,
 ) -> None:
-    """Report this worker as alive."""
-    Worker.objects.update_or_create(
-        pk=worker_id,
-        defaults={
-            "name": name,
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "version": installed_version(),
-            "capacity": capacity,
-            "running": running,
-            "is_draining": is_draining,
-            "started_at": started_at,
-            "seen_at": clock.now(),
-        },
-    )
+    """Report this worker as alive. A row that somebody took away is made again, with what the
+    worker was asked."""
+    row = {
+        "name": name,
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "version": installed_version(),
+        "capacity": capacity,
+        "running": running,
+        "ended_lately": ended_lately,
+        "is_draining": is_draining,
+        "started_at": started_at,
+        "seen_at": clock.now(),
+    }
+    asked = {"drain_asked_at": clock.now()} if is_asked_to_drain else {}
+    Worker.objects.update_or_create(pk=worker_id, defaults=row, create_defaults=row | asked)
+
+
+def drain_asked(worker_id: UUID) -> bool | None:
+    """Say whether somebody asked this worker to drain; None: its row is gone, and says nothing."""
+    row = Worker.objects.filter(pk=worker_id).values_list("drain_asked_at").first()
+    return None if row is None else row[0] is not None
 
 
 def workers_bury() -> int:

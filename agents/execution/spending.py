@@ -3,26 +3,27 @@
 A run without any limit above it never comes here.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from agents.contracts import CompletionRequest, Usage
+from agents.contracts import CompletionRequest, ProviderKind, Usage
 from agents.execution.context import Held, RunContext
 from agents.execution.database import DatabaseThread
 from agents.journal.records import ApprovalRow
 from agents.models import Run
-from agents.pricing import charge_of
+from agents.pricing import charge_of, is_untold
 from agents.snapshot import PinnedModel
 from core import clock
 from core.finishing import undivided
 from core.ids import new_id
 from governance.binding import digest_of_facts
-from governance.budgets import dollars, suggested_raise
+from governance.budgets import LARGEST_USD, dollars, suggested_raise
 from governance.contracts import ApprovalKind
 from governance.selectors.budgets import runs_capped
 from governance.selectors.policies import policy_subject
@@ -40,10 +41,19 @@ from governance.services.spending import (
 OUTPUT_TOKENS = 8_192
 _TOKENS_EACH_MESSAGE = 16
 _TOKENS_AROUND = 1_024  # what vendors put around a request with tools
+# A number beyond this is no number of tokens.
+MOST_TOKENS = 1_000_000_000
 _OUTPUT_WORDS = frozenset(
     {"max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens"}
 )
 _ANSWER_WORDS = frozenset({"n", "candidateCount"})
+# Where each kind of vendor looks for the bound of an answer: at the top, or in a part of this name.
+_IN_GEMINI = "generationConfig"
+_HEEDED: Mapping[str, tuple[str, frozenset[str]]] = {
+    ProviderKind.OPENAI.value: ("", frozenset({"max_tokens", "max_completion_tokens"})),
+    ProviderKind.ANTHROPIC.value: ("", frozenset({"max_tokens"})),
+    ProviderKind.GEMINI.value: (_IN_GEMINI, frozenset({"maxOutputTokens"})),
+}
 
 
 class Purse:
@@ -59,8 +69,9 @@ class Purse:
 
         Being cancelled waits for the transaction, so that what is set aside is never unknown.
         """
-        bounded = bounded_request(request)
-        usd = most_of(context.snapshot.models, bounded)
+        models = context.snapshot.models
+        bounded = bounded_request(request, {model.provider_kind for model in models})
+        usd = most_of(models, bounded)
         if not usd:
             return request  # free of charge, whatever it says
         call = ModelCall(
@@ -94,9 +105,13 @@ class Purse:
 
 
 def charged(context: RunContext, model: PinnedModel, usage: Usage) -> None:
-    """Note what an answer cost; the commit that carries it settles it."""
-    if context.held is not None:
-        context.held.charged_usd = charge_of(model, usage).usd
+    """Note what an answer cost; the commit that carries it settles it.
+
+    Of an answer whose tokens nobody told, all that was set aside is counted.
+    """
+    held = context.held
+    if held is not None:
+        held.charged_usd = held.usd if is_untold(model, usage) else charge_of(model, usage).usd
 
 
 def most_of(models: Sequence[PinnedModel], request: CompletionRequest) -> Decimal:
@@ -111,7 +126,8 @@ def most_of(models: Sequence[PinnedModel], request: CompletionRequest) -> Decima
     thought = msgspec.structs.replace(plain, reasoning_tokens=answer)
     brooded = msgspec.structs.replace(written, reasoning_tokens=answer)
     usages = (plain, written, thought, brooded)
-    return max(charge_of(model, usage).usd for model in models for usage in usages)
+    most = max(charge_of(model, usage).usd for model in models for usage in usages)
+    return min(most, LARGEST_USD)  # more than any limit has room for
 
 
 def tokens_at_most(request: CompletionRequest) -> int:
@@ -126,12 +142,21 @@ def tokens_at_most(request: CompletionRequest) -> int:
     return size + _TOKENS_EACH_MESSAGE * len(request.messages) + _TOKENS_AROUND
 
 
-def bounded_request(request: CompletionRequest) -> CompletionRequest:
-    """Bound the answer where nobody did, so that what is set aside is enough."""
+def bounded_request(request: CompletionRequest, kinds: Collection[str] = ()) -> CompletionRequest:
+    """Bound the answer where nobody did, so that what is set aside is enough.
+
+    What is passed to the vendor as it is bounds an answer only where vendors of all these `kinds`
+    look for it (none given: of any). A bound there that is no number above zero would take ours
+    away, and is left out.
+    """
     options = request.options
-    if options.max_output_tokens is not None or _numbers(options.extra, _OUTPUT_WORDS):
+    extra = _with_bounds_only(options.extra)
+    bound = options.max_output_tokens
+    if bound is None and not _is_heeded(extra, kinds):
+        bound = OUTPUT_TOKENS
+    if bound == options.max_output_tokens and extra == options.extra:
         return request
-    bounded = msgspec.structs.replace(options, max_output_tokens=OUTPUT_TOKENS)
+    bounded = msgspec.structs.replace(options, max_output_tokens=bound, extra=extra)
     return msgspec.structs.replace(request, options=bounded)
 
 
@@ -140,7 +165,35 @@ def output_at_most(request: CompletionRequest) -> int:
     options = request.options
     said = [options.max_output_tokens or 0, *_numbers(options.extra, _OUTPUT_WORDS)]
     answers = max([1, *_numbers(options.extra, _ANSWER_WORDS)])
-    return (max(said) or OUTPUT_TOKENS) * answers
+    return min((max(said) or OUTPUT_TOKENS) * answers, MOST_TOKENS)
+
+
+def _is_heeded(extra: Mapping[str, Any], kinds: Collection[str]) -> bool:
+    found = [
+        bool(words & _part(extra, name).keys())
+        for kind, (name, words) in _HEEDED.items()
+        if not kinds or kind in kinds
+    ]
+    return any(found) and (not kinds or all(found))
+
+
+def _part(extra: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = extra.get(name, {}) if name else extra
+    return part if isinstance(part, Mapping) else {}
+
+
+def _with_bounds_only(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `extra` without words for a bound that bound nothing, where vendors look for them."""
+    kept = {name: value for name, value in extra.items() if not _is_no_bound(name, value)}
+    if isinstance(inner := kept.get(_IN_GEMINI), Mapping):
+        kept[_IN_GEMINI] = {
+            name: value for name, value in inner.items() if not _is_no_bound(name, value)
+        }
+    return kept
+
+
+def _is_no_bound(name: str, value: Any) -> bool:
+    return name in _OUTPUT_WORDS and (_number(value) or 0) < 1
 
 
 def _numbers(extra: Mapping[str, Any], words: frozenset[str]) -> list[int]:
@@ -148,9 +201,22 @@ def _numbers(extra: Mapping[str, Any], words: frozenset[str]) -> list[int]:
     for name, value in extra.items():
         if isinstance(value, Mapping):
             found += _numbers(value, words)
-        elif name in words and isinstance(value, int):
-            found.append(value)
+        elif name in words and (number := _number(value)) is not None:
+            found.append(number)
     return found
+
+
+def _number(value: Any) -> int | None:
+    """Read a number as a server might that is not strict about it: 5, 5.0 and "5"."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = value if isinstance(value, int) else Decimal(str(value)[:40])
+    except InvalidOperation:
+        return None
+    if isinstance(number, Decimal) and not number.is_finite():
+        return None
+    return math.ceil(max(min(number, MOST_TOKENS), 0))
 
 
 def _reserved(call: ModelCall) -> Reserved | Shortfall | None:
@@ -253,7 +319,7 @@ def _cap(context: RunContext) -> RunCap:
         run_id=context.run_id,
         root_id=context.root_id,
         agent=context.agent,
-        limit_usd=limit,
+        limit_usd=min(limit, LARGEST_USD),  # of before there was a largest
         spent_usd=own + below,
     )
 

@@ -1,9 +1,15 @@
 """Holding a run for a person: where it stands, by what its driver knows."""
 
-import msgspec
-
 from agents.contracts import RunErrorCode
-from agents.engine.debugging import Go, HeldCall, Hold, Place, judge, place_of
+from agents.engine.debugging import (
+    Go,
+    HeldCall,
+    Hold,
+    Place,
+    arguments_text,
+    judge,
+    place_of,
+)
 from agents.engine.state import Phase
 from agents.execution.context import OpenCall, RunContext, is_answer
 from agents.execution.ledgered import open_call
@@ -43,8 +49,3 @@ def _held_call(known: OpenCall) -> HeldCall:
         arguments=arguments_text(known.call.arguments),
         has_begun=not may_be_held(known.state, known.call.effect),
     )
-
-
-def arguments_text(arguments: object) -> str:
-    """Return arguments as the text that breakpoints look into."""
-    return msgspec.json.encode(arguments).decode()

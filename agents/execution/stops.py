@@ -54,6 +54,11 @@ class Brake:
             self._can_interrupt = False
             self.task.cancel()
 
+    def withdraw(self, stop: Stop) -> None:
+        """Take back what was asked, where nothing graver was asked since."""
+        if self.asked is stop:
+            self.asked = Stop.NONE
+
     def obey(self, control: str) -> None:
         """Take note of what somebody asked of the run."""
         if control == Control.CANCEL:

@@ -1,7 +1,7 @@
 """What was spent, on what and by whom: one report, for the page, the API and the command line."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -173,23 +173,45 @@ def cost_table(
     )
 
 
-def cost_rows(
-    workspace_ids: Collection[UUID], period: Period, by: Sequence[Dimension]
-) -> tuple[Span, datetime | None, list[tuple[Cell, UsageSum]]]:
-    """Return every cell of the period in the order of the dimensions, for a copy to take away.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostStep:
+    """Every cell of one hour or day, in the order of the dimensions behind the time."""
 
-    The caller has asked for budget.view in the workspaces. Also says until when it is counted.
+    counted_until: datetime | None
+    rows: tuple[tuple[Cell, UsageSum], ...]
+
+
+def cost_steps(
+    workspace_ids: Collection[UUID], span: Span, by: Sequence[Dimension]
+) -> Iterator[CostStep]:
+    """Yield every cell of the period, one hour or day after the other, for a copy to take away.
+
+    The first dimension is the time, HOUR or DAY. One step is held at a time, and each is one
+    consistent look: what an answer costs is in the one step of its time, folded or not. The caller
+    has asked for budget.view in the workspaces.
 
     Raises:
         UnavailableError: Usage is added up faster than it can be read.
     """
-    span = Span(period=period, now=clock.now())
+    length = timedelta(hours=1) if by[0] is Dimension.HOUR else timedelta(days=1)
+    since = span.since
+    while since < span.until:
+        # Days begin at midnight, the period at any hour.
+        day = since.replace(hour=0) if length.days else since
+        until = min(day + length, span.until)
+        yield _step(workspace_ids, by, since, until)
+        since = until
 
+
+def _step(
+    workspace_ids: Collection[UUID], by: Sequence[Dimension], since: datetime, until: datetime
+) -> CostStep:
     def work(reader: UsageReader) -> tuple[Sums, datetime | None]:
-        return reader.sums(*by, since=span.since, until=span.until), reader.counted_until
+        return reader.sums(*by, since=since, until=until), reader.counted_until
 
     sums, counted_until = usage_read(workspace_ids, usage_keys, work)
-    return span, counted_until, sorted(_named_users(list(sums.items()), by), key=lambda row: row[0])
+    rows = sorted(_named_users(list(sums.items()), by), key=lambda row: row[0])
+    return CostStep(counted_until=counted_until, rows=tuple(rows))
 
 
 def _rank(usage: UsageSum) -> tuple[Decimal, int]:

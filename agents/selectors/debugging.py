@@ -8,7 +8,15 @@ from uuid import UUID
 import msgspec
 
 from agents.contracts import Message, Role, RunErrorCode, RunState
-from agents.engine.debugging import Debug, HeldCall, Next, Passed, Place, place_of
+from agents.engine.debugging import (
+    Debug,
+    HeldCall,
+    Next,
+    Passed,
+    Place,
+    arguments_text,
+    place_of,
+)
 from agents.engine.history import message_of
 from agents.engine.state import EngineState, Phase
 from agents.models import Checkpoint, Run
@@ -189,7 +197,7 @@ def _at_tools(run: Run, row: Checkpoint, state: EngineState) -> Standing:
         HeldCall(
             index=call.index,
             tool=call.tool,
-            arguments=msgspec.json.encode(call.arguments).decode(),
+            arguments=arguments_text(call.arguments),
             has_begun=not call.is_held,
         )
         for call in calls

@@ -1,6 +1,6 @@
 """Runs that ended badly or stopped at a limit, for those who look for causes."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -8,10 +8,11 @@ from uuid import UUID
 from django.db.models.functions import Substr
 
 from agents.contracts import RunState
+from agents.models import Run
 from agents.selectors.run_filters import RunFilters
 from agents.selectors.run_finding import runs_found
 from governance import access
-from governance.contracts import Actor, Perm
+from governance.contracts import Actor
 
 REASON_CHARACTERS = 300
 _BAD = (RunState.FAILED.value, RunState.YIELDED.value)
@@ -41,7 +42,7 @@ def run_failures(*, actor: Actor, since: datetime, most: int) -> list[RunFailure
         )[:most]
     )
     found = list(rows)
-    readable = _readable(actor, (row[-1] for row in found))
+    readable = access.payload_workspaces(actor, (row[-1] for row in found))
     return [
         RunFailure(
             run_id=run_id,
@@ -55,12 +56,13 @@ def run_failures(*, actor: Actor, since: datetime, most: int) -> list[RunFailure
     ]
 
 
+def runs_succeeded(run_ids: Collection[UUID]) -> frozenset[UUID]:
+    """Return those of the runs that ended well; for whoever may see them."""
+    rows = Run.objects.filter(pk__in=run_ids, state=RunState.SUCCEEDED.value)
+    return frozenset(rows.values_list("pk", flat=True))
+
+
 def oldest_queued_at(*, actor: Actor) -> datetime | None:
     """Return since when the run has waited that has been ready for a worker the longest."""
     queued = runs_found(actor, RunFilters(state=(RunState.QUEUED.value,))).runs
     return queued.order_by("available_at").values_list("available_at", flat=True).first()
-
-
-def _readable(actor: Actor, workspaces: Iterable[UUID]) -> frozenset[UUID]:
-    permitted = access.permitted_workspace_ids(actor, Perm.RUN_PAYLOAD)
-    return frozenset(permitted.filter(pk__in=set(workspaces)))

@@ -36,6 +36,7 @@ SORTS: Final["Mapping[str, StrOrPromise]"] = {
 }
 BY_COST: Final = frozenset({"costliest", "cheapest"})
 MAX_CHARACTERS: Final = 200
+BEYOND_COST: Final = 10**8  # dollars, what a column of them holds
 
 # Addresses of Django's own lists, which others link to.
 _ALSO: Final[Mapping[str, tuple[str, ...]]] = {
@@ -187,6 +188,8 @@ def _read(name: str, items: list[str]) -> object:
             raise ValueError(f"there is no state {min(unknown)[:40]!r}")
         return states
     text = items[-1][:MAX_CHARACTERS]
+    if "\x00" in text:
+        raise ValueError("NUL is in no text that is looked through")
     choices = {"within": PERIODS, "sort": SORTS, "surface": SURFACES}.get(name)
     if choices is not None and text not in choices:
         raise ValueError(f"{text[:40]!r} is none of {', '.join(choices)}")
@@ -204,7 +207,7 @@ def _amount(text: str) -> Decimal:
         amount = Decimal(text)
     except InvalidOperation:
         raise ValueError(f"{text[:40]!r} is no amount of dollars") from None
-    if not amount.is_finite() or not 0 <= amount < 10**8:
+    if not amount.is_finite() or not 0 <= amount < BEYOND_COST:
         raise ValueError(f"{text[:40]!r} is no amount from 0 to 99999999 dollars")
     return amount
 

@@ -15,7 +15,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Substr
 
 from agents.models import Agent, Run
-from agents.selectors.run_filters import BY_COST, RunFilters
+from agents.selectors.run_filters import BEYOND_COST, BY_COST, RunFilters
 from agents.selectors.run_words import runs_with_words, words_of
 from agents.transitions import LIVE
 from core import clock
@@ -131,11 +131,7 @@ def runs_counted(runs: QuerySet[Run], *, bound: int = COUNTED) -> int:
 
 def readable_workspaces(actor: Actor, runs: Collection[Run]) -> frozenset[UUID]:
     """Return the workspaces of these runs whose inputs and outputs the actor may read."""
-    mentioned = {run.workspace_id for run in runs}
-    if not mentioned:
-        return frozenset()
-    readable = access.permitted_workspace_ids(actor, Perm.RUN_PAYLOAD)
-    return frozenset(readable.filter(pk__in=mentioned))
+    return access.payload_workspaces(actor, (run.workspace_id for run in runs))
 
 
 def _in_workspaces(actor: Actor, perm: Perm) -> QuerySet[Run]:
@@ -219,8 +215,11 @@ def _uuid(text: str) -> UUID | None:
 def _mark(after: str) -> tuple[Decimal, UUID]:
     cost, _, run_id = after.rpartition("_")
     try:
-        return Decimal(cost or 0), UUID(run_id)
+        amount, place = Decimal(cost or 0), UUID(run_id)
     except (InvalidOperation, ValueError):
+        amount, place = Decimal("NaN"), UUID(int=0)
+    if not amount.is_finite() or not 0 <= amount < BEYOND_COST:
         raise InvalidInputError(
             "The address names no place in the list.", remedy="Open the list from its beginning."
-        ) from None
+        )
+    return amount, place

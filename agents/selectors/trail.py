@@ -197,7 +197,8 @@ def _mark(
         kind=event.kind,
         at=at,
         state=str(payload.get("state", "")),
-        before=str(payload.get("before", "")),
+        # A state; edits have what was said before by this name.
+        before=str(payload.get("before", "")) if event.kind == EventKind.RUN_STATE else "",
         wait=str(payload.get("wait_kind", "")),
         code=str(payload.get("error_code") or payload.get("code") or ""),
         gist=gist,

@@ -8,6 +8,7 @@ from agents.models import Provider, Run, RunSnapshot
 from observability.contracts import ModelAnswer, UsageKey
 
 _REMEMBERED: Final = 4_096
+_LONGEST_NAME: Final = 200
 
 
 class _Pinned(NamedTuple):
@@ -45,7 +46,7 @@ def usage_keys(answers: Sequence[ModelAnswer]) -> list[UsageKey | None]:
     for answer in answers:
         run = runs.get(answer.run_id)
         if run is None:
-            keys.append(UsageKey(model=answer.model))
+            keys.append(UsageKey(model=answer.model[:_LONGEST_NAME]))
         elif run.is_replay:
             keys.append(None)
         else:
@@ -53,7 +54,7 @@ def usage_keys(answers: Sequence[ModelAnswer]) -> list[UsageKey | None]:
             keys.append(
                 UsageKey(
                     agent=run.agent,
-                    model=pinned.name if pinned else answer.model,
+                    model=pinned.name if pinned else answer.model[:_LONGEST_NAME],
                     provider=providers.get(pinned.provider_id, "") if pinned else "",
                     user=run.user,
                 )

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from django.db.models import QuerySet
 
+from agents.contracts import WorkerState
 from agents.models import Worker
 from core import clock
 
@@ -20,6 +21,15 @@ def worker_list() -> QuerySet[Worker]:
 def worker_is_alive(worker: Worker) -> bool:
     """Say whether the worker has reported itself recently enough to count on."""
     return worker.seen_at > clock.now() - timedelta(seconds=SILENT_AFTER_SECONDS)
+
+
+def worker_state(worker: Worker) -> WorkerState:
+    """Say how a worker stands, the gravest first."""
+    if not worker_is_alive(worker):
+        return WorkerState.SILENT
+    if worker.is_draining:
+        return WorkerState.DRAINING if worker.running else WorkerState.DRAINED
+    return WorkerState.ASKED if worker.drain_asked_at else WorkerState.SERVING
 
 
 def workers_alive() -> int:

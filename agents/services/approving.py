@@ -18,6 +18,7 @@ from agents.execution.evidence import call_evidence
 from agents.execution.questions import AskedCall, question_of, shared_facts, terms_of
 from agents.execution.tooling import bound_tool
 from agents.models import Run
+from agents.services.rulings import ruling_told
 from agents.snapshot import snapshot_of
 from agents.transitions import run_move, run_note
 from core.errors import ConflictError, InvalidInputError, PermissionDeniedError, StaleStateError
@@ -70,7 +71,7 @@ class ToolCallApprovals:
     def decided(self, ruling: Ruling) -> None:
         call = call_rule(ruling)
         run = Run.objects.get(pk=call.run_id)
-        told = _told(ruling) | {"call_id": str(call.pk), "tool": call.tool}
+        told = ruling_told(ruling) | {"call_id": str(call.pk), "tool": call.tool}
         run_note(
             run=run, kind=EventKind.APPROVAL_DECIDED, payload=told | {"call_state": call.state}
         )
@@ -87,7 +88,7 @@ class ToolCallApprovals:
 
     def noted(self, ruling: Ruling, *, event: str) -> None:
         run = Run.objects.get(pk=call_of(ruling.subject_id).run_id)
-        told = _told(ruling) | {"call_id": str(ruling.subject_id), "what": event}
+        told = ruling_told(ruling) | {"call_id": str(ruling.subject_id), "what": event}
         run_note(run=run, kind=EventKind.APPROVAL_NOTED, payload=told)
 
 
@@ -116,17 +117,6 @@ def _fitting(call_id: UUID, arguments: Mapping[str, Any]) -> AskedCall:
             "and the call could not run."
         )
     return _asked(call, run, given)
-
-
-def _told(ruling: Ruling) -> dict[str, Any]:
-    return {
-        "approval": str(ruling.approval_id),
-        "state": ruling.state.value,
-        "by": ruling.by,
-        "reason": ruling.reason,
-        "surface": ruling.surface,
-        "is_edited": ruling.arguments is not None,
-    }
 
 
 def _bound(run: Run, tool: str) -> tuple[BoundTool, str]:

@@ -12,10 +12,11 @@ from agents.contracts import RunErrorCode, RunState
 from agents.doorbell import ring
 from agents.execution.evidence import run_waits
 from agents.models import Run
+from agents.services.rulings import ruling_told
 from agents.services.runs.limits import limits_of_run
 from agents.transitions import run_move, run_note
 from core.errors import InvalidInputError, StaleStateError
-from governance.contracts import ApprovalState, Edit, Ruling
+from governance.contracts import ApprovalKind, ApprovalState, Edit, Ruling
 from governance.selectors.approvals import approval_binding
 from governance.services.budgets import account_granted, usd_given
 from observability.contracts import EventKind
@@ -97,12 +98,4 @@ def _end(run: Run, ruling: Ruling) -> None:
 
 
 def _told(ruling: Ruling) -> dict[str, Any]:
-    return {
-        "approval": str(ruling.approval_id),
-        "state": ruling.state.value,
-        "by": ruling.by,
-        "reason": ruling.reason,
-        "surface": ruling.surface,
-        "is_edited": ruling.arguments is not None,
-        "about": "budget_raise",
-    }
+    return ruling_told(ruling) | {"about": ApprovalKind.BUDGET_RAISE.value}

@@ -5,11 +5,14 @@ many processes there are and how often they start. A name over the bound is `oth
 """
 
 import fcntl
+import logging
 import threading
 from collections.abc import Iterable
 from pathlib import Path
 
 from core.metrics.table import OTHER
+
+logger = logging.getLogger(__name__)
 
 MOST = 50
 _LONGEST = 100
@@ -54,7 +57,11 @@ class Names:
 
     def _ask(self, name: str) -> str:
         if self._file is not None:
-            self._known.update(self._shared(name))
+            try:
+                self._known.update(self._shared(name))
+            except OSError as error:  # a full disk must not stop what is counted
+                logger.warning("metric_names_not_shared", extra={"error": str(error.strerror)})
+                return OTHER
         if name not in self._known and len(self._known) < self._most:
             self._known.add(name)
         self._is_full = len(self._known) >= self._most

@@ -8,6 +8,7 @@ The system actor holds every permission, because workers act where no person ask
 lists: `scope` refuses it, so that no interface can show everything by acting for nobody.
 """
 
+from collections.abc import Iterable
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -208,6 +209,14 @@ def scope(
 def may_see_payload(actor: Actor, workspace: Workspace | UUID | None) -> bool:
     """Say whether inputs, messages, arguments and results may be shown to the actor."""
     return can(actor, Perm.RUN_PAYLOAD, workspace)
+
+
+def payload_workspaces(actor: Actor, workspace_ids: Iterable[UUID]) -> frozenset[UUID]:
+    """Return those of the workspaces where `may_see_payload` holds, in one query or none."""
+    mentioned = set(workspace_ids)
+    if not mentioned:
+        return frozenset()
+    return frozenset(permitted_workspace_ids(actor, Perm.RUN_PAYLOAD).filter(pk__in=mentioned))
 
 
 def actor_of_user(user: User) -> Actor:

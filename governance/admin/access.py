@@ -12,12 +12,14 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from core.admin import NOTHING, json_block, moment_column
+from core.admin import NOTHING, WITHHELD, json_block, moment_column
 from core.events import publish
+from governance import access
 from governance.access import AccessChanged
 from governance.contracts import Actor, Perm
 from governance.guard.admin import SITE_ADMIN, GuardedAdmin
@@ -31,7 +33,7 @@ from governance.models import (
     Workspace,
 )
 from governance.selectors.activity import activity_list
-from governance.selectors.audit import audit_list, checkpoint_list
+from governance.selectors.audit import audit_list, checkpoint_list, payload_shown
 from governance.selectors.tokens import token_list
 from governance.services.members import member_add, member_remove, membership_set_roles
 from governance.services.roles import role_create, role_delete, role_update
@@ -372,6 +374,21 @@ class AuditEntryAdmin(ChainAdmin):
     @admin.display(description=_("Details"))
     def details(self, entry: AuditEntry) -> SafeString:
         return json_block(entry.payload)
+
+    @admin.display(description="Details")
+    def details_withheld(self, entry: AuditEntry) -> SafeString:
+        shown, is_hidden = payload_shown(entry, is_readable=False)
+        return format_html("{}{}", json_block(shown), WITHHELD if is_hidden else "")
+
+    def get_fields(self, request: HttpRequest, obj: Any | None = None) -> tuple[str, ...]:
+        is_readable = obj is not None and access.may_see_payload(
+            self.actor(request), obj.workspace_id
+        )
+        details = "details" if is_readable else "details_withheld"
+        return tuple(details if name == "details" else name for name in self.fields)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> tuple[str, ...]:
+        return self.get_fields(request, obj)
 
 
 @admin.register(AuditCheckpoint)

@@ -31,7 +31,6 @@ from governance.services.budgets import (
     budget_raise,
     budget_update,
 )
-from governance.services.spending import figures_of
 
 if TYPE_CHECKING:
     _BudgetForm = forms.ModelForm[Budget]
@@ -230,7 +229,7 @@ class BudgetAdmin(ServiceAdmin):
             "raise_form": RaiseForm(),
             "questions": self._questions(request, now),
             "periods": [
-                (moment(each.starts_at), bar(figures_of(each)), money(each.spent_usd),
+                (moment(each.starts_at), bar(each.figures), money(each.spent_usd),
                  money(each.limit_usd or Decimal(0)))
                 for each in earlier.order_by("-starts_at")[:SHOWN_PERIODS]
             ],

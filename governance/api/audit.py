@@ -4,6 +4,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.http import HttpResponseBase
+from django.utils.functional import cached_property
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import status
@@ -14,6 +15,7 @@ from rest_framework.response import Response
 from core.api.lines import LinesRenderer, lines
 from core.api.serializers import NothingInput
 from core.signing import signing_key_id, signing_public_key
+from governance import access
 from governance.api import serializers
 from governance.contracts import Perm
 from governance.guard.viewsets import GuardedViewSet, ListMixin
@@ -23,6 +25,7 @@ from governance.selectors.audit import (
     checkpoint_document,
     checkpoint_list,
     entry_document,
+    payload_shown,
 )
 from governance.services.audit_exports import audit_checkpoint, audit_export
 from governance.services.workspaces import require_site_admin
@@ -78,7 +81,13 @@ class AuditViewSet(ListMixin, ChainViewSet):
         return audit_list(self.actor).filter(workspace=self.chain())
 
     def representation(self, row: AuditEntry) -> Any:
-        return {**entry_document(row), "hash": row.hash}
+        payload, is_hidden = payload_shown(row, is_readable=self._is_readable)
+        told = {"payload": payload, "payload_hidden": is_hidden, "hash": row.hash}
+        return {**entry_document(row), **told}
+
+    @cached_property
+    def _is_readable(self) -> bool:
+        return access.may_see_payload(self.actor, self.chain())
 
 
 class AuditCheckpointViewSet(ListMixin, ChainViewSet):
@@ -117,7 +126,8 @@ class AuditExportViewSet(ChainViewSet):
 
     @extend_schema(
         description="A header, the entries with the checkpoints that sign them, and a signed end. "
-        "That you took it is an entry itself.",
+        "That you took it is an entry itself. Of a workspace's chain it takes `run.payload` too: "
+        "entries hold what people said about calls.",
         parameters=_SPAN,
         responses={(200, "application/x-ndjson"): OpenApiResponse(OpenApiTypes.STR)},
     )

@@ -229,6 +229,9 @@ class AuditEntrySerializer(serializers.Serializer[Any]):
     action = serializers.ChoiceField(choices=[action.value for action in AuditAction])
     subject = AuditSubjectSerializer()
     payload = serializers.DictField()
+    payload_hidden = serializers.BooleanField(
+        help_text="Whether words about calls are left out of `payload`, which the hash is over."
+    )
     format = serializers.IntegerField()
     previous_hash = serializers.CharField()
     hash = serializers.CharField()

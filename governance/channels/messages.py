@@ -1,7 +1,8 @@
 """What a channel says: as JSON for programs, as blocks for Slack, as a letter.
 
-Arguments are not among it: who may see them signs in. Text from models is shown as text, never as
-markup: Slack's control characters are escaped, and a letter has no HTML.
+Arguments are not among it, nor what somebody said about them: who may see these signs in. Text from
+models is shown as text, never as markup: Slack's control characters are escaped, and a letter has
+no HTML.
 """
 
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ _TITLES = {
     ChannelEvent.APPROVAL_EXPIRING: "Nobody has decided yet",
     ChannelEvent.APPROVAL_ESCALATED: "Escalated to you",
     ChannelEvent.RUN_FAILED: "A run failed",
+    ChannelEvent.BUDGET_WARNING: "Most of a budget is spent",
+    ChannelEvent.BUDGET_EXHAUSTED: "A budget is used up",
     ChannelEvent.TEST: "A test",
 }
 _OPEN = frozenset(
@@ -28,6 +31,7 @@ _OPEN = frozenset(
         ChannelEvent.APPROVAL_ESCALATED,
     }
 )
+_OF_BUDGETS = frozenset({ChannelEvent.BUDGET_WARNING, ChannelEvent.BUDGET_EXHAUSTED})
 _TEXT_CHARACTERS = 2_500
 
 
@@ -106,9 +110,10 @@ def _facts(event: ChannelEvent, data: Mapping[str, Any]) -> list[str]:
     if event is ChannelEvent.APPROVAL_DECIDED:
         by = f" by {data['by']}" if data.get("by") else ""
         facts.append(f"It was {data.get('state', 'decided')}{by}.")
-        facts += [f"Reason: {data['reason']}"] if data.get("reason") else []
     elif event is ChannelEvent.RUN_FAILED:
         facts.append(f"Why: {data.get('code', '')}. {data.get('remedy', '')}".strip())
+    elif event in _OF_BUDGETS:
+        facts.append(f"Spent: {data.get('sentence', '')}")
     elif data.get("expires_at"):
         facts.append(f"Until: {data['expires_at']}")
     return [" ".join(str(fact).split())[:_TEXT_CHARACTERS] for fact in facts]

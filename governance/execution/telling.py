@@ -152,7 +152,6 @@ def _payload(approval: Approval, workspace: str) -> dict[str, Any]:
         "created_at": _moment(approval.created_at),
         "expires_at": _moment(approval.expires_at),
         "by": approval.decided_by_name,
-        "reason": approval.reason,
         "link": f"{site}/admin/governance/approval/{approval.pk}/change/" if site else "",
     }
 

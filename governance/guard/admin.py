@@ -40,6 +40,9 @@ SITE_ADMIN: Final = "site-admin"  # superusers, for rows outside any workspace
 
 Needed: TypeAlias = Perm | str
 
+# How a filter that a list offers may be asked: for values, never for what is in them.
+_WAYS: Final = frozenset({"exact", "in", "isnull"})
+
 
 class ScopedRelatedFilter(RelatedFieldListFilter):
     """A list filter that offers only related rows the actor may see, and never none of them."""
@@ -127,6 +130,17 @@ class GuardedAdmin(_ModelAdmin):
             (item, ScopedRelatedFilter) if self._is_relation(item) else item
             for item in super().get_list_filter(request)
         ]
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Let an address narrow a list by what the list offers, and by nothing else.
+
+        Django lets addresses ask for any column of the model: a list that does tells what is in a
+        column, letter by letter, to who may see the rows and not the column.
+        """
+        named, _, way = lookup.rpartition("__")
+        if way not in _WAYS:
+            named = lookup
+        return named in {each for item in self.list_filter for each in _names_of(item)}
 
     def _is_relation(self, item: Any) -> bool:
         if not isinstance(item, str) or "__" in item or not hasattr(self.model, item):
@@ -263,6 +277,15 @@ class GuardedAdmin(_ModelAdmin):
         except ValidationError as error:
             self.message_user(request, " ".join(error.messages), messages.ERROR)
         return HttpResponseRedirect(request.get_full_path())
+
+
+def _names_of(item: Any) -> set[str]:
+    """Return by which names addresses may narrow a list that offers this filter."""
+    if isinstance(item, tuple):
+        item = item[0]
+    if isinstance(item, str):
+        return {item, f"{item}__id"}
+    return {str(item.parameter_name), str(item.parameter_name).rpartition("__")[0]}
 
 
 def may_somewhere(request: HttpRequest, actor: Actor, needed: Needed) -> bool:

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from core.admin import Line, moment, pill, pretty_json
+from core.admin import Line, difference_line, moment, pill, pretty_json
 from governance import access
 from governance.contracts import Actor, ApprovalKind, ApprovalState, Perm
 from governance.models import Approval, ApprovalVote
@@ -34,7 +34,6 @@ ANSWERS: Final = {
     ),
     "retry": (_("It did not happen; do it now"), _("The call is made again, under the same key.")),
 }
-_SIGNS: Final = {"+": "added", "-": "removed", "@": "place"}
 _OPEN: Final = frozenset({ApprovalState.PENDING.value, ApprovalState.APPROVED.value})
 
 
@@ -125,7 +124,7 @@ def question_shown(actor: Actor, row: Approval) -> Question:
     votes = ApprovalVote.objects.filter(approval=row).select_related("user", "for_user")
     ballot = ballot_of(votes)
     why_not = refusal_for(decider_of(actor, row.workspace_id), row, ballot)
-    current = row.arguments if row.edited_arguments is None else row.edited_arguments
+    current = row.current_arguments
     may_decide = access.can(actor, Perm.APPROVAL_DECIDE, row.workspace_id)
     return Question(
         approval=row,
@@ -252,13 +251,9 @@ def _precedent(each: dict[str, Any]) -> Precedent:
 
 def _lines(text: str) -> tuple[Line, ...]:
     """Return the lines of a unified difference; of a plain text, its lines."""
-    found = []
-    for line in text.splitlines():
-        kind = _SIGNS.get(line[:1])
-        if line.startswith(("+++", "---")):
-            found.append(Line(sign=" ", kind="place", text=line))
-        elif kind is None:
-            found.append(Line(sign=" ", kind="same", text=line.removeprefix(" ")))
-        else:
-            found.append(Line(sign=line[:1], kind=kind, text=line[1:]))
-    return tuple(found)
+    return tuple(
+        Line(sign=" ", kind="place", text=line)
+        if line.startswith(("+++", "---"))
+        else difference_line(line)
+        for line in text.splitlines()
+    )

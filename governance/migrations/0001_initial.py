@@ -666,6 +666,7 @@ class Migration(migrations.Migration):
                 ('limit_usd', models.DecimalField(decimal_places=8, max_digits=16, null=True)),
                 ('reserved_usd', models.DecimalField(decimal_places=8, default=0, max_digits=16)),
                 ('spent_usd', models.DecimalField(decimal_places=8, default=0, max_digits=16)),
+                ('told_percent', models.PositiveSmallIntegerField(default=0, help_text='Up to which mark people were told what is spent.')),
                 ('updated_at', models.DateTimeField(auto_now=True)),
                 ('budget', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='accounts', to='governance.budget')),
                 ('workspace', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='governance.workspace')),

@@ -120,6 +120,11 @@ class Approval(models.Model):
     def __str__(self) -> str:
         return f"{self.title} {self.state}"
 
+    @property
+    def current_arguments(self) -> Any:
+        """What a yes would let happen now: as it was asked, or as an approver has changed it."""
+        return self.arguments if self.edited_arguments is None else self.edited_arguments
+
 
 class ApprovalVote(models.Model):
     """What one person said. A vote counts for the binding it was given for (`digest`).

@@ -6,6 +6,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from core.ids import new_id
+from governance.budgets import Figures
 from governance.contracts import BudgetKind, BudgetPeriod, ReservationState
 from governance.models.workspace import NAME_PATTERN, Workspace
 
@@ -104,6 +105,9 @@ class BudgetAccount(models.Model):
     limit_usd = models.DecimalField(max_digits=16, decimal_places=8, null=True)
     reserved_usd = models.DecimalField(max_digits=16, decimal_places=8, default=0)
     spent_usd = models.DecimalField(max_digits=16, decimal_places=8, default=0)
+    told_percent = models.PositiveSmallIntegerField(
+        default=0, help_text="Up to which mark people were told what is spent."
+    )
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
@@ -122,6 +126,12 @@ class BudgetAccount(models.Model):
 
     def __str__(self) -> str:
         return str(self.budget) if self.budget_id else f"run {self.run_id}"
+
+    @property
+    def figures(self) -> Figures:
+        return Figures(
+            limit_usd=self.limit_usd, spent_usd=self.spent_usd, reserved_usd=self.reserved_usd
+        )
 
 
 class Reservation(models.Model):

@@ -13,7 +13,7 @@ from governance import access
 from governance.contracts import Actor, ApprovalState, Perm
 from governance.models import Approval, ApprovalVote
 from governance.selectors.approvals import decider_of, difference
-from governance.selectors.queue import ballot_of, refusal_for
+from governance.selectors.queue import ballot_of, is_irreversible, refusal_for
 
 MAX_ALIKE: Final = 200
 LOOKED_AT: Final = 2_000
@@ -61,8 +61,8 @@ def alike_to(actor: Actor, approval: Approval) -> Alike:
     access.require(actor, Perm.RUN_PAYLOAD, approval.workspace_id)
     if approval.choices:
         return Alike(rows=(), spreads=(), more=0, others=0)
-    wanted = shape_of(_current(approval))
-    asked = [row for row in _candidates(approval) if shape_of(_current(row)) == wanted]
+    wanted = shape_of(approval.current_arguments)
+    asked = [row for row in _candidates(approval) if shape_of(row.current_arguments) == wanted]
     decider = decider_of(actor, approval.workspace_id)
     ballot = ballot_of(ApprovalVote.objects.filter(approval__in=[row.pk for row in asked]))
     mine = [row for row in asked if not refusal_for(decider, row, ballot)]
@@ -76,12 +76,12 @@ def alike_to(actor: Actor, approval: Approval) -> Alike:
                 title=row.title,
                 requester=row.requester_name,
                 run_id=row.run_id,
-                is_irreversible=row.effect == "irreversible",
-                differs=tuple(difference(_current(approval), _current(row))),
+                is_irreversible=is_irreversible(row),
+                differs=tuple(difference(approval.current_arguments, row.current_arguments)),
             )
             for row in shown
         ),
-        spreads=spreads_of([_current(row) for row in shown]),
+        spreads=spreads_of([row.current_arguments for row in shown]),
         more=len(mine) - len(shown),
         others=len(asked) - len(mine),
     )
@@ -137,8 +137,3 @@ def _candidates(approval: Approval) -> list[Approval]:
     )
     ordered = rows.order_by(F("expires_at").asc(nulls_last=True), "pk")
     return [row for row in ordered[:LOOKED_AT] if not row.choices]
-
-
-def _current(approval: Approval) -> Any:
-    edited = approval.edited_arguments
-    return approval.arguments if edited is None else edited

@@ -205,12 +205,8 @@ def deciders_of(actor: Actor, workspace_ids: Collection[UUID]) -> dict[UUID, Dec
     }
 
 
-def delegations_to(user_id: UUID | None, workspace_id: UUID) -> list[Delegation]:
-    """Return what is lent to somebody at this moment, the oldest first."""
-    return _delegations(user_id, [workspace_id])
-
-
 def _delegations(user_id: UUID | None, workspace_ids: Collection[UUID]) -> list[Delegation]:
+    """Return what is lent to somebody at this moment, the oldest first."""
     if user_id is None:
         return []
     now = clock.now()
@@ -219,12 +215,6 @@ def _delegations(user_id: UUID | None, workspace_ids: Collection[UUID]) -> list[
     )
     current = rows.filter(from_at__lte=now, until_at__gt=now, delegator__is_active=True)
     return list(current.order_by("pk"))
-
-
-def delegation_list(actor: Actor) -> QuerySet[Delegation]:
-    """Return the delegations of the workspaces where the actor may see approvals, newest first."""
-    rows = Delegation.objects.select_related("workspace", "delegator", "delegate")
-    return access.scope(actor, Perm.APPROVAL_VIEW, rows)
 
 
 def _deciders(actor: Actor, workspace_ids: Collection[UUID]) -> dict[UUID, Decider]:

@@ -7,12 +7,13 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from governance import access
-from governance.contracts import Actor, Perm
+from governance.contracts import Actor, AuditAction, Perm
 from governance.digest import FORMAT, SITE_CHAIN
 from governance.models import AuditCheckpoint, AuditEntry, AuditHead, Workspace
 
 M = TypeVar("M", AuditEntry, AuditCheckpoint)
 
+_SAID: Final = frozenset({"reason", "note", "pattern"})
 SITE: Final = UUID(int=0)  # what stands for the site's own chain where a workspace's id would
 
 
@@ -59,6 +60,18 @@ def entry_document(entry: AuditEntry) -> dict[str, Any]:
             "label": entry.subject_label,
         },
     }
+
+
+def payload_shown(entry: AuditEntry, *, is_readable: bool) -> tuple[dict[str, Any], bool]:
+    """Return what an entry tells, and whether something is left out of it.
+
+    What people said about calls, and the patterns of grants, which quote arguments, take seeing
+    payloads: without it they are None, and the hash is over more than what is shown.
+    """
+    if is_readable or entry.action != AuditAction.DECISION.value:
+        return entry.payload, False
+    shown = {name: None if name in _SAID else value for name, value in entry.payload.items()}
+    return shown, shown != entry.payload
 
 
 def checkpoint_document(checkpoint: AuditCheckpoint) -> dict[str, Any]:

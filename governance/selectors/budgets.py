@@ -54,7 +54,7 @@ def budgets_standing(budgets: Iterable[Budget]) -> dict[UUID, Standing]:
     for budget_id, span in spans.items():
         current |= Q(budget_id=budget_id, starts_at=span.starts_at)
     accounts = {row.budget_id: row for row in BudgetAccount.objects.filter(current)}
-    waiting = _waiting_by_account([row.pk for row in accounts.values()])
+    waiting = waiting_by_account([row.pk for row in accounts.values()])
     return {row.pk: _standing(row, spans[row.pk], accounts.get(row.pk), waiting) for row in budgets}
 
 
@@ -65,18 +65,17 @@ def _standing(
         return Standing(span=span, figures=Figures(limit_usd=budget.limit_usd), account_id=None)
     return Standing(
         span=span,
-        figures=Figures(
-            limit_usd=account.limit_usd,
-            spent_usd=account.spent_usd,
-            reserved_usd=account.reserved_usd,
-        ),
+        figures=account.figures,
         account_id=account.pk,
         waiting=waiting.get(account.pk, 0),
     )
 
 
-def _waiting_by_account(accounts: Collection[UUID]) -> dict[UUID, int]:
-    asked = _raises_asked().filter(binding__account__in=[str(pk) for pk in accounts])
+def waiting_by_account(accounts: Collection[UUID] | None = None) -> dict[UUID, int]:
+    """Return how many runs have asked for more of accounts; None: of all there are."""
+    asked = _raises_asked()
+    if accounts is not None:
+        asked = asked.filter(binding__account__in=[str(pk) for pk in accounts])
     counts: dict[UUID, int] = {}
     for account in asked.values_list("binding__account", flat=True):
         counts[UUID(account)] = counts.get(UUID(account), 0) + 1
@@ -137,15 +136,14 @@ def _caps(actor: Actor, workspace: Workspace) -> list[BudgetAccount]:
 
 
 def _of_run(cap: BudgetAccount, depth: int) -> Branch:
-    figures = Figures(
-        limit_usd=cap.limit_usd, spent_usd=cap.spent_usd, reserved_usd=cap.reserved_usd
-    )
     return Branch(
         kind="run",
         title=cap.agent_name,
         depth=depth,
         standing=Standing(
-            span=Span(starts_at=cap.starts_at, ends_at=None), figures=figures, account_id=cap.pk
+            span=Span(starts_at=cap.starts_at, ends_at=None),
+            figures=cap.figures,
+            account_id=cap.pk,
         ),
         run_id=cap.run_id,
     )
@@ -158,12 +156,6 @@ def workspaces_budgeted(workspace_ids: Collection[UUID]) -> set[UUID]:
     """Return those of the workspaces that have a budget which counts."""
     rows = Budget.objects.filter(workspace_id__in=workspace_ids, is_enabled=True)
     return set(rows.values_list("workspace_id", flat=True))
-
-
-def roots_capped(root_ids: Collection[UUID]) -> set[UUID]:
-    """Return those of the trees of runs in which a run has a limit of its own."""
-    rows = BudgetAccount.objects.filter(root_id__in=root_ids, limit_usd__isnull=False)
-    return {root_id for root_id in rows.values_list("root_id", flat=True) if root_id is not None}
 
 
 def runs_capped(run_ids: Collection[UUID]) -> set[UUID]:
@@ -200,11 +192,6 @@ def accounts_room(account_ids: Collection[UUID]) -> dict[UUID, Decimal]:
     return {
         row.pk: (row.limit_usd or Decimal(0)) - row.spent_usd - row.reserved_usd for row in rows
     }
-
-
-def account_of_run(account_id: UUID) -> UUID | None:
-    """Return the run whose own limit an account is; None: it is a budget's."""
-    return BudgetAccount.objects.filter(pk=account_id).values_list("run_id", flat=True).first()
 
 
 def reservations_open(limit: int) -> Sequence[Reservation]:

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Min, Q, QuerySet
 
+from core import clock
 from core.errors import NotFoundError
 from core.ids import first_id_at
 from core.sealing import unseal
@@ -28,15 +29,22 @@ def channel_list(actor: Actor, workspace: Workspace) -> QuerySet[Channel]:
 
 
 def delivery_list(actor: Actor, workspace: Workspace) -> QuerySet[Delivery]:
-    own = Q(channel__owner__isnull=True) | Q(channel__owner_id=actor.user_id)
-    rows = Delivery.objects.filter(own, workspace=workspace).select_related("channel")
-    return access.scope(actor, Perm.CHANNEL_VIEW, rows)
+    rows = Delivery.objects.filter(_not_of_others(actor), workspace=workspace)
+    return access.scope(actor, Perm.CHANNEL_VIEW, rows.select_related("channel"))
+
+
+def _not_of_others(actor: Actor) -> Q:
+    """Messages of channels, and one's own letters."""
+    return Q(channel__owner__isnull=True) | Q(channel__owner_id=actor.user_id)
 
 
 def deliveries_failed(actor: Actor, *, since: datetime, most: int) -> list[Delivery]:
-    """Return the newest deliveries begun since a moment that were given up, `most` at most."""
+    """Return the newest deliveries begun since a moment that were given up, `most` at most; letters
+    of others are not among them."""
     rows = Delivery.objects.filter(
-        state=DeliveryState.FAILED.value, pk__gte=first_id_at(since.timestamp())
+        _not_of_others(actor),
+        state=DeliveryState.FAILED.value,
+        pk__gte=first_id_at(since.timestamp()),
     ).select_related("channel")
     return list(access.scope(actor, Perm.CHANNEL_VIEW, rows).order_by("-pk")[:most])
 
@@ -110,3 +118,18 @@ def channel_secret(channel: Channel) -> str:
         name=str(channel.pk),
         purpose=SECRET_PURPOSE,
     )
+
+
+def deliveries_waiting(actor: Actor) -> tuple[int, datetime | None, int]:
+    """Return how many messages are due, since when the first is, and how many are tried again
+    later; where the actor may look."""
+    rows = access.scope(
+        actor, Perm.CHANNEL_VIEW, Delivery.objects.filter(state=DeliveryState.PENDING.value)
+    )
+    now = clock.now()
+    found = rows.aggregate(
+        due=Count("pk", filter=Q(due_at__lte=now)),
+        since=Min("due_at", filter=Q(due_at__lte=now)),
+        later=Count("pk", filter=Q(due_at__gt=now)),
+    )
+    return found["due"], found["since"], found["later"]

@@ -46,7 +46,9 @@ def past_decisions(approval: Approval) -> dict[str, Any]:
     ).exclude(pk=approval.pk)
     last = list(same.order_by("-pk")[:LOOKED_AT])
     counts = {state.value: sum(row.state == state.value for row in last) for state in _DECIDED}
-    ranked = sorted(last, key=lambda row: len(difference(approval.arguments, _decided(row))))
+    ranked = sorted(
+        last, key=lambda row: len(difference(approval.arguments, row.current_arguments))
+    )
     return {
         "similar": [
             {
@@ -57,13 +59,9 @@ def past_decisions(approval: Approval) -> dict[str, Any]:
                 "at": row.decided_at.isoformat() if row.decided_at else "",
                 "agent": row.agent_name,
                 "requester": row.requester_name,
-                "difference": difference(approval.arguments, _decided(row)),
+                "difference": difference(approval.arguments, row.current_arguments),
             }
             for row in ranked[:SHOWN]
         ],
         "counts": counts,
     }
-
-
-def _decided(row: Approval) -> Any:
-    return row.arguments if row.edited_arguments is None else row.edited_arguments

@@ -4,12 +4,13 @@ Every service runs inside `recorded_as`, so that the entry names the actor whate
 Entries carry the workspace of the row, which is what lists of them are scoped by.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from operator import attrgetter
 
 from auditlog.context import auditlog_value
+from auditlog.models import LogEntry
 from auditlog.registry import auditlog
 from django.db.models import Model
 
@@ -50,6 +51,16 @@ def _who() -> dict[str, str]:
     if actor.token_id is not None:
         who["token"] = str(actor.token_id)
     return who
+
+
+def activity_note(row: Model, changes: Mapping[str, tuple[str, str]]) -> None:
+    """Record by hand what somebody changed of a row of the site that mostly changes by itself."""
+    LogEntry.objects.log_create(
+        row,
+        action=LogEntry.Action.UPDATE,
+        changes={name: list(pair) for name, pair in changes.items()},
+        additional_data=_who(),
+    )
 
 
 def activity_register(

@@ -51,10 +51,13 @@ def audit_export(
     broken chain is exported as it is, without a new checkpoint.
 
     Raises:
-        PermissionDeniedError: it takes `activity.view`; for the site's chain a superuser.
+        PermissionDeniedError: it takes `activity.view` and `run.payload`, because a file can only
+            be checked whole; for the site's chain a superuser.
         InvalidInputError: the time ends before it begins.
     """
     _require(actor, workspace)
+    if workspace is not None:
+        access.require(actor, Perm.RUN_PAYLOAD, workspace)
     if since is not None and until is not None and until <= since:
         sentence = "The time ends before it begins."
         raise InvalidInputError(sentence, fields={"until": [sentence]})

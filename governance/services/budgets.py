@@ -108,7 +108,8 @@ def budget_raise(actor: Actor, *, budget: Budget, by_usd: Decimal, reason: str =
         row = Budget.objects.select_for_update().get(pk=budget.pk)
         reach("budget.before_raise")
         account = account_now(row)
-        account_raise(account.pk, amount)
+        if not account_raise(account.pk, amount):
+            raise _too_much("by_usd")
         _record(actor, row, "raised", {"by_usd": dollars(amount), "reason": said})
         publish(BudgetRaised(workspace_id=row.workspace_id))
     return row
@@ -133,10 +134,16 @@ def budget_delete(actor: Actor, *, budget: Budget) -> None:
 
 
 def account_granted(account_id: UUID, by_usd: Decimal) -> BudgetAccount | None:
-    """Raise a limit as an approval allows, in the deciding transaction; None: the limit is gone."""
-    account_raise(account_id, by_usd)
+    """Raise a limit as an approval allows, in the deciding transaction; None: the limit is gone.
+
+    Raises:
+        InvalidInputError: It would be more than a limit can be.
+    """
+    is_raised = account_raise(account_id, by_usd)
     row = BudgetAccount.objects.filter(pk=account_id).first()
     if row is not None:
+        if not is_raised and row.limit_usd is not None:
+            raise _too_much("arguments")
         publish(BudgetRaised(workspace_id=row.workspace_id))
     return row
 
@@ -226,6 +233,10 @@ def _record(actor: Actor, row: Budget, what: str, more: Mapping[str, Any]) -> No
         subject=_subject(row),
         payload={"what": what, "whose": row.whose, "period": row.period, **more},
     )
+
+
+def _too_much(field: str) -> InvalidInputError:
+    return _wrong(field, f"A limit is {dollars(LARGEST_USD)} at most, with what it was raised by.")
 
 
 def _wrong(field: str, sentence: str) -> InvalidInputError:

@@ -10,21 +10,31 @@ from governance.selectors.channels import people_with
 
 
 def news_write(
-    event: ChannelEvent, *, workspace: Workspace, key: str, payload: dict[str, Any], needed: Perm
+    event: ChannelEvent,
+    *,
+    workspace: Workspace,
+    key: str,
+    payload: dict[str, Any],
+    needed: Perm,
+    wishing: Perm | None = None,
 ) -> int:
     """Write down the messages of news that is no approval; `key` names it, so that it is told once.
 
-    Letters go to who has `needed` in the workspace. Returns how many messages are new.
+    Letters go to who has `needed` in the workspace, and who wished for them, to who has `wishing`
+    (as `needed` where none is given). Returns how many messages are new.
     """
     channels = [row for row in channels_of(workspace.pk) if event.value in row.events]
-    people: list[User] = []
-    if any(row.kind == ChannelKind.EMAIL.value and not row.addresses for row in channels):
-        people = list(people_with(needed, workspace.pk))
-    rows = [
-        message(event, f"{event}:{key}", channel, recipient, payload)
-        for channel in channels
-        for recipient in _readers(channel, people)
-    ]
+    letters = [row for row in channels if row.kind == ChannelKind.EMAIL.value and not row.addresses]
+    people: dict[Perm, list[User]] = {}
+    rows = []
+    for channel in channels:
+        perm = wishing if channel.owner_id and wishing else needed
+        if channel in letters and perm not in people:
+            people[perm] = list(people_with(perm, workspace.pk))
+        rows += [
+            message(event, f"{event}:{key}", channel, recipient, payload)
+            for recipient in _readers(channel, people.get(perm, ()))
+        ]
     return messages_write(rows)
 
 

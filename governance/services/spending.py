@@ -86,6 +86,9 @@ def spending_reserve(call: ModelCall) -> Reserved | Shortfall | None:
     Safe under any concurrency: accounts are taken in the order of their ids, each by one
     conditional update, and one that is full undoes the others. A call that is asked again
     replaces what was set aside for it before.
+
+    Raises:
+        LeaseLostError: The call was asked again under a newer claim of its run, or is settled.
     """
     if call.may_be_again:
         _replace(call)
@@ -138,7 +141,7 @@ def _reserved_in(call: ModelCall, accounts: Sequence[BudgetAccount]) -> Reserved
         account_id=row.pk,
         name=account_name(row),
         title=account_title(row),
-        figures=figures_of(row),
+        figures=row.figures,
         needed_usd=call.usd,
     )
 
@@ -146,7 +149,10 @@ def _reserved_in(call: ModelCall, accounts: Sequence[BudgetAccount]) -> Reserved
 def _replace(call: ModelCall) -> None:
     """Give back what an earlier worker has set aside for this very call and never settled."""
     earlier = Reservation.objects.filter(
-        run_id=call.run_id, place=call.place, state=ReservationState.RESERVED.value
+        run_id=call.run_id,
+        place=call.place,
+        fence__lte=call.fence,
+        state=ReservationState.RESERVED.value,
     )
     for row in earlier:
         with transaction.atomic():
@@ -207,10 +213,6 @@ def account_now(budget: Budget) -> BudgetAccount:
     span = span_of(BudgetPeriod(budget.period), clock.now(), zone_of(budget.time_zone))
     BudgetAccount.objects.bulk_create([_new_account(budget, span)], ignore_conflicts=True)
     return BudgetAccount.objects.get(budget=budget, starts_at=span.starts_at)
-
-
-def figures_of(row: BudgetAccount) -> Figures:
-    return Figures(limit_usd=row.limit_usd, spent_usd=row.spent_usd, reserved_usd=row.reserved_usd)
 
 
 def run_caps_open(caps: Sequence[RunCap]) -> None:

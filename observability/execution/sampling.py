@@ -28,7 +28,6 @@ _PULSE_SECONDS: Final = 0.25
 _PR_SET_PTRACER: Final = 0x59616D61
 OWN_THREAD: Final = "process-watch"
 _OWN_THREAD: Final = f": {OWN_THREAD}".encode()
-_REFUSED: Final = ("permission denied", "not permitted", "eperm", "requires root")
 _REST: Final = "(smaller stacks, put together to keep the profile small)"
 _PTRACE_REMEDY: Final = (
     "Give the process the capability SYS_PTRACE: `--cap-add SYS_PTRACE` for Docker, "

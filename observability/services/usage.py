@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import Final, TypeAlias
 from uuid import UUID
 
-from django.db import transaction
+import msgspec
+from django.db import DatabaseError, transaction
 
 from core import clock
 from core.errors import DomainError
@@ -48,7 +49,8 @@ def usage_fold_all(describe: DescribeAnswers, *, seconds: float = 20.0) -> int:
         try:
             while clock.monotonic() < until and (news := usage_fold(workspace_id, describe)):
                 folded += news
-        except DomainError as error:
+        except (DomainError, DatabaseError, OverflowError, msgspec.MsgspecError) as error:
+            # What one workspace's answers say must not stop the counting of all others.
             logger.error(
                 "usage_not_folded", extra={"workspace": str(workspace_id), "error": str(error)}
             )

@@ -1,6 +1,7 @@
 """Calling tools: what goes in, the one door, and how a call is settled."""
 
-from plugins.dispatch.door import BoundTool, Door
+from plugins.dispatch.bound import BoundTool
+from plugins.dispatch.door import Door
 from plugins.dispatch.records import (
     CallRequest,
     EffectLog,

@@ -13,9 +13,9 @@ with the message that carries it, so that a result and its history commit as one
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
@@ -26,16 +26,14 @@ from core.redaction import redact_or_withhold, redact_text
 from plugins.contracts import (
     CallState,
     EffectClass,
-    FileUse,
     Park,
     ProbeAnswer,
-    Tool,
     ToolContext,
     ToolResult,
     ToolSpec,
     WaitKind,
 )
-from plugins.digest import spec_digest
+from plugins.dispatch.bound import BoundTool
 from plugins.dispatch.planning import evidence_of
 from plugins.dispatch.records import (
     CallRequest,
@@ -57,39 +55,12 @@ from plugins.dispatch.settling import (
 from plugins.errors import OutcomeUnknownError, ToolError
 from plugins.ledger import REPEATABLE, UNCLAIMED
 from plugins.policy import Decision, Gate, decide
-from plugins.schemas import Checker
 
 KEYED_ATTEMPTS = 3
 # Held by a call from before its effect may begin until it has ended; None: nobody else minds.
 Turn: TypeAlias = AbstractAsyncContextManager[object] | None
 
 logger = logging.getLogger(__name__)
-
-
-# Awaits the work of a call where something has to be held, or made ready, around it.
-Work: TypeAlias = Awaitable[ToolResult | Park]
-Guard: TypeAlias = Callable[[Work, ToolContext], Work]
-
-
-class BoundTool:
-    """A tool of one run: what it promised when the run began, and what calls it."""
-
-    __slots__ = ("checker", "config", "digest", "files", "guard", "output", "spec", "tool")
-
-    def __init__(
-        self, tool: Tool, config: Mapping[str, Any] | None = None, *, guard: Guard | None = None
-    ) -> None:
-        self.tool = tool
-        self.guard = guard
-        self.spec: ToolSpec = tool.spec
-        self.digest = spec_digest(self.spec)
-        self.config = dict(config or {})
-        self.checker = Checker(self.spec.input_schema)
-        schema = self.spec.output_schema
-        self.output = None if schema is None else Checker(schema, what="result")
-        self.files: FileUse = getattr(tool, "files", FileUse.NONE)
-        if self.spec.sandbox is not None:
-            self.files = FileUse.CHANGES
 
 
 class Door:
@@ -112,11 +83,6 @@ class Door:
         `is_held`: nor does anything where a person may want to look first.
         """
         return [self._judge(request, is_governed, is_held) for request in requests]
-
-    async def plan_of(self, call: PlannedCall, context: ToolContext) -> dict[str, Any]:
-        """Find out what a call would change, without doing it; see `evidence_of`."""
-        bound = self._tools.get(call.request.tool)
-        return {} if bound is None else await evidence_of(bound, call, context)
 
     def bound(self, name: str) -> BoundTool | None:
         return self._tools.get(name)

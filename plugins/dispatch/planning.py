@@ -2,26 +2,22 @@
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from core.redaction import redact_or_withhold, redact_text
 from plugins.contracts import PlanResult, ToolContext
+from plugins.dispatch.bound import BoundTool
+from plugins.dispatch.records import PlannedCall
 from plugins.errors import ToolError
 from plugins.policy import is_unprotected
-
-if TYPE_CHECKING:
-    from plugins.dispatch.door import BoundTool
-    from plugins.dispatch.records import PlannedCall
 
 PLAN_SECONDS = 30.0
 logger = logging.getLogger(__name__)
 
 
-async def evidence_of(
-    bound: "BoundTool", call: "PlannedCall", context: ToolContext
-) -> dict[str, Any]:
+async def evidence_of(bound: BoundTool, call: PlannedCall, context: ToolContext) -> dict[str, Any]:
     """Return `sandbox` of a program, and `plan`, or `plan_problem` where it was not found out.
 
     A plan never keeps a question from being asked.
@@ -29,7 +25,7 @@ async def evidence_of(
     return {**_place(bound), **await _plan(bound, call, context)}
 
 
-def _place(bound: "BoundTool") -> dict[str, Any]:
+def _place(bound: BoundTool) -> dict[str, Any]:
     """Say in which sandbox a program runs, as it is declared; nothing of what is no program."""
     profile = bound.spec.sandbox
     if profile is None:
@@ -43,7 +39,7 @@ def _place(bound: "BoundTool") -> dict[str, Any]:
     }
 
 
-async def _plan(bound: "BoundTool", call: "PlannedCall", context: ToolContext) -> dict[str, Any]:
+async def _plan(bound: BoundTool, call: PlannedCall, context: ToolContext) -> dict[str, Any]:
     if not bound.spec.can_plan:
         return {}
     try:

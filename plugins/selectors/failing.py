@@ -20,6 +20,7 @@ class CallFailure:
     """`reason` is None where the actor may not read it."""
 
     call_id: UUID
+    run_id: UUID
     tool: str
     reason: str | None
     at: datetime
@@ -35,16 +36,18 @@ def call_failures(*, actor: Actor, since: datetime, most: int) -> list[CallFailu
         begins=Substr("reason", 1, REASON_CHARACTERS), at=Coalesce("settled_at", "planned_at")
     )
     found = list(
-        rows.order_by("-pk").values_list("pk", "tool", "begins", "at", "workspace_id")[:most]
+        rows.order_by("-pk").values_list("pk", "run_id", "tool", "begins", "at", "workspace_id")[
+            :most
+        ]
     )
-    permitted = access.permitted_workspace_ids(actor, Perm.RUN_PAYLOAD)
-    readable = set(permitted.filter(pk__in={row[-1] for row in found}))
+    readable = access.payload_workspaces(actor, (row[-1] for row in found))
     return [
         CallFailure(
             call_id=call_id,
+            run_id=run_id,
             tool=tool,
             reason=reason if workspace_id in readable else None,
             at=at,
         )
-        for call_id, tool, reason, at, workspace_id in found
+        for call_id, run_id, tool, reason, at, workspace_id in found
     ]

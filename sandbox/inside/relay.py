@@ -31,7 +31,7 @@ KEPT_DESCRIPTORS = 24  # for the agent's own pipes
 FD_SETSIZE = 1024  # select(2) knows no descriptor beyond
 HEAD_BYTES = 4096
 END_OF_HEAD = b"\r\n\r\n"
-DRAIN_SECONDS = 0.25
+DRAIN_SECONDS = 2.0  # for a gateway that answers; a busy host takes its time
 CONNECT_SECONDS = 2.0
 
 

@@ -52,6 +52,10 @@ class ChildWorker:
                 self._begin()
             return self._socket
 
+    def peek(self) -> Path | None:
+        """Return where the worker listens if there is one; starts none."""
+        return None if self.process_id is None else self._socket
+
     @property
     def process_id(self) -> int | None:
         """Return the worker's id while it lives."""

@@ -10,12 +10,13 @@ import msgspec
 
 from core.errors import DomainError
 from core.finishing import to_the_end
-from sandbox.contracts import Abilities, HostCredential, Isolation, Profile
+from sandbox.contracts import Abilities, Crowd, HostCredential, Isolation, Profile
 from sandbox.errors import SandboxRefusedError, SandboxUnavailableError
 from sandbox.remote import wire
 from sandbox.remote.session import FAREWELL_SECONDS, RemoteSession
 
 _CONNECT_SECONDS = 5.0
+_COUNT_SECONDS = 2.0
 _ANSWER_SECONDS = 60.0  # the first question has the worker try each of its engines
 _REMEDY = (
     "Start one (manage.py sandbox worker) and see that AGENTRY_SANDBOX_SOCKET names its socket "
@@ -25,6 +26,8 @@ _REMEDY = (
 
 # Where the worker listens; finding that out may start it.
 Locate: TypeAlias = Callable[[], Awaitable[Path]]
+# Where it listens if it is there.
+Peek: TypeAlias = Callable[[], Path | None]
 
 
 def at(socket: Path) -> Locate:
@@ -97,8 +100,9 @@ class RemoteRunner:
 class RemoteSandboxes:
     """The same questions as `sandbox.services.Sandboxes` answers, put to the worker."""
 
-    def __init__(self, locate: Locate) -> None:
+    def __init__(self, locate: Locate, peek: Peek) -> None:
         self._locate = locate
+        self._peek = peek
 
     def runner_for(self, profile: Profile) -> RemoteRunner:
         """Return the runner that was asked for; its opening tells when there is none."""
@@ -112,23 +116,39 @@ class RemoteSandboxes:
         """
         return list(await ask(await self._locate(), wire.Look()))
 
+    async def crowd(self) -> Crowd | None:
+        """See the Protocol."""
+        socket = self._peek()
+        if socket is None:
+            return None
+        answer = await _asked(socket, wire.Count(), within_seconds=_COUNT_SECONDS)
+        if isinstance(answer, wire.Counted):
+            return answer.crowd
+        raise _unexpected(answer)
+
 
 async def ask(socket: Path, question: wire.Look) -> tuple[Abilities, ...]:
     """Return the worker's answer. Raises SandboxUnavailableError."""
+    answer = await _asked(socket, question, within_seconds=_ANSWER_SECONDS)
+    if isinstance(answer, wire.Told) and answer.abilities:
+        return answer.abilities
+    raise _unexpected(answer)
+
+
+async def _asked(
+    socket: Path, question: wire.Look | wire.Count, *, within_seconds: float
+) -> wire.Reply:
     reader, writer = await connected(socket)
     try:
         writer.write(wire.packed(question))
-        async with asyncio.timeout(_ANSWER_SECONDS):
-            answer = await _answered(reader)
+        async with asyncio.timeout(within_seconds):
+            return await _answered(reader)
     except TimeoutError:
         raise SandboxUnavailableError(
             f"The sandbox worker at {socket} does not answer.", remedy="Look at its log."
         ) from None
     finally:
         writer.close()
-    if isinstance(answer, wire.Told) and answer.abilities:
-        return answer.abilities
-    raise _unexpected(answer)
 
 
 async def connected(socket: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

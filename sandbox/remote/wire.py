@@ -12,7 +12,15 @@ import msgspec
 
 from core.errors import DomainError
 from sandbox import errors
-from sandbox.contracts import Abilities, Command, HostCredential, Isolation, Outcome, Profile
+from sandbox.contracts import (
+    Abilities,
+    Command,
+    Crowd,
+    HostCredential,
+    Isolation,
+    Outcome,
+    Profile,
+)
 
 VERSION = 1
 MOST_BYTES = 64 * 1024 * 1024
@@ -24,6 +32,12 @@ class Look(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     version: int = VERSION
     isolation: Isolation | None = None
+
+
+class Count(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Ask how many sandboxes are open and how many wait for a place; answered by `Counted`."""
+
+    version: int = VERSION
 
 
 class Open(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -61,6 +75,10 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     abilities: tuple[Abilities, ...]
 
 
+class Counted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    crowd: Crowd
+
+
 class Opened(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The sandbox is there; `engine` is the one that was chosen."""
 
@@ -85,8 +103,8 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     remedy: str = ""
 
 
-Request: TypeAlias = Look | Open | Run | Abandon | Cancel | Close
-Reply: TypeAlias = Told | Opened | Ran | Closed | Failed
+Request: TypeAlias = Look | Count | Open | Run | Abandon | Cancel | Close
+Reply: TypeAlias = Told | Counted | Opened | Ran | Closed | Failed
 
 _ERRORS: dict[str, type[DomainError]] = {
     kind.code: kind

@@ -62,10 +62,15 @@ class Conversation:
         try:
             async with asyncio.timeout(_FIRST_WORD_SECONDS):
                 first = await wire.next_request(self._reader)
-            if isinstance(first, wire.Look | wire.Open) and first.version != wire.VERSION:
+            if (
+                isinstance(first, wire.Look | wire.Count | wire.Open)
+                and first.version != wire.VERSION
+            ):
                 self._tell(wire.failed(_other_release(first.version)))
             elif isinstance(first, wire.Look):
                 await self._look(first)
+            elif isinstance(first, wire.Count):
+                self._tell(wire.Counted(crowd=self._places.crowd()))
             elif isinstance(first, wire.Open):
                 await self._hold_sandbox(first)
         except (TimeoutError, wire.BrokenWireError) as error:

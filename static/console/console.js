@@ -1,7 +1,7 @@
 // Every page: colours, the menu of small screens, keys, current times, copying.
 
 import { keepMoments } from "./moments.js";
-import { gettext } from "./translated.js";
+import { isTyping } from "./typing.js";
 
 const root = document.documentElement;
 const THEMES = ["auto", "light", "dark"];
@@ -55,10 +55,6 @@ function moveRow(step) {
   rows[at]?.classList.remove("is-at");
   rows[next].classList.add("is-at");
   rows[next].querySelector("th a, td a")?.focus();
-}
-
-function isTyping(target) {
-  return target.closest("input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]");
 }
 
 let isAfterG = false;

@@ -1,5 +1,6 @@
 // The cost page: figures are renewed while it is open, and arrow keys go through the heat.
 
+import { keepLive } from "./live.js";
 import { refreshMoments } from "./moments.js";
 
 const PAUSE_MS = 15_000;
@@ -53,26 +54,12 @@ for (const choice of document.querySelectorAll("[data-submits]")) {
 }
 
 // Opened tables stay open, and nothing moves under somebody's fingers.
-async function renew() {
-  const answer = await fetch(live.dataset.costLive, { headers: { Accept: "text/html" } });
-  if (answer.redirected || !answer.ok || live.contains(document.activeElement)) return;
+function show(page) {
+  if (live.contains(document.activeElement)) return;
   const open = [...live.querySelectorAll("details")].map((each) => each.open);
-  const found = new DOMParser().parseFromString(await answer.text(), "text/html").body;
-  live.replaceChildren(...[...found.childNodes].map((each) => document.adoptNode(each)));
+  live.replaceChildren(...[...page.body.childNodes].map((each) => document.adoptNode(each)));
   [...live.querySelectorAll("details")].forEach((each, place) => { each.open = open[place] ?? false; });
   refreshMoments(live);
 }
 
-async function follow() {
-  for (;;) {
-    await new Promise((done) => setTimeout(done, PAUSE_MS));
-    if (document.hidden) continue;
-    try {
-      await renew();
-    } catch {
-      // The site cannot be reached now; the next turn asks again.
-    }
-  }
-}
-
-if (live) follow();
+if (live) keepLive(live.dataset.costLive, PAUSE_MS, show);

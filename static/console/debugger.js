@@ -1,7 +1,7 @@
 // The debugger of a run. What it shows comes with the page and is refreshed with it; its buttons
 // speak REST and name the version they were shown with, so that of two people one wins.
 
-import { gettext } from "./translated.js";
+import { isTyping } from "./typing.js";
 
 const told = document.getElementById("debugger-told");
 const editor = document.getElementById("debugger-edit");
@@ -170,8 +170,7 @@ document.addEventListener("click", (event) => {
 document.addEventListener("keydown", (event) => {
   const isChord = before === "g"; // the console's own keys to go places, such as g c
   before = event.key;
-  const isWriting = event.target.closest("input, textarea, select, dialog, [contenteditable]");
-  if (isWriting || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  if (isTyping(event.target) || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   if (isChord || document.querySelector("dialog[open]")) return;
   const name = { s: "step", c: "continue" }[event.key];
   const button = name && document.querySelector(`[data-debug="${name}"]`);

@@ -2,20 +2,13 @@
 // makes one as wide as the page, arrows go up, down and to the sides, Escape widens again.
 
 import { children, fits, hottest, labelOf, matching, treeOf } from "./flame_tree.js";
-import { gettext } from "./translated.js";
+import { element } from "./words.js";
 
 const ROW = 22;
 const LEAST_SHARE = 0.0012; // thinner frames are not drawn until somebody comes nearer
 const MOST_FRAMES = 4_000;
 const HOT = 15;
 const PAUSE_MS = 1_000;
-
-function make(tag, name, text) {
-  const element = document.createElement(tag);
-  if (name) element.className = name;
-  if (text !== undefined) element.textContent = text;
-  return element;
-}
 
 class Flame {
   constructor(box, text, rate) {
@@ -25,7 +18,7 @@ class Flame {
     this.wanted = "";
     this.nodes = [];
     this.buttons = new Map();
-    this.search = make("input");
+    this.search = element("input");
     this.search.type = "search";
     this.search.placeholder = gettext("Search functions and files");
     this.search.setAttribute("aria-label", gettext("Search functions and files"));
@@ -33,21 +26,21 @@ class Flame {
       this.wanted = this.search.value.trim().toLowerCase();
       this.draw();
     });
-    this.wider = make("button", "button", gettext("Show all"));
+    this.wider = element("button", "button", "Show all");
     this.wider.type = "button";
     this.wider.addEventListener("click", () => this.zoom(this.root));
-    this.found = make("span", "flame-found");
+    this.found = element("span", "flame-found");
     this.found.setAttribute("role", "status");
-    const legend = make("div", "flame-legend");
-    for (const [kind, word] of [["ours", gettext("this project")], ["other", gettext("libraries")], ["machinery", gettext("threads and loops")]]) legend.append(make("span", `is-${kind}`, word));
-    const tools = make("div", "flame-tools");
+    const legend = element("div", "flame-legend");
+    for (const [kind, word] of [["ours", "this project"], ["other", "libraries"], ["machinery", "threads and loops"]]) legend.append(element("span", `is-${kind}`, word));
+    const tools = element("div", "flame-tools");
     tools.append(this.search, this.wider, this.found, legend);
-    this.canvas = make("div", "flame");
+    this.canvas = element("div", "flame");
     this.canvas.setAttribute("role", "group");
-    this.canvas.setAttribute("aria-label", gettext("Flamegraph: callers above, callees below, as wide as their share of the samples"));
-    this.about = make("p", "flame-about");
+    this.canvas.setAttribute("aria-label", "Flamegraph: callers above, callees below, as wide as their share of the samples");
+    this.about = element("p", "flame-about");
     this.about.setAttribute("role", "status");
-    const card = make("div", "card flame-box");
+    const card = element("div", "card flame-box");
     card.append(this.canvas, this.about);
     box.replaceChildren(tools, card, this.table());
     this.canvas.addEventListener("click", (event) => this.onClick(event));
@@ -96,7 +89,7 @@ class Flame {
 
   add(node, left, width, isAbove) {
     const name = this.wanted && fits(node, this.wanted) ? " is-found" : "";
-    const button = make("button", `flame-frame is-${node.kind}${name}${isAbove ? " is-faint" : ""}`, width > 0.02 ? labelOf(node) : "");
+    const button = element("button", `flame-frame is-${node.kind}${name}${isAbove ? " is-faint" : ""}`, width > 0.02 ? labelOf(node) : "");
     button.type = "button";
     button.tabIndex = -1;
     button.dataset.node = this.nodes.length;
@@ -118,7 +111,7 @@ class Flame {
 
   tell(node) {
     if (!node) return;
-    const name = make("strong", "", labelOf(node));
+    const name = element("strong", "", labelOf(node));
     const own = node.own ? `, ${share(node.own, this.root.total)} in itself` : "";
     this.about.replaceChildren(name, ` · ${share(node.total, this.root.total)} of all samples${own} · ${(node.total / this.rate).toFixed(2)} s of a thread's time`);
   }
@@ -156,23 +149,23 @@ class Flame {
   }
 
   table() {
-    const box = make("section", "card table-box hot");
-    const head = make("div", "card-head");
-    head.append(make("h2", "", gettext("Functions that took the most themselves")));
-    const table = make("table", "plain");
+    const box = element("section", "card table-box hot");
+    const head = element("div", "card-head");
+    head.append(element("h2", "", "Functions that took the most themselves"));
+    const table = element("table", "plain");
     const titles = table.createTHead().insertRow();
-    for (const [title, name] of [[gettext("Function"), ""], [gettext("Itself"), "number"], [gettext("With what it calls"), "number"]]) {
-      const cell = make("th", name, title);
+    for (const [title, name] of [["Function", ""], ["Itself", "number"], ["With what it calls", "number"]]) {
+      const cell = element("th", name, title);
       cell.scope = "col";
       titles.append(cell);
     }
     const body = table.createTBody();
     for (const each of hottest(this.root, HOT)) {
       const row = body.insertRow();
-      const first = make("th");
+      const first = element("th");
       first.scope = "row";
-      first.append(make("code", "", each.name));
-      row.append(first, make("td", "number", share(each.own, this.root.total)), make("td", "number", share(each.total, this.root.total)));
+      first.append(element("code", "", each.name));
+      row.append(first, element("td", "number", share(each.own, this.root.total)), element("td", "number", share(each.total, this.root.total)));
     }
     box.append(head, table);
     return box;
@@ -190,7 +183,7 @@ async function show(box) {
 }
 
 function complain(box, error) {
-  const notice = make("p", "notice error", `The flamegraph could not be drawn: ${error.message}. Load the page again, or download the stacks.`);
+  const notice = element("p", "notice error", `The flamegraph could not be drawn: ${error.message}. Load the page again, or download the stacks.`);
   notice.setAttribute("role", "alert");
   box.replaceChildren(notice);
 }

@@ -5,7 +5,7 @@ import * as deeds from "./queue_deeds.js";
 import { follow, following, forget, markCurrent, neighbour, refresh, rows, showRow } from "./queue_list.js";
 import * as open from "./queue_question.js";
 import { keepTicking, setClock } from "./queue_clock.js";
-import { gettext, ngettext } from "./translated.js";
+import { isTyping } from "./typing.js";
 
 const page = document.getElementById("queue");
 const narrow = matchMedia("(max-width: 900px)");
@@ -221,10 +221,6 @@ function submitPanel(form) {
 }
 
 // --- keys ------------------------------------------------------------------------------------------------
-
-function isTyping(target) {
-  return target.closest("input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]");
-}
 
 function waitForPlace() {
   clearTimeout(afterG);

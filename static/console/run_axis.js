@@ -1,7 +1,7 @@
 // The time axis of the waterfall: which part of the time is in sight, its ruler, and the small map
 // of all of it. Zoomed by wheel, keys and buttons; the end is followed while it is in sight.
 
-import { duration, svg } from "./run_words.js";
+import { duration, svg } from "./words.js";
 
 const LEAST_MS = 5;
 const MAP_MS = 500;

@@ -1,17 +1,15 @@
 // The tool log: every call of a run in order, and one of them with all that is known of it.
 
 import { differenceView, jsonView } from "./run_json.js";
-import { ask } from "./run_live.js";
+import { addressOf, ask } from "./run_live.js";
 import { goTo } from "./run_conversation.js";
 import { Rows } from "./run_rows.js";
 import { onShow, show, shownPanel } from "./run_tabs.js";
-import { duration, element, icon, pill } from "./run_words.js";
-import { gettext } from "./translated.js";
+import { closeButton, duration, element, pill } from "./words.js";
 
 const WIDE_ROW_PX = 38;
 const NARROW_ROW_PX = 58;
 const narrow = matchMedia("(max-width: 720px)");
-const page = document.getElementById("run");
 const place = document.getElementById("calls-rows");
 const detail = document.getElementById("calls-detail");
 const search = document.getElementById("calls-search");
@@ -61,7 +59,7 @@ function unprotected() {
 // --- one call ----------------------------------------------------------------------------------------
 
 function callUrl(id) {
-  return page.dataset.events.replace(/events\/$/, `call/${id}/`);
+  return addressOf(`call/${id}/`);
 }
 
 /** Opens the log at a call. */
@@ -93,12 +91,7 @@ function fill(call) {
   const said = element("button", "button small", gettext("In the conversation"));
   said.type = "button";
   said.addEventListener("click", () => goTo(call.position));
-  const close = element("button", "quiet-button");
-  close.type = "button";
-  close.title = gettext("Close");
-  close.append(icon("close"), element("span", "visually-hidden", gettext("Close")));
-  close.addEventListener("click", closeDetail);
-  links.append(said, ledger, close);
+  links.append(said, ledger, closeButton(closeDetail));
   head.append(links);
   const parts = [head];
   if (call.reason) parts.push(element("p", call.is_error ? "notice error" : "notice", call.reason));

@@ -1,6 +1,6 @@
 // Two runs side by side: n and p, or the buttons, lead from one difference to the next.
 
-import { gettext } from "./translated.js";
+import { isTyping } from "./typing.js";
 
 const steps = [...document.querySelectorAll("[data-difference]")];
 const told = document.getElementById("compare-told");
@@ -16,7 +16,7 @@ function move(by) {
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.closest("input, textarea, select") || document.querySelector("dialog[open]")) return;
+  if (isTyping(event.target) || document.querySelector("dialog[open]")) return;
   const by = { n: 1, p: -1 }[event.key];
   if (by === undefined) return;
   event.preventDefault();

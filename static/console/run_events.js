@@ -2,8 +2,7 @@
 
 import { jsonView } from "./run_json.js";
 import { ask } from "./run_live.js";
-import { element } from "./run_words.js";
-import { gettext } from "./translated.js";
+import { element } from "./words.js";
 
 export async function showEvent(mark, url, place) {
   place.replaceChildren(element("strong", "", gettext("Event %(n)s", { n: mark.n })), element("code", "", mark.kind));

@@ -2,8 +2,7 @@
 // the server and are fetched whole when somebody asks for one.
 
 import { ask } from "./run_live.js";
-import { count, element, icon } from "./run_words.js";
-import { gettext } from "./translated.js";
+import { count, element, icon } from "./words.js";
 
 const OPEN_MEMBERS = 12; // a level with no more members is open at first
 const MAX_HITS = 200;

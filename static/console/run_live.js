@@ -26,6 +26,11 @@ export function showLink(state, word) {
   if (text.textContent !== word) text.textContent = word;
 }
 
+/** The address of a part of a run: of this one, or of another. */
+export function addressOf(part, run = page.dataset.run) {
+  return page.dataset.events.replace(page.dataset.run, run).replace(/events\/$/, part);
+}
+
 /** The number of the last event the page was told of. */
 export function lastEvent() {
   return Number(after);

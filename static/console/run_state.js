@@ -1,22 +1,20 @@
 // A checkpoint to look into: what the engine remembers, and the files as they were.
 
 import { jsonView } from "./run_json.js";
-import { ask, refreshParts } from "./run_live.js";
+import { addressOf, ask, refreshParts } from "./run_live.js";
 import { onShow } from "./run_tabs.js";
-import { count, element, icon } from "./run_words.js";
-import { gettext, ngettext } from "./translated.js";
+import { closeButton, count, element } from "./words.js";
 
 const PICTURE = /\.(png|jpe?g|gif|webp)$/i;
 const MAX_SHOWN = 100_000; // characters of a file
 
-const page = document.getElementById("run");
 const place = document.getElementById("state-detail");
 
 async function inspect(number) {
   place.hidden = false;
   place.replaceChildren(element("p", "quiet", "…"));
   try {
-    fill(await (await ask(page.dataset.events.replace(/events\/$/, `state/${number}/`))).json());
+    fill(await (await ask(addressOf(`state/${number}/`))).json());
   } catch (error) {
     place.replaceChildren(element("p", "quiet", error.message));
   }
@@ -26,12 +24,8 @@ async function inspect(number) {
 
 function fill(state) {
   const head = element("div", "inspector-head");
-  const close = element("button", "quiet-button");
-  close.type = "button";
-  close.title = gettext("Close");
-  close.append(icon("close"), element("span", "visually-hidden", gettext("Close")));
-  close.addEventListener("click", () => { place.hidden = true; });
-  head.append(element("h2", "", gettext("Checkpoint %(n)s", { n: state.sequence })), element("span", "quiet", ngettext("%(n)s message of the history belongs to it", "%(n)s messages of the history belong to it", state.messages)), close);
+  const close = closeButton(() => { place.hidden = true; });
+  head.append(element("h2", "", `Checkpoint ${state.sequence}`), element("span", "quiet", `${state.messages} messages of the history belong to it`), close);
   const files = element("div", "files");
   files.append(element("h3", "inspector-part", gettext("Files")));
   if (state.files.length) files.append(fileList(state));

@@ -3,8 +3,7 @@
 import { goTo } from "./run_conversation.js";
 import { Rows } from "./run_rows.js";
 import { onShow, shownPanel } from "./run_tabs.js";
-import { count, duration, element, money } from "./run_words.js";
-import { gettext } from "./translated.js";
+import { count, duration, element, money } from "./words.js";
 
 const WIDE_ROW_PX = 34;
 const NARROW_ROW_PX = 54;

@@ -4,19 +4,18 @@
 import { goTo } from "./run_conversation.js";
 import { showCall } from "./run_calls.js";
 import { showEvent } from "./run_events.js";
+import { addressOf } from "./run_live.js";
 import { Rows } from "./run_rows.js";
 import { onShow, shownPanel } from "./run_tabs.js";
 import { Axis } from "./run_axis.js";
 import { Trail } from "./run_trail.js";
-import { count, duration, element, icon, money } from "./run_words.js";
-import { gettext } from "./translated.js";
+import { count, duration, element, icon, money } from "./words.js";
 
 const WIDE_ROW_PX = 30;
 const NARROW_ROW_PX = 46;
 const TICK_MS = 250; // how often open bars grow
 const CHILD_RELOAD_MS = 2_000;
 const narrow = matchMedia("(max-width: 720px)");
-const page = document.getElementById("run");
 const place = document.getElementById("timeline-rows");
 const detail = document.getElementById("timeline-detail");
 const search = document.getElementById("timeline-search");
@@ -28,10 +27,6 @@ let rows;
 let view = "spans";
 const kinds = new Set(["model", "tool", "wait", "agent"]);
 const opened = new Map(); // child runs shown with their own steps
-
-function childUrl(id, part = "events/") {
-  return page.dataset.events.replace(page.dataset.run, id).replace(/events\/$/, part);
-}
 
 // --- what there is to show ---------------------------------------------------------------------------
 
@@ -211,11 +206,11 @@ function hint(item) {
 }
 
 async function open(item, event) {
-  if (view === "events") return showEvent(item.mark, childUrl(page.dataset.run, `events/${item.mark.n}/`), detail);
+  if (view === "events") return showEvent(item.mark, addressOf(`events/${item.mark.n}/`), detail);
   if (item.child) {
     const isToggle = event?.target.closest(".row-toggle");
     if (isToggle) toggleChild(item.child);
-    else location.href = childUrl(item.child.id, "change/");
+    else location.href = addressOf("change/", item.child.id);
   } else if (item.foreign) {
     location.href = item.foreign.url.replace(/events\/$/, item.call ? "change/#show=calls" : "change/");
   } else if (item.kind === "tool") {
@@ -233,7 +228,7 @@ function toggleChild(child) {
     refresh();
     return;
   }
-  const inner = new Trail(childUrl(child.id));
+  const inner = new Trail(addressOf("events/", child.id));
   opened.set(child.id, inner);
   inner.onChange(refresh);
   inner.load();

@@ -1,7 +1,7 @@
 // The list of runs: the next rows come while one scrolls, rows far away are let go, rows are chosen.
 
 import { refreshMoments } from "./moments.js";
-import { gettext, ngettext } from "./translated.js";
+import { isTyping } from "./typing.js";
 
 const KEPT_BODIES = 8; // of 50 rows each; others are only as high as they were
 const NEAR = "900px";
@@ -141,7 +141,7 @@ function toggle(row, isRange) {
 
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-  if (event.target.closest("input:not([type=checkbox]), select, textarea")) return;
+  if (isTyping(event.target)) return;
   if (event.key !== "x" && event.key !== "X") return;
   const row = table.querySelector("tr.is-at");
   if (!row || !boxOf(row)) return;

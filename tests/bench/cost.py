@@ -13,6 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -81,6 +82,7 @@ def measured(runs: int) -> dict[str, Any]:
         "runs": runs,
         "usage_rows": rows,
         "folding": folded,
+        "csv_peak_mib": _peak_mebibytes(lambda: page.get("/admin/cost/cost.csv?period=30d")),
         "milliseconds": {
             f"{name} {period}": _timed(lambda ask=ask, period=period: ask(period))  # type: ignore[misc]
             for name, ask in {
@@ -94,6 +96,16 @@ def measured(runs: int) -> dict[str, Any]:
             for period in ("24h", "7d", "30d")
         },
     }
+
+
+def _peak_mebibytes(ask: Callable[[], Any]) -> float:
+    """Return the most that is held while a copy is read piece by piece."""
+    tracemalloc.start()
+    for _ in ask().streaming_content:
+        pass
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return round(peak / 2**20, 1)
 
 
 def _timed(ask: Callable[[], Any]) -> dict[str, float]:

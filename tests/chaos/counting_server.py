@@ -27,6 +27,7 @@ from urllib.parse import parse_qs, urlsplit
 
 # Long enough for a caller to die between the effect and the answer.
 THINKING_SECONDS = 0.01
+SEARCH_SECONDS = 10.0
 
 
 class Record:
@@ -67,7 +68,8 @@ class Handler(BaseHTTPRequestHandler):
         if address.path == "/read":
             self._effect("read", values.get("label", ""))
         elif address.path == "/poison":
-            os.kill(owner_of(self.client_address[1]), signal.SIGKILL)
+            ours = self.connection.getsockname()
+            os.kill(owner_of(ours, self.client_address), signal.SIGKILL)
         elif address.path == "/probe" and self.record.is_probe_on:
             answer = self.record.answer_of(values.get("key", ""))
             self._answer(200, {"happened": answer is not None, "result": answer})
@@ -116,17 +118,36 @@ class Server(ThreadingHTTPServer):
         """Callers that are killed in mid-request are what this server is for."""
 
 
-def owner_of(port: int) -> int:
-    """Find the process whose connection to us comes from this port."""
-    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
-    inode = next(row[9] for row in rows if int(row[1].partition(":")[2], 16) == port)
+def owner_of(ours: tuple[str, int], theirs: tuple[str, int]) -> int:
+    """Find the process at the other end of our connection with `theirs`.
+
+    The kernel's lists are read while connections and processes come and go, and may leave out one
+    that is there: they are read until it is found.
+    """
+    end = time.monotonic() + SEARCH_SECONDS
+    while time.monotonic() < end:
+        if (inode := _inode_of(local=theirs[1], remote=ours[1])) and (pid := _holder_of(inode)):
+            return pid
+    raise ProcessLookupError(f"Nobody holds the connection from port {theirs[1]}.")
+
+
+def _inode_of(*, local: int, remote: int) -> str | None:
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        row = line.split()
+        ports = tuple(int(address.partition(":")[2], 16) for address in row[1:3])
+        if ports == (local, remote) and row[9] != "0":
+            return row[9]
+    return None
+
+
+def _holder_of(inode: str) -> int | None:
     for link in Path("/proc").glob("[0-9]*/fd/*"):
         try:
             if link.readlink() == Path(f"socket:[{inode}]"):
                 return int(link.parts[2])
         except OSError:
             continue
-    raise ProcessLookupError(f"Nobody holds the connection from port {port}.")
+    return None
 
 
 def main() -> None:

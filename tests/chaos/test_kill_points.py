@@ -32,6 +32,8 @@ ELSEWHERE = {
     "grant.before_update",
     "budget.before_park",  # no limit is full here; see tests/integration/agents/budgets
     "budget.before_raise",
+    "budget.before_note",  # beat tells of budgets; see tests/integration/agents/budgets
+    "drain.before_update",  # nobody drains a worker here; see tests/integration/agents/execution
     "usage.after_read",  # beat adds usage up, and it is no worker here; see test_usage
     "usage.before_commit",
     *ASKED_POINTS,

@@ -6,7 +6,7 @@ import typer
 
 from agentry.cli.exits import ExitCode
 from agentry.cli.invocation import Invocation, command, usage_error
-from agentry.cli.output import Column, Row, print_fields
+from agentry.cli.output import Column, Row, dollars, print_fields
 from agentry.cli.terminal import plain
 from agentry.client.calls import budgets
 from agentry.client.errors import NotFound
@@ -15,14 +15,6 @@ PERIODS = ("day", "week", "month", "total")
 
 BudgetName = Annotated[str, typer.Argument(metavar="BUDGET", help="The budget's name.")]
 Amount = Annotated[str, typer.Argument(metavar="USD", help="Dollars, such as 25 or 0.50.")]
-
-
-def dollars(text: str | None) -> str:
-    """An amount as people write it: two places, or as many as it takes."""
-    if text is None:
-        return "-"
-    whole, _, places = text.partition(".")
-    return f"${whole}.{places.rstrip('0').ljust(2, '0')}"
 
 
 def _whose(row: Row) -> str:
@@ -137,11 +129,21 @@ def _register_changing(app: typer.Typer) -> None:
     def raise_(
         inv: Invocation,
         budget: BudgetName,
-        by: Annotated[str, typer.Option("--by", metavar="USD", help="Dollars more.")],
+        usd: Annotated[
+            str | None, typer.Argument(metavar="USD", help="Dollars more, such as 25 or 0.50.")
+        ] = None,
+        by: Annotated[
+            str | None, typer.Option("--by", metavar="USD", help="The same, by its name.")
+        ] = None,
         reason: Annotated[str | None, typer.Option(help="Kept in the audit chain.")] = None,
     ) -> None:
         """Give the current period of a budget more; runs that wait for room go on."""
-        inv.show(inv.fetch(budgets.budget_increase(budget, by_usd=by, reason=reason)), _print_line)
+        if (usd is None) == (by is None):
+            raise usage_error(
+                "Say once how many dollars more.", f"As in: agentry budgets raise {budget} 25"
+            )
+        call = budgets.budget_increase(budget, by_usd=usd or by or "", reason=reason)
+        inv.show(inv.fetch(call), _print_line)
 
     @command(app, "rm")
     def rm(

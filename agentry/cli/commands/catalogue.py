@@ -1,4 +1,4 @@
-"""`agentry providers|models|tools|sessions|workers …`: what agents are made of and run on."""
+"""`agentry providers|models|tools|sessions …`: what agents are made of."""
 
 from typing import Annotated
 
@@ -14,7 +14,7 @@ from agentry.cli.output import (
     print_record,
     seconds_ago,
 )
-from agentry.client.calls import account, agents, catalogue
+from agentry.client.calls import agents, catalogue
 
 PROVIDERS = (
     Column("NAME", "name"),
@@ -60,15 +60,6 @@ SESSIONS = (
     Column("AGE", lambda row: seconds_ago(row.get("created_at"))),
     Column("TITLE", "title"),
 )
-WORKERS = (
-    Column("ID", "id"),
-    Column("NAME", "name"),
-    Column("HOST", "host"),
-    Column("ALIVE", "is_alive"),
-    Column("DRAINING", "is_draining"),
-    Column("RUNS", lambda row: f"{row.get('running')}/{row.get('capacity')}"),
-    Column("SEEN", lambda row: seconds_ago(row.get("seen_at"))),
-)
 All = Annotated[bool, typer.Option("--all", help="Every page, not only the first.")]
 
 
@@ -110,14 +101,6 @@ def register(parent: typer.Typer) -> None:
     ) -> None:
         """List conversations, newest first."""
         inv.listing(agents.sessions(agent=agent, limit=50), SESSIONS, everything=everything)
-
-    workers = typer.Typer(no_args_is_help=True, help="Who does the work.")
-    parent.add_typer(workers, name="workers", rich_help_panel="This machine and the server")
-
-    @command(workers, "ls")
-    def workers_ls(inv: Invocation) -> None:
-        """List worker processes."""
-        inv.listing(account.workers(), WORKERS)
 
 
 def _register_providers(parent: typer.Typer) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from agentry.cli.invocation import Invocation, command
-from agentry.cli.output import Column, Row, print_fields, print_table
+from agentry.cli.output import Column, Row, dollars, print_fields, print_table
 from agentry.cli.terminal import plain
 from agentry.client.calls import account
 
@@ -87,6 +87,8 @@ def _amount(row: Row) -> str:
 
 
 def _dollars(usd: str) -> str:
-    """To the cent, or to the digit that says something."""
+    """To the cent; below a dollar to a hundredth of a cent, below that to the last digit."""
     amount = Decimal(usd)
-    return f"${amount:.2f}" if amount >= 1 or not amount else f"${amount:.4f}"
+    if amount >= 1:
+        return f"${amount:.2f}"
+    return dollars(round(amount, 4) or amount)

@@ -1,7 +1,6 @@
 """`agentry runs …`: look at runs and steer them."""
 
 import sys
-from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +9,15 @@ from agentry.cli.commands import run_files
 from agentry.cli.commands.arguments import limits_of
 from agentry.cli.exits import ExitCode
 from agentry.cli.invocation import Invocation, command
-from agentry.cli.output import Column, Row, print_fields, print_table, seconds_ago, shown
+from agentry.cli.output import (
+    Column,
+    Row,
+    dollars,
+    print_fields,
+    print_table,
+    seconds_ago,
+    shown,
+)
 from agentry.cli.terminal import escaped, one_line, plain
 from agentry.client.calls import runs
 from agentry.client.errors import Conflict
@@ -37,9 +44,7 @@ def state_of(row: Row) -> str:
 
 
 def cost_of(row: Row) -> str:
-    """Dollars and cents; the digits beyond them only where they say something."""
-    dollars, _, cents = f"{Decimal(row.get('cost_usd') or 0).normalize():f}".partition(".")
-    return ("≥ $" if row.get("cost_is_partial") else "$") + f"{dollars}.{cents:0<2}"
+    return ("≥ " if row.get("cost_is_partial") else "") + dollars(row.get("cost_usd") or "0")
 
 
 def tokens_of(row: Row) -> object:

@@ -38,7 +38,7 @@ class Follower:
     def __init__(self, client: AsyncClient, show: Show) -> None:
         self._client = client
         self._show = show
-        self._story = Story()
+        self._story = Story(client.origin.url)
         self._children: dict[str, asyncio.Task[None]] = {}
 
     async def follow(self, run_id: str, *, after: int = 0) -> Run:

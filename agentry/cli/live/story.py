@@ -56,6 +56,7 @@ class View:
     cost_is_partial: bool = False
     partial: str = ""
     last_text: str = ""
+    page: str = ""
     pending: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -67,13 +68,16 @@ class View:
 
 
 class Story:
-    """All runs of one tree, in the order they appeared."""
+    """All runs of one tree, in the order they appeared. `site` is where their pages are."""
 
-    def __init__(self) -> None:
+    def __init__(self, site: str = "") -> None:
+        self._site = site
         self.views: dict[str, View] = {}
 
     def begin(self, run: Run, *, depth: int) -> list[Line]:
         view = View(id=run.id, agent=plain(run.agent), depth=depth, state=run.state)
+        if self._site:
+            view.page = f"{self._site}/admin/agents/run/{run.id}/change/"
         self.views[run.id] = view
         task = one_line(run.input or "", width=_ARGUMENTS_WIDTH)
         return [view.line(Mark.START, f"{view.agent}: {task}" if task else view.agent)]
@@ -130,11 +134,18 @@ def _state(view: View, payload: Mapping[str, Any]) -> list[Line]:
         if view.wait_kind in PERSON_WAITS:
             told = f"{told.rstrip('.')}; agentry runs why {view.id}"
         return [view.line(Mark.WAIT, told)]
+    if view.state == "paused" and payload.get("error_code") in _HELD:
+        look = f"agentry debug {view.id}" + (f" · {view.page}" if view.page else "")
+        return [
+            view.line(Mark.WAIT, f"held{f': {reason}' if reason else ''}"),
+            view.line(Mark.WAIT, f"let it go: agentry step {view.id} · look: {look}"),
+        ]
     if view.state == "paused":
         return [view.line(Mark.WAIT, f"paused; agentry runs resume {view.id}")]
     return []
 
 
+_HELD = frozenset({"step", "breakpoint"})  # why a debugger pauses a run
 _WAITS = {
     "approval": "an approval",
     "question": "an answer",

@@ -77,6 +77,24 @@ def workers() -> Call[Page[dict[str, Any]]]:
     return Call(method="GET", path=in_workspace("workers"), read=_OBJECTS)
 
 
+def worker_drain(worker_id: str) -> Call[dict[str, Any]]:
+    """Ask a worker to take no more runs and to give back those it has. Twice is as once."""
+    return Call(
+        method="POST",
+        path=f"{API}/workers/{quote(worker_id, safe='')}/drain",
+        body={},
+        read=_OBJECT,
+        idempotency_key=new_key(),
+    )
+
+
+def worker_undrain(worker_id: str) -> Call[dict[str, Any]]:
+    """Take a drain back: the worker takes runs again."""
+    return Call(
+        method="DELETE", path=f"{API}/workers/{quote(worker_id, safe='')}/drain", read=_OBJECT
+    )
+
+
 def cost(*, period: str | None = None, by: Sequence[str] = ()) -> Call[Cost]:
     """What the workspace spent: `period` is 24h, 7d or 30d, `by` up to three dimensions."""
     return Call(

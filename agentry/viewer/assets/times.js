@@ -2,9 +2,12 @@
 
 const STAMP = /^(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(\.\d{1,12})?(Z|[+-]\d\d:?\d\d)?$/i;
 
+const LAST = 8.64e15; // no date is further from 1970
+
 export function timeOf(value) {
   if (typeof value === "number" && Number.isFinite(value)) {
-    return value > 1e11 ? value : value * 1000; // milliseconds or seconds
+    const at = value > 1e11 ? value : value * 1000; // milliseconds or seconds
+    return Math.abs(at) <= LAST ? at : NaN;
   }
   const found = typeof value === "string" ? STAMP.exec(value) : null;
   if (!found) return NaN;

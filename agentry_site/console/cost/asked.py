@@ -10,6 +10,8 @@ from django.utils.translation import gettext
 
 from agents.selectors.cost import Period
 
+SPANS = {Period.DAY: "24 hours", Period.WEEK: "7 days", Period.MONTH: "30 days"}
+
 
 class Measure(StrEnum):
     COST = "cost"

@@ -1,15 +1,17 @@
-"""Copies of the usage behind the page, to take away: CSV and JSON, exact to the last digit."""
+"""Copies of the usage behind the page, to take away: CSV and JSON, exact to the last digit, read
+while they are sent."""
 
-import csv
-import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import fields
 from datetime import datetime
+from itertools import chain
 from typing import Any, Final
 
 from agentry_site.console.cost.asked import Asked
-from agents.selectors.cost import Period, cost_rows
+from agents.selectors.cost import Period, Span, cost_steps
+from core import clock
+from core.api.sheets import sheet
 from observability.contracts import UsageSum
 from observability.selectors.usage import Cell, Dimension
 
@@ -21,41 +23,45 @@ _WHAT: Final = (
     Dimension.USER,
 )
 _SUMS: Final = tuple(field.name for field in fields(UsageSum))
-_LINES: Final = 1_000  # written at once
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
-def csv_lines(asked: Asked) -> Iterator[str]:
+def csv_lines(asked: Asked) -> Iterator[bytes]:
     """Yield the lines of a table: one row for each hour or day, agent, model and user."""
     by = _by(asked)
-    _, _, rows = cost_rows(asked.workspace_ids, asked.period, by)
-    yield _lines([[*(each.value for each in by), *_sums(UsageSum())]])
-    for start in range(0, len(rows), _LINES):
-        some = rows[start : start + _LINES]
-        yield _lines(
-            [*map(_safe, _named(asked, cell)), *_sums(usage).values()] for cell, usage in some
-        )
-
-
-def json_document(asked: Asked) -> str:
-    """Return the same as one document, with the time it is of."""
-    by = _by(asked)
-    span, counted_until, rows = cost_rows(asked.workspace_ids, asked.period, by)
-    names = [each.value for each in by]
-    return json.dumps(
-        {
-            "period": asked.period.value,
-            "since": span.since.isoformat(),
-            "until": span.now.isoformat(),
-            "counted_until": counted_until and counted_until.isoformat(),
-            "rows": [
-                dict(zip(names, _named(asked, cell), strict=True)) | _sums(usage)
-                for cell, usage in rows
-            ],
-        },
-        ensure_ascii=False,
-        indent=1,
+    titles = [*(each.value for each in by), *_sums(UsageSum())]
+    told = (
+        [*_named(asked, cell), *_sums(usage).values()]
+        for step in cost_steps(asked.workspace_ids, _span(asked), by)
+        for cell, usage in step.rows
     )
+    return sheet(chain([titles], told))
+
+
+def json_pieces(asked: Asked) -> Iterator[bytes]:
+    """Yield the same as one document, with the time it is of."""
+    by, span = _by(asked), _span(asked)
+    names = [each.value for each in by]
+    head = {
+        "period": asked.period.value,
+        "since": span.since.isoformat(),
+        "until": span.now.isoformat(),
+    }
+    yield f'{json.dumps(head)[:-1]}, "rows": ['.encode()
+    counted_until: datetime | None = None
+    separator = "\n "
+    for step in cost_steps(asked.workspace_ids, span, by):
+        if step.counted_until is not None:
+            counted_until = min(counted_until or step.counted_until, step.counted_until)
+        for cell, usage in step.rows:
+            row = dict(zip(names, _named(asked, cell), strict=True)) | _sums(usage)
+            yield f"{separator}{json.dumps(row, ensure_ascii=False)}".encode()
+            separator = ",\n "
+    until = json.dumps(counted_until and counted_until.isoformat())
+    yield f'\n], "counted_until": {until}}}\n'.encode()
+
+
+def _span(asked: Asked) -> Span:
+    return Span(period=asked.period, now=clock.now())
 
 
 def _by(asked: Asked) -> tuple[Dimension, ...]:
@@ -72,14 +78,3 @@ def _named(asked: Asked, cell: Cell) -> list[str]:
 def _sums(usage: UsageSum) -> dict[str, Any]:
     told: dict[str, Any] = {name: getattr(usage, name) for name in _SUMS}
     return told | {"cost_usd": f"{usage.cost_usd:.8f}", "is_floor": usage.is_floor}
-
-
-def _safe(text: str) -> str:
-    """A name is a name, also for a spreadsheet that would calculate with it."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def _lines(rows: Iterable[Sequence[Any]]) -> str:
-    out = io.StringIO()
-    csv.writer(out).writerows(rows)
-    return out.getvalue()

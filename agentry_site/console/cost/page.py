@@ -1,6 +1,7 @@
 """Addresses of the cost page: the page, the part that is renewed, and the copies to take away."""
 
 from collections.abc import Iterator
+from itertools import chain, islice
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,11 +13,13 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from agentry_site.console.cost.asked import Asked, Measure, asked_of
-from agentry_site.console.cost.export import csv_lines, json_document
+from agentry_site.console.cost.asked import SPANS, Asked, Measure, asked_of
+from agentry_site.console.cost.export import csv_lines, json_pieces
 from agentry_site.console.cost.shown import Links, report_shown
-from agentry_site.console.pages import Page
+from agentry_site.console.pages import Page, list_url, open_list
 from agents.selectors.cost import Period, cost_report
+from core.api.lines import streamed
+from core.api.sheets import MEDIA_TYPE
 from core.errors import DomainError
 from governance.contracts import Perm
 from governance.guard.admin import may_somewhere
@@ -44,11 +47,9 @@ class CostPage(Page):
         asked = self._asked(request)
         context = self.context(
             request,
-            title=gettext("Cost"),
-            periods=_choices(asked, "period", [(each.value, str(_WORDS[each])) for each in Period]),
-            measures=_choices(
-                asked, "measure", [(each.value, capfirst(each.word)) for each in Measure]
-            ),
+            title="Cost",
+            periods=_choices(asked, "period", [(each.value, SPANS[each]) for each in Period]),
+            measures=_choices(asked, "measure", [(each.value, each.title()) for each in Measure]),
             part_url=_address("cost_part", asked),
             csv_url=_address("cost_csv", asked),
             json_url=_address("cost_json", asked),
@@ -64,11 +65,12 @@ class CostPage(Page):
 
     def csv_view(self, request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
         asked = self._asked(request)
-        return _file(csv_lines(asked), "text/csv; charset=utf-8", f"cost-{asked.slug}.csv")
+        return _file(request, csv_lines(asked), MEDIA_TYPE, f"cost-{asked.slug}.csv")
 
     def json_view(self, request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
         asked = self._asked(request)
-        return _file(iter([json_document(asked)]), "application/json", f"cost-{asked.slug}.json")
+        name = f"cost-{asked.slug}.json"
+        return _file(request, json_pieces(asked), "application/json", name)
 
     def _asked(self, request: HttpRequest) -> Asked:
         """Read the address; who may see no cost anywhere is not let in."""
@@ -91,13 +93,7 @@ class CostPage(Page):
 
     def _list_of(self, request: HttpRequest, label: str) -> str:
         """Return the address of a model's list; empty where this person could not open it."""
-        for model, page in self.site._registry.items():
-            if model._meta.label == label and page.has_view_permission(request):
-                return reverse(f"admin:{label.lower().replace('.', '_')}_changelist")
-        return ""
-
-
-_WORDS = {Period.DAY: _("24 hours"), Period.WEEK: _("7 days"), Period.MONTH: _("30 days")}
+        return list_url(label) if open_list(self.site, request, label) else ""
 
 
 def _choices(asked: Asked, name: str, choices: list[tuple[str, str]]) -> list[dict[str, Any]]:
@@ -116,9 +112,12 @@ def _address(name: str, asked: Asked) -> str:
     return f"{reverse(f'admin:{name}')}?{urlencode(asked.query())}"
 
 
-def _file(content: Iterator[str], media_type: str, name: str) -> StreamingHttpResponse:
-    return StreamingHttpResponse(
-        content,
-        content_type=media_type,
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+def _file(
+    request: HttpRequest, content: Iterator[bytes], media_type: str, name: str
+) -> HttpResponse | StreamingHttpResponse:
+    """Answer with a file, or with the sentence why there is none now."""
+    try:
+        begun = list(islice(content, 2))  # the titles and the first row
+    except DomainError as error:
+        return HttpResponse(f"{error}\n", status=error.status, content_type="text/plain")
+    return streamed(request, chain(begun, content), content_type=media_type, filename=name)

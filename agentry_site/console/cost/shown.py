@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 
-from agentry_site.console.cost.asked import Asked
+from agentry_site.console.cost.asked import SPANS, Asked
 from agentry_site.console.cost.drawn import (
     GONE,
     Bar,
@@ -23,7 +23,7 @@ from agentry_site.console.cost.drawn import (
     measured,
     short,
 )
-from agents.selectors.cost import CostReport, Period, Spender, Totals
+from agents.selectors.cost import CostReport, Spender, Totals
 from core.admin import count, moment, money, pill
 from observability.contracts import UsageSum
 
@@ -133,8 +133,13 @@ def _figures(totals: Totals, asked: Asked) -> tuple[Figure, ...]:
     unknown = _percent(period.unknown_calls, period.calls)
     return (
         Figure(
-            title=gettext("Last %(period)s") % {"period": _span(asked.period)},
-            value=dollars(period), note=_change(totals), icon="cost", tone="blue",
+            title=f"Last {SPANS[asked.period]}", value=dollars(period), note=_change(totals),
+            icon="cost", tone="blue",
+        ),
+        Figure(title="Today", value=dollars(totals.today), note="since midnight UTC", icon="sun"),
+        Figure(
+            title="This month", value=dollars(totals.month), icon="activity",
+            note=f"{count(totals.month.calls)} calls",
         ),
         Figure(
             title=gettext("Today"), value=dollars(totals.today),
@@ -173,20 +178,8 @@ def _change(totals: Totals) -> str:
     if not before:
         return gettext("nothing known was spent before")
     change = round((now - before) / before * 100)
-    told = {"percent": abs(change), "span": _span(totals.span.period)}
-    if not change:
-        return gettext("as much as the %(span)s before") % told
-    if change > 0:
-        return gettext("%(percent)s%% more than the %(span)s before") % told
-    return gettext("%(percent)s%% less than the %(span)s before") % told
-
-
-def _span(period: Period) -> str:
-    return {
-        Period.DAY: gettext("24 hours"),
-        Period.WEEK: gettext("7 days"),
-        Period.MONTH: gettext("30 days"),
-    }[period]
+    way = "as much as" if not change else f"{abs(change)}% {'more' if change > 0 else 'less'} than"
+    return f"{way} the {SPANS[totals.span.period]} before"
 
 
 def _unknown(totals: Totals) -> str:

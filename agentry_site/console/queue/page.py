@@ -29,6 +29,7 @@ from agentry_site.console.queue.shown import (
     warned_from,
 )
 from core.admin import moment, pill
+from core.api.preconditions import is_unchanged
 from governance import access
 from governance.contracts import Actor, Perm
 from governance.guard.authentication import actor_of
@@ -91,7 +92,7 @@ class ApprovalQueue(Page):
         view = View.of(request.GET)
         truth = self._truth(request, actor)
         mark = mark_of(actor, view, truth)
-        if request.headers.get("If-None-Match") == mark:
+        if is_unchanged(request.headers, mark):
             return HttpResponseNotModified()
         context = {
             "listing": listing(actor, view, truth, mark),

@@ -14,6 +14,7 @@ from agents.pricing import LIBRARY, ListedPrice, library_prices, library_version
 from agents.services.prices.models_dev import models_dev_prices
 from core import clock
 from core.errors import ConflictError, InvalidInputError
+from core.redaction import storable
 
 MODELS_DEV: Final = "models.dev"
 MAX_BYTES: Final = 64 * 1024 * 1024
@@ -65,9 +66,12 @@ def _import(
     try:
         with transaction.atomic():
             made = PriceList.objects.create(
-                source=source, title=title[:200], digest=digest.hexdigest(), imported_at=now,
+                source=source,
+                title=storable(title)[:200],
+                digest=digest.hexdigest(),
+                imported_at=now,
                 left_out=left_out,
-            )  # fmt: skip
+            )
             _put(made, given, now)
     except IntegrityError as error:
         raise ConflictError(

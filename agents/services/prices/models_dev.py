@@ -21,6 +21,7 @@ from core.errors import InvalidInputError
 _REMEDY = "Fetch https://models.dev/api.json again and import it as it came."
 _OLD_TIER = 200_000
 _MAX_USD = Decimal(1_000_000)
+_MAX_HOST = 200
 
 
 class _Tier(msgspec.Struct):
@@ -65,7 +66,7 @@ def models_dev_prices(content: bytes) -> Iterator[ListedPrice | None]:
     """
     try:
         vendors = _decode(content)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, ArithmeticError, RecursionError) as error:
         raise InvalidInputError(
             f"This is no price list of models.dev: {error}.", remedy=_REMEDY
         ) from error
@@ -73,6 +74,8 @@ def models_dev_prices(content: bytes) -> Iterator[ListedPrice | None]:
         raise InvalidInputError("The price list names no model.", remedy=_REMEDY)
     for name, vendor in vendors.items():
         for model_name, model in vendor.models.items():
+            if "\x00" in f"{name}{model_name}":
+                raise InvalidInputError("The price list has a name with NUL in it.", remedy=_REMEDY)
             price = _price(f"{name}/{model_name}", model.cost)
             yield (
                 None
@@ -80,10 +83,20 @@ def models_dev_prices(content: bytes) -> Iterator[ListedPrice | None]:
                 else ListedPrice(
                     provider=name[:80],
                     vendor_name=model_name[:200],
-                    host=urlsplit(vendor.api or "").hostname or "",
+                    host=_host(name, vendor.api or ""),
                     price=price,
                 )
             )
+
+
+def _host(place: str, address: str) -> str:
+    try:
+        host = urlsplit(address).hostname or ""
+    except ValueError:
+        host = "\x00"
+    if len(host) > _MAX_HOST or "\x00" in host:
+        raise InvalidInputError(f"{place}: {address[:80]!r} is no address.", remedy=_REMEDY)
+    return host
 
 
 def _price(place: str, cost: _Cost | None) -> Price | None:

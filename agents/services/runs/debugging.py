@@ -29,7 +29,7 @@ from agents.engine.debugging import (
 from agents.models import Run
 from agents.selectors.debugging import HELD, debug_of, passed_of, standing_of
 from agents.services.runs.rows import controlled
-from agents.transitions import LIVE, run_move, stale
+from agents.transitions import LIVE, run_move, run_told, stale
 from core import clock
 from core.errors import InvalidInputError, StaleStateError
 from core.pausepoints import reach
@@ -38,7 +38,6 @@ from governance import access
 from governance.contracts import Actor, Perm
 from governance.services.known_secrets import secrets_learn
 from observability.contracts import EventKind
-from observability.services import event_append
 
 _TREE = Scope.TREE.value
 
@@ -139,20 +138,7 @@ def _set(run: Run, debug: Debug, actor: Actor, deed: str, where: Q) -> Run:
     )
     if not changed:
         raise overtaken(run.pk, "debugged")
-    return debug_told(run.pk, EventKind.RUN_DEBUG, {"by": actor.username, "debug": stored(debug)})
-
-
-def debug_told(run_id: UUID, kind: EventKind, payload: Mapping[str, Any]) -> Run:
-    """Append the event of an UPDATE that has just raised the run's head; return the run."""
-    run = Run.objects.get(pk=run_id)
-    event_append(
-        workspace_id=run.workspace_id,
-        run_id=run.pk,
-        sequence=run.head_sequence,
-        kind=kind,
-        payload=payload,
-    )
-    return run
+    return run_told(run.pk, EventKind.RUN_DEBUG, {"by": actor.username, "debug": stored(debug)})
 
 
 def _set_below(run: Run, debug: Debug, actor: Actor, deed: str) -> None:

@@ -24,9 +24,10 @@ from agents.models import Message as MessageRow
 from agents.selectors.debugging import Standing, passed_of, standing_of
 from agents.selectors.history import run_messages
 from agents.services.approving import checked_arguments
-from agents.services.runs.debugging import debug_told, overtaken
+from agents.services.runs.debugging import overtaken
 from agents.services.runs.limits import limits_of_run
 from agents.services.runs.rows import controlled
+from agents.transitions import run_told
 from core import clock
 from core.errors import ConflictError, InvalidInputError
 from core.pausepoints import reach
@@ -196,7 +197,7 @@ def _edited(
             "index": made.index, "before": made.before, "after": made.after,
             "checkpoint": row.sequence,
         }  # fmt: skip
-        debug_told(run.pk, EventKind.RUN_EDITED, payload)
+        run_told(run.pk, EventKind.RUN_EDITED, payload)
         _audited(run, made, actor)
         reach("edit.before_commit")
     return row

@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,7 +15,7 @@ from playwright.sync_api import (
 )
 
 from tests.e2e.browser.driver import CHROMIUM, PATIENCE_MILLISECONDS, browser_open, page_open
-from tests.e2e.browser.stage import Stage, staged
+from tests.e2e.browser.stage import Stage, copied, staged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +45,17 @@ class Complaints:
         page.on("pageerror", exception)
 
 
+@pytest.fixture(scope="session")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with everything that happened on the stage, and nobody on it."""
+    folder = tmp_path_factory.mktemp("played")
+    with staged(folder):
+        return folder
+
+
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with staged(tmp_path_factory.mktemp("stage")) as running:
+def stage(tmp_path_factory: pytest.TempPathFactory, played: Path) -> Iterator[Stage]:
+    with staged(copied(played, tmp_path_factory.mktemp("stage") / "copy")) as running:
         yield running
 
 

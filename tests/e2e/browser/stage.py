@@ -4,11 +4,13 @@
 
 Browser tests and the pictures of the documentation share it. Everything but one call in doubt came
 about the way it does in real life; that call needs a worker to die at the right moment, so its row
-is written by hand.
+is written by hand. A folder that has been played in is served as it was left: playing once and
+copying the folder gives each module of tests a stage that nobody has used.
 """
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
+PLAYED = "played.json"  # in its folder: what was put on the stage
 PASSWORD = "correct horse battery staple"
 WORKSPACE = "acme"
 SETTLE_SECONDS = 30.0
@@ -41,7 +44,10 @@ class Stage:
 
 @contextmanager
 def staged(folder: Path, module: str = "tests.e2e.browser.stage") -> Iterator[Stage]:
-    """Serve the stage from `folder` while the block runs; `module` is another one's name."""
+    """Serve the stage from `folder` while the block runs; `module` is another one's name.
+
+    The folder is played in unless that was done before.
+    """
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -77,6 +83,12 @@ def staged(folder: Path, module: str = "tests.e2e.browser.stage") -> Iterator[St
             process.stdout.close()
 
 
+def copied(played: Path, folder: Path) -> Path:
+    """Copy a folder that was played in, and is not served now, to a place where none is."""
+    shutil.copytree(played, folder, ignore=shutil.ignore_patterns("*.lock", "*.sock"))
+    return folder
+
+
 # --- the process --------------------------------------------------------------------------------
 
 
@@ -89,12 +101,10 @@ def serve(play: Callable[[], tuple[dict[str, str], dict[str, str]]]) -> None:
     import django
 
     django.setup()
-    from django.core.management import call_command
-
-    call_command("migrate", verbosity=0)
+    played = Path(os.environ["AGENTRY_DATA_DIR"], PLAYED)
+    token = "" if played.exists() else _begun()
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    token = _people_and_team()
 
     import uvicorn
 
@@ -111,13 +121,22 @@ def serve(play: Callable[[], tuple[dict[str, str], dict[str, str]]]) -> None:
     def tell() -> None:
         while not server.started:
             time.sleep(0.02)
-        runs, rows = play()
-        document = {"url": f"http://127.0.0.1:{port}", "token": token, "runs": runs, "rows": rows}
+        if token:
+            runs, rows = play()
+            played.write_text(json.dumps({"token": token, "runs": runs, "rows": rows}))
+        document = json.loads(played.read_text()) | {"url": f"http://127.0.0.1:{port}"}
         sys.stdout.write(json.dumps(document) + "\n")
         sys.stdout.flush()
 
     threading.Thread(target=tell, name="play", daemon=True).start()
     server.run(sockets=[listener])
+
+
+def _begun() -> str:
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
+    return _people_and_team()
 
 
 def _people_and_team() -> str:

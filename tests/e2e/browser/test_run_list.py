@@ -85,6 +85,40 @@ def test_the_overview_changes_by_itself_and_says_when_it_cannot(
         expect(running).to_have_text("77")
 
 
+def test_what_has_the_focus_on_the_overview_stays_until_it_is_left(
+    page: Page, stage: Stage
+) -> None:
+    def renamed(route: Route) -> None:
+        body = route.fetch().text().replace("Newest runs", "Runs of now")
+        route.fulfill(content_type="text/html", body=body)
+
+    sign_in(page, stage, "olga")
+    title = page.locator("#newest-title")
+    second = page.locator('[data-part="runs"] .run-rows a').nth(1)
+    second.focus()
+    with page.expect_response(LIVE):
+        page.route(LIVE, renamed)
+    with page.expect_response(LIVE):
+        pass  # what the first said has been shown by now, if anything was
+
+    expect(second).to_be_focused()
+    expect(title).to_have_text("Newest runs")
+    page.evaluate("document.activeElement.blur()")
+    expect(title).to_have_text("Runs of now")
+
+
+def test_the_cost_page_says_when_its_figures_are_out_of_date(
+    browser: Browser, stage: Stage
+) -> None:
+    with page_open(browser) as page:
+        sign_in(page, stage, "olga")
+        page.clock.install()
+        page.goto(f"{stage.url}/admin/cost/")
+        page.route("**/admin/cost/part/**", lambda route: route.fulfill(status=502, body=""))
+        page.clock.run_for(16_000)
+        expect(page.locator("#live-mark")).to_contain_text("Not up to date")
+
+
 def changed(route: Route) -> str:
     """Return what the site says, with another number of running runs."""
     return re.sub(

@@ -252,6 +252,15 @@ def test_a_large_file_opens_and_a_line_too_long_is_named(viewer: Page, tmp_path:
     assert viewer.locator(".tv-row").count() < 100, "only rows in sight are elements"
 
 
+def test_a_line_with_a_time_beyond_all_dates_is_named(viewer: Page) -> None:
+    far = json.dumps({"run_id": "r", "sequence": 1, "kind": "run.note", "at": 1e300, "payload": {}})
+    drop(viewer, f"{far}\n{ours(1, 'run.note', {'sentence': 'hello'})}\n")
+
+    expect(viewer.locator(".tv-problems")).to_contain_text("1 line could not be read")
+    viewer.locator(".tv-problems summary").click()
+    expect(viewer.locator(".tv-problems li")).to_contain_text("has no time its reader knows")
+
+
 def test_a_file_without_a_trace_says_what_is_wanted(viewer: Page) -> None:
     drop(viewer, "hello\n")
 

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.contracts import Command, Ended, Limits, Profile
+from sandbox.contracts import Command, Crowd, Ended, Limits, Profile
 from sandbox.errors import (
     SandboxCrowdedError,
     SandboxLostError,
     SandboxRefusedError,
     SandboxUnavailableError,
 )
-from sandbox.remote import ChildWorker, RemoteRunner
+from sandbox.remote import ChildWorker, RemoteRunner, RemoteSandboxes, at
 from sandbox.services import Sandboxes, default_folder
 from sandbox.workspaces import delete_workspace
 from tests.architecture.source import ROOT
@@ -226,7 +226,9 @@ async def test_who_waits_too_long_for_a_place_is_told(tmp_path: Path, workspace:
         async with await worker.open(workspace):
             with pytest.raises(SandboxCrowdedError, match="All 1 sandboxes") as refused:
                 await worker.open(other)
+            crowd = await RemoteSandboxes(at(worker.socket), lambda: worker.socket).crowd()
 
+    assert crowd == Crowd(at_most=1, taken=1, waiting=0)
     assert "AGENTRY_SANDBOX_AT_MOST" in refused.value.remedy
     assert list(other.iterdir()) == []
 

@@ -92,9 +92,9 @@ def test_what_cannot_be_is_said_and_nothing_sent(
 def test_a_budget_is_raised(server: ContractServer) -> None:
     server.always(f"POST {BASE}/budgets/monthly/raise", BUDGET)
 
-    raised = invoke("budgets", "raise", "monthly", "--by", "10", "--reason", "launch")
-
-    assert (raised.exit_code, raised.stdout) == (0, LINE)
+    for amount in (["10"], ["--by", "10"]):
+        raised = invoke("budgets", "raise", "monthly", *amount, "--reason", "launch")
+        assert (raised.exit_code, raised.stdout) == (0, LINE)
     assert server.seen[-1].body == {"by_usd": "10", "reason": "launch"}
 
 
@@ -125,3 +125,11 @@ def test_an_empty_tree_says_what_to_do(server: ContractServer) -> None:
     server.always(f"GET {BASE}/budget-tree", {"branches": []})
 
     assert "agentry budgets set" in invoke("budgets", "tree").stdout
+
+
+@pytest.mark.parametrize("words", [(), ("10", "--by", "10")])
+def test_a_raise_says_once_by_how_much(server: ContractServer, words: tuple[str, ...]) -> None:
+    refused = invoke("budgets", "raise", "monthly", *words)
+
+    assert (refused.exit_code, server.seen) == (2, [])
+    assert "agentry budgets raise monthly 25" in refused.stderr

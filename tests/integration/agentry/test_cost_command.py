@@ -60,6 +60,14 @@ def test_a_cost_is_told_with_what_is_not_known_of_it(server: ContractServer) -> 
     assert json.loads(as_json.stdout) == ANSWER
 
 
+def test_an_amount_too_small_for_cents_is_not_shown_as_nothing(server: ContractServer) -> None:
+    server.always(f"GET {BASE}/cost", {**ANSWER, "today": usage("0.00001250")})
+
+    lines = [" ".join(line.split()) for line in invoke("cost").stdout.splitlines()]
+
+    assert "Today: $0.0000125" in lines
+
+
 def test_nothing_used_is_said(server: ContractServer) -> None:
     nothing = usage("0.00000000")
     answer = {**ANSWER, "total": nothing, "forecast": None, "counted_until": None, "rows": [],

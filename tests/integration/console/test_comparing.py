@@ -11,7 +11,7 @@ from agents.models import Run
 from tests.factories.agents import make_run, say
 from tests.factories.governance import Cast
 from tests.integration.console.conftest import Browser
-from tests.integration.console.test_run_data import answer, asked
+from tests.integration.console.run_kit import answer, asked
 
 pytestmark = pytest.mark.django_db
 

@@ -8,13 +8,18 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
+from django.test import AsyncClient
 from django.urls import reverse
 
 from agents.models import Run
+from agents.selectors import cost
+from core.errors import UnavailableError
 from governance.contracts import SYSTEM
-from governance.models import Role
+from governance.models import Role, User
 from governance.services.members import membership_set_roles
 from observability.models import UsageHour
+from observability.selectors import usage
 from observability.selectors.usage import hours_back
 from tests.factories.agents import make_run
 from tests.factories.governance import Cast
@@ -171,6 +176,56 @@ def test_a_copy_has_every_digit_and_no_formula(cast: Cast, browse: Browser) -> N
     assert (document["period"], document["counted_until"]) == ("24h", None)
 
 
+def test_a_copy_is_read_as_it_is_sent_by_an_asynchronous_server(cast: Cast) -> None:
+    used(cast)
+    client: Any = AsyncClient()
+    client.force_login(User.objects.get(username="root"))
+
+    async def read() -> bytes:
+        answer = await client.get(f"{PAGE}cost.csv?period=7d")
+        return b"".join([part async for part in answer])
+
+    assert async_to_sync(read)().decode().startswith("day,workspace,agent,model")
+
+
+def test_copies_are_read_a_day_at_a_time(
+    cast: Cast, browse: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for hours in range(0, 30 * 24, 7):
+        used(cast, hours=hours, agent=f"agent-{hours % 3}")
+    read: list[int] = []
+    step = cost._step
+
+    def counted(*args: Any) -> cost.CostStep:
+        found = step(*args)
+        read.append(len(found.rows))
+        return found
+
+    monkeypatch.setattr(cost, "_step", counted)
+    table = browse("viewer").get(f"{PAGE}cost.csv?period=30d")
+    assert len(read) <= 1  # the rest is read as it is sent
+
+    rows = list(csv.DictReader(io.StringIO(table.getvalue().decode())))
+    assert (len(read), sum(read), max(read)) == (31, len(rows), 3)
+    assert sum(int(row["calls"]) for row in rows) == 2 * len(range(0, 30 * 24, 7))
+    assert [row["day"] for row in rows] == sorted(row["day"] for row in rows)
+    document = json.loads(browse("viewer").get(f"{PAGE}cost.json?period=30d").getvalue())
+    assert [row["calls"] for row in document["rows"]] == [int(row["calls"]) for row in rows]
+
+
+def test_what_cannot_be_read_is_an_error_and_no_file(
+    cast: Cast, browse: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*args: Any) -> cost.CostStep:
+        raise UnavailableError("Usage is being added up faster than it can be read.")
+
+    monkeypatch.setattr(cost, "_step", busy)
+    client = browse("viewer")
+    client.raise_request_exception = False
+
+    assert client.get(f"{PAGE}cost.csv?period=7d").status_code == 503
+
+
 def test_the_part_that_is_renewed_has_the_figures_alone(cast: Cast, browse: Browser) -> None:
     used(cast)
     part = shown(browse, "viewer", "period=7d", path=f"{PAGE}part/")
@@ -202,3 +257,16 @@ def test_who_may_see_no_runs_sees_sums_and_no_run(cast: Cast, browse: Browser) -
     assert str(run.pk) not in page
     assert "/admin/agents/run/" not in page
     assert "/admin/agents/model/" not in page
+
+
+@pytest.mark.parametrize("name", ["cost.csv", "cost.json"])
+def test_a_copy_that_cannot_be_made_now_says_so(
+    cast: Cast, browse: Browser, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    used(cast)
+    monkeypatch.setattr(usage, "_TRIES", 0)  # it was folded each time
+
+    answer = browse("viewer").get(f"{PAGE}{name}")
+
+    assert (answer.status_code, answer["Content-Type"]) == (503, "text/plain")
+    assert "Ask again in a moment." in answer.content.decode()

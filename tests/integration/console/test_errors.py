@@ -12,7 +12,7 @@ from agentry_site.console.causes import BARS, Cause, normalised, trend
 from agents.models import Run, Worker
 from core import clock
 from governance.contracts import SYSTEM
-from governance.models import Delivery
+from governance.models import Channel, Delivery
 from governance.services.deliveries import channel_test
 from plugins.contracts import CallState
 from tests.factories.agents import (
@@ -140,6 +140,37 @@ def test_calls_deliveries_and_workers_have_causes_too(cast: Cast, browse: Browse
     assert [cause.source for cause in shown(browse("root"), "source=call")] == ["call"]
 
 
+def test_letters_of_others_are_no_errors_of_ones_own(cast: Cast, browse: Browser) -> None:
+    """They have a page of their own, and tell an address."""
+    channel = make_channel(cast.acme, "letters")
+    delivery = channel_test(SYSTEM, channel=channel)
+    Delivery.objects.filter(pk=delivery.pk).update(
+        state="failed", last_error="No mailbox of root@acme.example"
+    )
+    Channel.objects.filter(pk=channel.pk).update(owner=cast.users["root"])
+
+    assert shown(browse("operator")) == []
+    (own,) = shown(browse("root"))
+    assert own.newest_url == f"/admin/governance/delivery/{delivery.pk}/change/"
+
+
+def test_a_tools_error_that_the_model_dealt_with_is_told_apart(cast: Cast, browse: Browser) -> None:
+    for state in ("succeeded", "failed", "running"):
+        run = make_run(cast.acme)
+        Run.objects.filter(pk=run.pk).update(state=state)
+        make_call(run, state=CallState.FAILED)
+    operator = browse("operator")
+
+    assert [(cause.source, cause.count) for cause in shown(operator)] == [("call", 2)]
+    assert [(cause.source, cause.count) for cause in shown(operator, "source=handled")] == [
+        ("handled", 1)
+    ]
+    home = operator.get("/admin/").context["overview"].causes
+    assert [(cause.source, cause.count) for cause in home] == [("call", 2)]
+    tabs = {tab.value: tab.count for tab in operator.get(PAGE).context["sources"]}
+    assert (tabs["call"], tabs["handled"]) == (2, 1)
+
+
 def test_what_stopped_at_a_limit_is_resumed_together(cast: Cast, browse: Browser) -> None:
     failed(cast, "It reached its limit.", code="max_iterations", state="yielded")
     failed(cast, "It broke.")
@@ -228,6 +259,24 @@ def test_the_overview_compares_with_the_budgets_of_a_day(cast: Cast, browse: Bro
 
     assert (spent.note, spent.tone, spent.is_urgent) == ("of $2.00 a day", "red", True)
     assert spent.url == "/admin/cost/"
+
+
+def test_the_overview_compares_each_workspace_with_its_own_budget(
+    cast: Cast, browse: Browser
+) -> None:
+    """What is spent where nothing bounds it is no excess of a budget elsewhere."""
+    Run.objects.filter(pk=make_run(cast.other).pk).update(cost_usd=Decimal(9))
+    make_budget(cast.acme, "daily", period="day", limit_usd=Decimal(2))
+    make_budget(cast.acme, "wider", period="day", limit_usd=Decimal(70))
+
+    spent = figures(browse("root"))["spent"]
+
+    assert (spent.value, spent.is_urgent) == ("$9.00", False)
+    assert spent.note == "by runs begun today, UTC"
+    make_budget(cast.other, "theirs", period="day", limit_usd=Decimal(8))
+    cache.clear()
+    over = figures(browse("root"))["spent"]
+    assert (over.note, over.tone, over.is_urgent) == ("of $10.00 a day", "red", True)
 
 
 def test_the_overview_leaves_out_what_one_may_not_see(cast: Cast, browse: Browser) -> None:

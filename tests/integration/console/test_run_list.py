@@ -166,6 +166,28 @@ def test_a_place_that_is_none_is_refused(cast: Cast, browse: Browser) -> None:
         assert operator.get(f"{LIST}rows/?after={after}").status_code == 400, after
 
 
+@pytest.mark.parametrize("cost", ["NaN", "sNaN", "Infinity", "-1", "1e400", "100000000"])
+def test_a_place_behind_no_cost_is_refused(cast: Cast, browse: Browser, cost: str) -> None:
+    made(cast, state="failed")
+
+    query = f"sort=costliest&after={cost}_{new_id()}"
+    for path in (LIST, f"{LIST}rows/"):
+        assert browse("operator").get(f"{path}?{query}").status_code == 400, path
+
+
+@pytest.mark.parametrize("name", ["q", "agent", "workspace", "user", "error", "surface", "state"])
+def test_a_filter_with_nul_is_named_and_left_out(cast: Cast, browse: Browser, name: str) -> None:
+    """PostgreSQL refuses it in any text."""
+    run = made(cast)
+
+    page = browse("operator").get(f"{LIST}?{name}=help%00er")
+
+    assert page.status_code == 200
+    assert list(page.context["cl"].result_list) == [run]
+    assert len(page.context["cl"].notes) == 1
+    assert browse("operator").get(f"{LIST}export/?{name}=help%00er").status_code == 400
+
+
 def test_a_long_list_is_counted_up_to_a_bound(
     cast: Cast, browse: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -19,26 +19,28 @@ from core.ids import new_id
 from core.pausepoints import at
 from governance.models import Workspace
 from observability.contracts import (
-    EventKind,
     ModelAnswer,
-    StepModelPayload,
     UsageKey,
     UsageSum,
 )
-from observability.cursors import Topic
-from observability.models import TraceEvent, UsageCursor, UsageHour
+from observability.models import UsageCursor, UsageHour
 from observability.selectors import usage as reading
-from observability.selectors.rows import head_of
 from observability.selectors.usage import Dimension, UsageReader, usage_read
-from observability.services import event_append, usage_fold, usage_fold_all, usage_rebuild
+from observability.services import usage_fold, usage_fold_all, usage_rebuild
 from tests.factories.agents import make_model, make_provider, make_run
 from tests.factories.governance import make_workspace
+from tests.integration.observability.usage_kit import (
+    EVER,
+    NEVER,
+    answered,
+    fold,
+    seen,
+    summed,
+    times,
+)
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-EVER = datetime(2000, 1, 1, tzinfo=UTC)
-NEVER = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -49,69 +51,6 @@ def workspace(transactional_db: None) -> Workspace:
 @pytest.fixture
 def run(workspace: Workspace) -> Run:
     return make_run(workspace)
-
-
-def answered(run: Run, **fields: Any) -> None:
-    """Append what a worker writes when a model has answered."""
-    known: dict[str, Any] = {
-        "step": 1,
-        "model": "script-1",
-        "finish": "stop",
-        "usage": {"input_tokens": 100, "output_tokens": 10, "cache_read_tokens": 40},
-        "cost_usd": "0.00000001",
-    }
-    with transaction.atomic():
-        row = Run.objects.select_for_update().get(pk=run.pk)
-        row.head_sequence += 1
-        row.save(update_fields=["head_sequence"])
-        event_append(
-            workspace_id=run.workspace_id,
-            run_id=run.pk,
-            sequence=row.head_sequence,
-            kind=EventKind.STEP_MODEL,
-            payload=StepModelPayload(**{**known, **fields}),
-        )
-
-
-def fold(workspace: Workspace) -> int:
-    """Fold once nothing that other databases of the server do holds the newest event back."""
-    last = TraceEvent.objects.filter(workspace_id=workspace.pk).order_by("txid", "id").last()
-    assert last is not None
-    wait_for(lambda: head_of(Topic(workspace.pk)) >= (last.txid, last.pk), lambda: "not settled")
-    return usage_fold(workspace.pk, usage_keys)
-
-
-def summed() -> UsageSum:
-    """Everything in the hours, which no reader has a part in."""
-    total = UsageSum()
-    for row in UsageHour.objects.all():
-        total += UsageSum(
-            calls=row.calls,
-            input_tokens=row.input_tokens,
-            output_tokens=row.output_tokens,
-            cache_read_tokens=row.cache_read_tokens,
-            cost_usd=row.cost_usd,
-            unknown_calls=row.unknown_calls,
-            unknown_input_tokens=row.unknown_input_tokens,
-            unknown_output_tokens=row.unknown_output_tokens,
-        )
-    return total
-
-
-def seen(workspace: Workspace) -> UsageSum:
-    return usage_read(
-        [workspace.pk], usage_keys, lambda reader: reader.total(since=EVER, until=NEVER)
-    )
-
-
-def times(count: int) -> UsageSum:
-    return UsageSum(
-        calls=count,
-        input_tokens=100 * count,
-        output_tokens=10 * count,
-        cache_read_tokens=40 * count,
-        cost_usd=count * Decimal("0.00000001"),
-    )
 
 
 def test_every_answer_is_counted_once_however_often_it_is_folded(
@@ -401,3 +340,19 @@ def test_a_restored_database_is_named_and_keeps_no_other_workspace_waiting(
     assert "usage_not_folded" in caplog.messages
     assert usage_rebuild(workspace.pk, usage_keys) == 1
     assert summed() == times(2)
+
+
+def test_a_workspace_whose_answers_cannot_be_added_up_keeps_no_other_waiting(
+    workspace: Workspace, run: Run
+) -> None:
+    """Two answers of more tokens than a number of the database holds."""
+    for _ in range(2):
+        answered(run, usage={"input_tokens": 2**62 + 1, "output_tokens": 1})
+    other = make_run(make_workspace("other"))
+    answered(other)
+
+    wait_for(
+        lambda: usage_fold_all(usage_keys) or summed().calls, lambda: "nothing was ever folded"
+    )
+
+    assert (summed().calls, summed().input_tokens) == (1, 100)

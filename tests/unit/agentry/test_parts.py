@@ -275,6 +275,21 @@ def test_waits_and_retries_are_told() -> None:
     ]
 
 
+@pytest.mark.parametrize("code", ["step", "breakpoint"])
+def test_a_run_that_is_held_says_how_to_let_it_go_and_where_to_look(code: str) -> None:
+    story = Story("https://agents.example")
+    story.begin(Run(id="r", state="running"), depth=0)
+    payload = {"state": "paused", "error_code": code, "reason": "Before the model is asked."}
+
+    lines = story.see("r", Event(sequence=1, kind="run.state", payload=payload))
+
+    page = "https://agents.example/admin/agents/run/r/change/"
+    assert [line.text for line in lines] == [
+        "held: Before the model is asked.",
+        f"let it go: agentry step r · look: agentry debug r · {page}",
+    ]
+
+
 def test_a_viewer_without_sight_of_payloads_still_sees_the_end() -> None:
     story = Story()
     story.begin(Run(id="r", state="running"), depth=0)

@@ -82,6 +82,19 @@ def test_the_colours_of_the_file_are_those_of_the_console() -> None:
         )
 
 
+def test_the_sizes_of_the_file_are_those_of_the_console() -> None:
+    def values(path: str) -> dict[str, str]:
+        sheet = (ROOT / path).read_text(encoding="utf-8")
+        rule = re.search(r"^:root \{(.*?)\n\}", sheet, re.MULTILINE | re.DOTALL)
+        assert rule is not None
+        return dict(re.findall(r"(--(?:text|round)[\w-]*): ([^;]+);", rule[1]))
+
+    mine = values("agentry/viewer/assets/standalone.css")
+    theirs = values("static/console/tokens.css")
+    assert len(mine) > 5
+    assert mine == {name: theirs.get(name) for name in mine}
+
+
 def test_a_command_writes_the_viewer_with_a_trace_in_it(tmp_path: Path) -> None:
     trace = tmp_path / "run.jsonl"
     trace.write_bytes(HOSTILE)

@@ -1,14 +1,18 @@
 """Asking a model: whose failure it is."""
 
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from agents.engine.loop import ModelFailed
+from agents.contracts import Completed, FinishReason, Message, ModelOptions, Role, TextPart, Usage
+from agents.engine.loop import ModelAnswered, ModelFailed
 from agents.engine.state import EngineState
 from agents.execution.completion import Asked, Asker
+from agents.execution.spending import MOST_TOKENS
+from agents.snapshot import PinnedModel
 from core.errors import ConflictError, DomainError, UnavailableError
 
 AWAY = UnavailableError("The database does not answer right now.")
@@ -45,3 +49,37 @@ async def test_a_provider_that_is_switched_off_is_one(models: int) -> None:
 
     assert isinstance(asked, Asked)
     assert asked.event == ModelFailed(code="conflict", sentence=OFF.message, is_retryable=False)
+
+
+class _Boastful:
+    """A server that calls its model by a name no database holds, and counts beyond all numbers."""
+
+    async def complete(self, request: Any) -> AsyncIterator[Completed]:
+        yield Completed(
+            message=Message(role=Role.ASSISTANT, parts=(TextPart("Done."),)),
+            usage=Usage(input_tokens=2**63 - 1, output_tokens=2**100),
+            finish=FinishReason.STOP,
+            model="m\x00" * 1_000,
+        )
+
+
+async def test_what_a_server_says_of_itself_is_bounded() -> None:
+    async def providers(_: UUID) -> Any:
+        return _Boastful()
+
+    purse: Any = None
+    asker = Asker(providers=providers, specs=lambda _: (), emit=lambda *_: None, purse=purse)
+    pinned = PinnedModel(
+        name="m", provider_id=UUID(int=1), provider_kind="scripted", vendor_name="v"
+    )
+    snapshot = SimpleNamespace(models=[pinned], prompt="", options=ModelOptions())
+    run: Any = SimpleNamespace(
+        recorded=None, snapshot=snapshot, is_bounded=False, held=None, workspace_id=UUID(int=2),
+        run_id=UUID(int=3), head_sequence=1, agent="a",
+    )  # fmt: skip
+    asked = await asker.ask(run, EngineState(), [])
+
+    assert isinstance(asked, Asked)
+    assert isinstance(asked.event, ModelAnswered)
+    assert asked.model == "m\ufffd" * 100
+    assert asked.event.usage == Usage(input_tokens=MOST_TOKENS, output_tokens=MOST_TOKENS)

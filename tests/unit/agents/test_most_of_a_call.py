@@ -17,8 +17,9 @@ from agents.execution.spending import (
     output_at_most,
     tokens_at_most,
 )
-from agents.pricing import charge_of, cost_of, stand_in
+from agents.pricing import charge_of, cost_of, is_untold, stand_in
 from agents.snapshot import PinnedModel
+from governance.budgets import LARGEST_USD
 
 MILLION = Decimal(1_000_000)
 
@@ -68,6 +69,67 @@ def test_what_is_passed_to_the_vendor_as_it_is_counts_too(
     options: dict[str, Any], tokens: int
 ) -> None:
     assert output_at_most(bounded_request(asking(**options))) == tokens
+
+
+@pytest.mark.parametrize(
+    ("kinds", "extra"),
+    [
+        (["openai"], {"metadata": {"max_tokens": 1}}),
+        (["openai"], {"generationConfig": {"maxOutputTokens": 1}}),
+        (["openai"], {"max_tokens": None}),
+        (["openai"], {"max_tokens": -1}),
+        (["openai"], {"max_completion_tokens": True}),
+        (["anthropic"], {"max_completion_tokens": 1}),
+        (["gemini"], {"maxOutputTokens": 1}),
+        (["gemini"], {"generationConfig": {"maxOutputTokens": None}}),
+        (["openai", "gemini"], {"max_tokens": 1}),
+    ],
+)
+def test_what_a_vendor_does_not_heed_bounds_no_answer(
+    kinds: list[str], extra: dict[str, Any]
+) -> None:
+    bounded = bounded_request(asking(extra=extra), kinds)
+
+    assert bounded.options.max_output_tokens == OUTPUT_TOKENS == output_at_most(bounded)
+
+
+def test_a_bound_is_not_taken_away_by_what_is_passed_as_it_is() -> None:
+    given = {"max_tokens": None, "generationConfig": {"maxOutputTokens": 0, "topK": 4}, "user": "u"}
+    bounded = bounded_request(asking(max_output_tokens=100, extra=given), ["openai"])
+
+    assert bounded.options.extra == {"generationConfig": {"topK": 4}, "user": "u"}
+    assert (bounded.options.max_output_tokens, output_at_most(bounded)) == (100, 100)
+
+
+@pytest.mark.parametrize(
+    ("extra", "tokens"),
+    [
+        ({"max_tokens": 2e4}, 20_000),
+        ({"max_tokens": "20000"}, 20_000),
+        ({"n": "3"}, 3 * OUTPUT_TOKENS),
+        ({"n": -2}, OUTPUT_TOKENS),
+        ({"max_tokens": 10**60}, 10**9),
+        ({"max_tokens": float("inf")}, OUTPUT_TOKENS),
+    ],
+)
+def test_numbers_count_as_a_lenient_server_reads_them(extra: dict[str, Any], tokens: int) -> None:
+    assert output_at_most(bounded_request(asking(extra=extra), ["openai"])) == tokens
+
+
+def test_the_most_of_a_call_fits_into_what_counts_it() -> None:
+    request = asking(max_output_tokens=10**40)
+
+    assert most_of([model(input="1", output="999999")], request) == LARGEST_USD
+
+
+def test_an_answer_whose_tokens_nobody_told_is_not_free() -> None:
+    """Servers leave usage out, and options that are passed as they are can ask them to."""
+    priced = model("openai", input="1", output="2")
+
+    assert cost_of(priced, Usage()) is None
+    assert cost_of(model("openai", input="0", output="0"), Usage()) == 0
+    assert cost_of(model("scripted", input="1", output="2"), Usage()) == 0
+    assert (is_untold(priced, Usage()), is_untold(priced, Usage(output_tokens=1))) == (True, False)
 
 
 def test_the_dearest_model_of_the_chain_is_counted() -> None:

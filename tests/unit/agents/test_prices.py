@@ -142,6 +142,11 @@ def models_dev(cost: Any) -> bytes:
     return json.dumps(vendors).encode()
 
 
+def served_at(address: str, *, name: str = "m") -> bytes:
+    models = {name: {"cost": {"input": 1, "output": 1}}}
+    return json.dumps({"v": {"api": address, "models": models}}).encode()
+
+
 def test_a_list_of_models_dev_is_read_to_the_last_digit() -> None:
     content = models_dev(
         {
@@ -209,6 +214,14 @@ def test_a_model_without_both_prices_is_left_out(cost: Any) -> None:
                 {"input": 1, "output": 1, "tiers": [{"tier": {"type": "hour", "size": 1}}]},
             ),
             "v/m: a price tier of type 'hour'",
+        ),
+        (served_at("http://[v"), "v: 'http://\\[v' is no address"),
+        (served_at(f"https://{'v' * 201}.example"), "is no address"),
+        (served_at("https://v.example", name="m\x00"), "has a name with NUL"),
+        (b'{"v": {"more": ' + b"[" * 100_000, "no price list of models.dev"),
+        (
+            b'{"v": {"models": {"m": {"cost": {"input": 1e9999999999999999999, "output": 1}}}}}',
+            "no price",
         ),
     ],
 )

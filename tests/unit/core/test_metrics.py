@@ -120,6 +120,16 @@ def test_processes_of_a_host_share_the_names_that_have_series(tmp_path: Path) ->
     assert first.admitted("two\nlines " + "x" * 200) == "other"
 
 
+def test_names_that_cannot_be_shared_are_other_and_stop_nobody(tmp_path: Path) -> None:
+    """The disk is full, or the folder was taken away, while runs are under way."""
+    names = Names()
+    names.bind(3, file=tmp_path / "gone" / "names")
+
+    assert names.admitted("a") == "other"
+    (tmp_path / "gone").mkdir()
+    assert names.admitted("a") == "a"
+
+
 def test_figures_of_all_processes_of_a_host_are_added_up_once(tmp_path: Path) -> None:
     recorders = [Recorder(), Recorder(), Recorder()]
     shelves = [Shelf(tmp_path, recorder) for recorder in recorders]

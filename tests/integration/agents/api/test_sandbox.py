@@ -29,7 +29,8 @@ def test_the_doctor_tells_of_every_engine_best_first(cast: Cast, call_as: CallAs
 def test_without_a_worker_the_reason_is_told(
     cast: Cast, call_as: CallAs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services, "_access", RemoteSandboxes(at(tmp_path / "none.sock")))
+    socket = tmp_path / "none.sock"
+    monkeypatch.setattr(services, "_access", RemoteSandboxes(at(socket), lambda: socket))
 
     answer = call_as("admin")("get", "sandbox/doctor")
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from agents.contracts import RunState
+from agents.execution.evidence import BY_A_PERSON
 from agents.models import Checkpoint, Run, RunEdit
 from agents.selectors.debugging import debugger_of
 from agents.selectors.history import run_messages
 from agents.services.runs import run_fork, run_pause, run_replay, run_resume
-from agents.services.runs.debugging import run_continue, run_debug_set
+from agents.services.runs.debugging import run_continue, run_debug_set, run_step
 from agents.services.runs.editing import run_add_message, run_edit_arguments, run_edit_message
 from core.errors import (
     ConflictError,
@@ -21,7 +22,8 @@ from core.errors import (
     StaleStateError,
 )
 from governance.contracts import Actor
-from governance.models import AuditEntry, Workspace
+from governance.models import Approval, AuditEntry, Workspace
+from governance.selectors.evidence import approval_evidence
 from observability.models import TraceEvent
 from plugins.models import ToolCall
 from tests.integration.agents.approvals.kit import (
@@ -349,3 +351,44 @@ def test_a_fork_of_a_changed_call_has_it_changed(
     assert pay.ran == [{"amount": 5}, {"amount": 7}]
     assert ledger(run) == [("pay", "planned"), ("echo", "planned")]
     assert approvals_of(run) == []
+
+
+def sources(approval: Approval, ann: Actor) -> list[str]:
+    return [each["sentence"] for each in approval_evidence(ann, approval)["sources"]]
+
+
+def test_an_approver_is_told_what_a_person_has_put_there(
+    engine: Engine, workspace: Workspace, pay: PayTool, ann: Actor
+) -> None:
+    """A result that was changed is no result of a tool, and arguments are not the model's own."""
+    publish(workspace, pay=ASK)
+    script = """
+steps:
+  - tool_calls: [{name: echo, arguments: {text: the bill is open}}]
+  - tool_calls: [{name: pay, arguments: {amount: 42}}]
+  - text: "Done."
+"""
+    run = debug(paying(workspace, script), step="model")
+    held(engine, run)
+    run.refresh_from_db()
+    run_step(actor=boss(), run_id=run.pk, version=run.debug_version)
+    held(engine, run)
+    run_edit_message(
+        actor=boss(), run_id=run.pk, version=run.debug_version, position=2, text="the bill is 42"
+    )
+    go_on(run)
+    (approval,) = parked(engine, run)
+    assert sources(approval, ann) == [
+        "from the tool result at position 2, which boss wrote while the run stood still"
+    ]
+
+    run_pause(actor=boss(), run_id=run.pk)
+    change(run, {"amount": 41})
+    run_resume(actor=boss(), run_id=run.pk)
+    engine.until(run, S.WAITING)
+    (again,) = [each for each in approvals_of(run) if each.state == "pending"]
+    assert sources(again, ann) == [BY_A_PERSON.format(by="boss")]
+    assert sources(again, ann)[0].startswith("written by boss, who changed the arguments,")
+    fork = engine.until(run_fork(actor=boss(), run_id=run.pk), S.WAITING)
+    (forked,) = approvals_of(fork)
+    assert sources(forked, ann) == sources(again, ann)

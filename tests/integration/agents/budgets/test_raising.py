@@ -11,10 +11,21 @@ from agents.selectors.why import why
 from agents.services.runs import run_cancel, run_pause, run_resume
 from core import pausepoints
 from core.errors import InvalidInputError, PermissionDeniedError, StaleStateError
+from governance.budgets import LARGEST_USD
 from governance.contracts import Actor
-from governance.models import Approval, AuditEntry, BudgetAccount, Workspace
+from governance.models import (
+    Approval,
+    AuditEntry,
+    Budget,
+    BudgetAccount,
+    Channel,
+    Delivery,
+    Workspace,
+)
 from governance.services.approvals import approval_decide
+from governance.services.budget_news import budgets_tell
 from governance.services.budgets import (
+    account_granted,
     budget_delete,
     budget_raise,
     budget_update,
@@ -43,6 +54,20 @@ def parked(engine: Engine, workspace: Workspace, ada: Actor) -> Run:
     run = begin(workspace)
     engine.start()
     return engine.until(run, RunState.WAITING, wait_kind="budget")
+
+
+def test_a_run_that_waits_is_news_though_not_all_is_spent(parked: Run) -> None:
+    Channel.objects.create(
+        workspace=parked.workspace, name="ops", kind="webhook", url="http://x.test/",
+        events=["budget.exhausted"],
+    )  # fmt: skip
+
+    assert (budgets_tell(), budgets_tell()) == (1, 0)
+    told = Delivery.objects.get().payload
+    assert (told["waiting"], told["spent_usd"], told["limit_usd"]) == (
+        1, "0.00800000", "0.01700000",
+    )  # fmt: skip
+    assert told["sentence"] == "$0.008 of $0.017 (total); 1 run(s) wait for more."
 
 
 def test_the_question_says_what_stands_and_what_is_needed(parked: Run) -> None:
@@ -154,6 +179,20 @@ def test_two_raises_of_a_budget_both_count(
     at_once([lambda: budget_raise(ada, budget=row, by_usd=Decimal("0.3")) for _ in range(4)])
 
     assert BudgetAccount.objects.get().limit_usd == Decimal("2.2")
+
+
+def test_a_limit_is_not_raised_beyond_what_can_be_counted(parked: Run, ada: Actor) -> None:
+    most = LARGEST_USD - Decimal("0.00000001")
+    budget_raise(ada, budget=Budget.objects.get(), by_usd=Decimal(5_000_000))
+    before = BudgetAccount.objects.get().limit_usd
+
+    with pytest.raises(InvalidInputError, match=r"A limit is \$10000000.00 at most"):
+        budget_raise(ada, budget=Budget.objects.get(), by_usd=most)
+
+    assert BudgetAccount.objects.get().limit_usd == before
+    assert account_granted(BudgetAccount.objects.get().pk, Decimal(1)) is not None
+    with pytest.raises(InvalidInputError, match="A limit is"):
+        account_granted(BudgetAccount.objects.get().pk, most)
 
 
 def _raised(actor: Actor, row: Any) -> None:

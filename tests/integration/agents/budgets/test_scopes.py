@@ -1,23 +1,31 @@
 """Which limits count for which call, in which period, and at which price."""
 
+import dataclasses
 from decimal import Decimal
 
+import msgspec
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from agents.contracts import RunState
+from agents.execution import funding
 from agents.execution.claiming import claim
+from agents.execution.spending import MOST_TOKENS
 from agents.models import Run, RunSnapshot
 from agents.services.runs import run_pause, run_resume, run_start
-from core.errors import PermissionDeniedError
+from agents.services.runs.limits import limits_of_run
+from core.errors import LeaseLostError, PermissionDeniedError
 from core.ids import new_id
+from governance.budgets import LARGEST_USD
 from governance.contracts import Actor
 from governance.models import BudgetAccount, Reservation, Workspace
-from governance.services.spending import ModelCall, spending_reserve
+from governance.services.spending import ModelCall, Reserved, spending_reserve
+from tests.factories.governance import make_workspace
 from tests.integration.agents.approvals.kit import person
 from tests.integration.agents.budgets.kit import (
     AGAIN,
+    AT_MOST,
     CHARGE,
     NOTHING,
     budget,
@@ -227,3 +235,103 @@ def test_an_attempt_whose_answer_was_lost_is_replaced(workspace: Workspace, ada:
 
     assert answers[0] == answers[1]
     assert standing() == (NOTHING, Decimal("0.015"))
+
+
+@pytest.mark.parametrize(("fence", "settled"), [(2, False), (1, True)])
+def test_a_worker_that_lost_its_run_takes_no_newer_reservation_away(
+    workspace: Workspace, ada: Actor, fence: int, settled: bool
+) -> None:
+    """It stood still between its claim and its question, and the run was claimed anew."""
+    budget(ada, workspace, "1")
+    late = ModelCall(
+        workspace_id=workspace.pk,
+        run_id=new_id(),
+        place=0,
+        fence=1,
+        agent="helper",
+        user_id=None,
+        payers=(),
+        model="m",
+        usd=Decimal("0.01"),
+    )
+    kept = spending_reserve(dataclasses.replace(late, fence=fence))
+    if settled:
+        Reservation.objects.update(state="settled", charged_usd=CHARGE)
+    before = (Reservation.objects.values().get(), standing())
+
+    for may_be_again in (True, False):
+        with pytest.raises(LeaseLostError):
+            spending_reserve(dataclasses.replace(late, may_be_again=may_be_again))
+
+    assert isinstance(kept, Reserved)
+    assert (Reservation.objects.values().get(), standing()) == before
+
+
+def test_a_limit_of_before_there_was_a_largest_stops_nobody_elses_runs(
+    engine: Engine, workspace: Workspace
+) -> None:
+    """Its account is opened in the claim, which takes up other runs too."""
+    priced_agent(workspace)
+    run, other = begin(workspace), begin(workspace)
+    limits = msgspec.to_builtins(limits_of_run(run)) | {"max_cost_usd": "1e30"}
+    Run.objects.filter(pk=run.pk).update(limits=limits)
+    engine.start()
+    for each in (run, other):
+        engine.until(each)
+
+    assert (run.state, other.state) == ("succeeded", "succeeded")
+    assert BudgetAccount.objects.get().limit_usd == LARGEST_USD
+
+
+def test_many_that_wait_for_one_limit_keep_nobody_waiting_for_another(
+    engine: Engine, workspace: Workspace, ada: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a period that begins frees is found by the sweep only."""
+    monkeypatch.setattr(funding, "BATCH", 2)
+    other = make_workspace("other")
+    eve = person(other, "eve", "admin")
+    for place, keeper in ((workspace, ada), (other, eve)):
+        priced_agent(place)
+        budget(keeper, place, "0.005")
+    stuck = [begin(workspace) for _ in range(3)]
+    engine.start()
+    for run in stuck:
+        engine.until(run, RunState.WAITING, wait_kind="budget")
+    waiting = begin(other)
+    engine.until(waiting, RunState.WAITING, wait_kind="budget")
+
+    BudgetAccount.objects.filter(workspace=other).update(limit_usd=Decimal(1))
+    engine.until(waiting)
+
+    assert waiting.state == "succeeded"
+    assert {run.state for run in Run.objects.filter(workspace=workspace)} == {"waiting"}
+
+
+def test_an_answer_whose_tokens_nobody_told_costs_what_was_set_aside(
+    engine: Engine, workspace: Workspace, ada: Actor
+) -> None:
+    untold = "steps: [{text: Done., usage: {input_tokens: 0, output_tokens: 0}}]"
+    priced_agent(workspace, script=untold)
+    budget(ada, workspace, "1")
+    run = begin(workspace)
+    snapshot = RunSnapshot.objects.get(pk=run.snapshot_id)
+    snapshot.content["models"][0]["provider_kind"] = "openai"
+    RunSnapshot.objects.create(digest="f" * 64, workspace=workspace, content=snapshot.content)
+    Run.objects.filter(pk=run.pk).update(snapshot_id="f" * 64)
+    engine.play(run)
+
+    assert standing() == (AT_MOST, NOTHING)
+    assert (run.cost_usd, run.cost_is_partial) == (NOTHING, True)
+
+
+def test_what_a_server_says_it_used_cannot_run_over(
+    engine: Engine, workspace: Workspace, ada: Actor
+) -> None:
+    huge = 10**12
+    priced_agent(
+        workspace,
+        script=f"steps: [{{text: Done., usage: {{input_tokens: {huge}, output_tokens: 4}}}}]",
+    )
+    run = engine.play(begin(workspace))
+
+    assert (run.state, run.input_tokens, run.cost_usd) == ("succeeded", MOST_TOKENS, CHARGE)

@@ -107,7 +107,7 @@ def _here(_: Engine) -> Callable[[], RunnerSource]:
 
 def _through_the_worker(engine: Engine) -> Callable[[], RunnerSource]:
     child = ChildWorker(workspaces=engine.workspaces, folder=default_folder())
-    return lambda: RemoteSandboxes(child.locate)
+    return lambda: RemoteSandboxes(child.locate, child.peek)
 
 
 @pytest.mark.parametrize("where", [_here, _through_the_worker])

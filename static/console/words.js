@@ -1,4 +1,4 @@
-// Times, amounts and small elements as the pages of runs write them.
+// Times, amounts and small elements as pages write them.
 
 export function duration(ms) {
   if (ms < 1_000) return `${Math.round(ms)} ms`;
@@ -44,6 +44,16 @@ export function svg(name, attributes, text = "") {
   const made = document.createElementNS(SVG, name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
   if (text) made.textContent = text;
+  return made;
+}
+
+/** A button that closes what it stands in. */
+export function closeButton(close) {
+  const made = element("button", "quiet-button");
+  made.type = "button";
+  made.title = "Close";
+  made.append(icon("close"), element("span", "visually-hidden", "Close"));
+  made.addEventListener("click", close);
   return made;
 }
 

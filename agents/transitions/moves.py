@@ -1,13 +1,6 @@
-"""The run state table, and the only moves of a run that its owner does not make.
+"""Moves of runs that nobody owns, what their owners are asked for, and who is woken after."""
 
-A worker moves its run through the journal, under its fence. Everybody else (a person, a sweep)
-moves it here: one conditional UPDATE that names the states it may come from, with the trace event
-in the same transaction. Zero rows changed means somebody else was first.
-"""
-
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -16,41 +9,18 @@ import msgspec
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
-from agents.contracts import Control, RunErrorCode, RunState, VersionState
+from agents.contracts import Control, RunState
 from agents.metrics import EndedRun, calls_closed, run_ended, run_errors
-from agents.models import AgentVersion, Run
+from agents.models import Run
+from agents.transitions.table import LIVE, RUN_TABLE, TERMINAL, S
 from core import clock, tracing
 from core.errors import StaleStateError
 from core.pausepoints import reach
-from core.state import StateTable
 from observability.contracts import EventKind
 from observability.services import event_append
 from plugins.contracts import WaitKind
 from plugins.selectors import calls_open
 from plugins.services.calls import calls_close
-
-S = RunState
-RUN_TABLE: StateTable[RunState] = StateTable(
-    name="run",
-    states=RunState,
-    initial=S.QUEUED,
-    edges={
-        S.QUEUED: frozenset({S.RUNNING, S.PAUSED, S.FAILED, S.CANCELLED}),
-        S.RUNNING: frozenset(
-            {S.QUEUED, S.WAITING, S.PAUSED, S.YIELDED, S.SUCCEEDED, S.FAILED, S.CANCELLED}
-        ),
-        S.WAITING: frozenset({S.QUEUED, S.PAUSED, S.FAILED, S.CANCELLED}),
-        S.PAUSED: frozenset({S.QUEUED, S.FAILED, S.CANCELLED}),
-        S.YIELDED: frozenset({S.QUEUED, S.CANCELLED}),
-        S.SUCCEEDED: frozenset(),
-        S.FAILED: frozenset(),
-        S.CANCELLED: frozenset(),
-    },
-)
-LIVE = frozenset(state.value for state in RUN_TABLE.active)
-TERMINAL = frozenset(state.value for state in RUN_TABLE.terminal)
-# Paused by an owner that had not heard of the pause being withdrawn, and for no other reason.
-GOES_ON = Q(state=S.PAUSED.value, control=Control.RESUME.value, error_code="")
 
 
 def run_move(
@@ -82,7 +52,7 @@ def run_move(
             query = query.filter(state=before)
         if not query.filter(where or Q()).update(**changes):
             raise stale(run_id, target.value)
-        run = _told(
+        run = run_told(
             run_id,
             EventKind.RUN_STATE,
             {
@@ -111,7 +81,7 @@ def _tell_end(run: Run, closed: Mapping[UUID, str]) -> None:
     run_ended(ended, {})
 
 
-def _told(run_id: UUID, kind: EventKind, payload: Mapping[str, Any]) -> Run:
+def run_told(run_id: UUID, kind: EventKind, payload: Mapping[str, Any]) -> Run:
     """Append the event of an UPDATE that has just raised the run's head; return the run."""
     run = Run.objects.get(pk=run_id)
     event_append(
@@ -140,74 +110,6 @@ def _changes(target: RunState, reason: str) -> dict[str, Any]:
     if target in RUN_TABLE.terminal:
         changes["finished_at"] = now
     return changes
-
-
-def run_expire_lease(run_id: UUID, *, max_crashes: int) -> bool:
-    """Take a run from a worker that stopped renewing its lease.
-
-    It is queued again; after `max_crashes` such endings it is parked with its reason instead, so
-    that a run which kills its workers cannot kill them all.
-
-    Raises:
-        StaleStateError: The lease was renewed or the run moved meanwhile.
-    """
-    now = clock.now()
-    with transaction.atomic():
-        known = Run.objects.values_list("crashes", flat=True).filter(pk=run_id).first()
-        if known is None:
-            raise stale(run_id, "expired")
-        crashes = known + 1
-        is_poison = crashes >= max_crashes
-        target = S.PAUSED if is_poison else S.QUEUED
-        reason = (
-            f"Its worker died {crashes} times while driving it. Look at the last tool call and "
-            "the workers' logs, then resume or cancel it."
-            if is_poison
-            else ""
-        )
-        changed = Run.objects.filter(
-            pk=run_id, state=S.RUNNING.value, lease_until__lt=now, crashes=crashes - 1
-        ).update(
-            state=target.value,
-            reason=reason,
-            error_code=RunErrorCode.POISON.value if is_poison else "",
-            crashes=crashes,
-            worker_id=None,
-            lease_until=None,
-            available_at=now,
-            updated_at=now,
-            head_sequence=F("head_sequence") + 1,
-        )
-        if not changed:
-            raise stale(run_id, "expired")
-        _told(
-            run_id,
-            EventKind.RUN_RELEASED,
-            {
-                "before": S.RUNNING.value,
-                "state": target.value,
-                "crashes": crashes,
-                "reason": reason or "The worker stopped renewing its lease.",
-            },
-        )
-    return True
-
-
-def leases_end(worker_id: UUID, *, leases: Iterable[tuple[UUID, int]] | None = None) -> None:
-    """Let leases of a worker run out now; a sweep does the rest.
-
-    All of them, when the worker is known to be dead, or those of the given (run, fence) pairs.
-    """
-    held = Run.objects.filter(worker_id=worker_id, state=S.RUNNING.value)
-    past = clock.now() - timedelta(seconds=1)
-    if leases is None:
-        held.update(lease_until=past)
-        return
-    by_fence: dict[int, list[UUID]] = defaultdict(list)
-    for run_id, fence in leases:
-        by_fence[fence].append(run_id)
-    for fence, run_ids in by_fence.items():
-        held.filter(pk__in=run_ids, fence=fence).update(lease_until=past)
 
 
 def run_cancel_one(run_id: UUID, *, actor: str, reason: str = "") -> bool:
@@ -275,7 +177,7 @@ def run_ask(
         )
         if not changed:
             raise stale(run_id, control.value)
-        return _told(
+        return run_told(
             run_id,
             EventKind.RUN_CONTROL,
             {
@@ -365,41 +267,4 @@ def stale(run_id: UUID, wanted: str) -> StaleStateError:
         f"The run {verb} {run.state}{steered}; it cannot be {_DEEDS.get(wanted, wanted)} now.",
         remedy=remedy,
         detail={"state": run.state, "control": run.control, "by": run.control_by},
-    )
-
-
-VERSION_TABLE: StateTable[VersionState] = StateTable(
-    name="version",
-    states=VersionState,
-    initial=VersionState.DRAFT,
-    edges={
-        VersionState.DRAFT: frozenset({VersionState.PUBLISHED}),
-        VersionState.PUBLISHED: frozenset(),
-    },
-)
-
-
-def version_to_published(version: AgentVersion) -> None:
-    """Publish a draft as it was read: its digest is part of the condition.
-
-    Raises:
-        StaleStateError: it is published already, or its content changed since.
-    """
-    drafts = VERSION_TABLE.sources(VersionState.PUBLISHED)
-    changed = AgentVersion.objects.filter(
-        pk=version.pk, state__in=[state.value for state in drafts], digest=version.digest
-    ).update(state=VersionState.PUBLISHED.value, published_at=clock.now())
-    if changed:
-        return
-    state = AgentVersion.objects.values_list("state", flat=True).get(pk=version.pk)
-    if state == VersionState.PUBLISHED.value:
-        raise StaleStateError(
-            f"Version {version.number} is published already.",
-            remedy="Save a new draft to change the agent.",
-            detail={"state": state},
-        )
-    raise StaleStateError(
-        f"Version {version.number} was changed while it was being published.",
-        remedy="Look at the draft again, then publish it.",
-        detail={"state": state},
     )

@@ -1,0 +1,48 @@
+"""How the REST API answers, and what its schema says of itself."""
+
+FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "governance.guard.authentication.TokenAuthentication",
+        "governance.guard.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["governance.guard.permissions.Guarded"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["core.api.parsers.StrictJSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "core.api.pagination.CursorPagination",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_SCHEMA_CLASS": "core.api.schema.ProblemSchema",
+    "EXCEPTION_HANDLER": "core.api.problems.exception_handler",
+    "DEFAULT_VERSIONING_CLASS": None,
+    "PAGE_SIZE": 50,
+}
+SCHEMA = {
+    "TITLE": "Agentry Cloud",
+    "DESCRIPTION": "Durable agent runs, governed tools, live traces.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SCHEMA_PATH_PREFIX": r"/api/v1",
+    "ENUM_NAME_OVERRIDES": {
+        "RunState": "agents.api.run_serializers.STATES",
+        "BreakpointKind": "agents.api.run_serializers.BREAKPOINTS",
+        "EditKind": "agents.api.debugging.EDITS",
+        "VersionState": "agents.api.serializers.VERSION_STATES",
+        "ToolCallState": "plugins.api.serializers.CALL_STATES",
+        "ApprovalState": "governance.api.approvals.STATES",
+        "GrantState": "governance.api.grants.STATES",
+        "ApprovalVerdict": "governance.api.approvals.VERDICTS",
+        "ApprovalKind": "governance.api.approvals.KINDS",
+        "ProviderKind": "agents.api.serializers.KINDS",
+        "ToolKind": "plugins.api.serializers.KINDS",
+        "EffectClass": "plugins.api.serializers.EFFECTS",
+        "SandboxEngine": "plugins.api.serializers.ENGINES",
+        "BudgetKind": "governance.api.budgets.BUDGET_KINDS",
+        "BudgetPeriod": "governance.api.budgets.BUDGET_PERIODS",
+        "ReservationState": "governance.api.budgets.RESERVATION_STATES",
+        "ChannelKind": "governance.api.channels.CHANNEL_KINDS",
+        "DeliveryState": "governance.api.channels.DELIVERY_STATES",
+    },
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
