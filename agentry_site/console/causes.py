@@ -13,7 +13,6 @@ from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
 
 from agentry_site.console.pages import list_url
 from agents.contracts import RunState

@@ -18,11 +18,11 @@ from governance.guard.authentication import actor_of
 
 SHOWN: Final = 100
 SOURCES: Final = {
-    "run": "Runs",
-    "call": "Tool calls",
-    "delivery": "Deliveries",
-    "worker": "Workers",
-    HANDLED: "Tool errors dealt with",
+    "run": _("Runs"),
+    "call": _("Tool calls"),
+    "delivery": _("Deliveries"),
+    "worker": _("Workers"),
+    HANDLED: _("Tool errors dealt with"),
 }
 
 

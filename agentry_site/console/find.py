@@ -6,7 +6,7 @@ would not show. What a run says is not searched: that is the runs list's work.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -168,4 +168,7 @@ class Find(Page):
 
 
 def _runs_of(agent: Found) -> Found:
-    return Found(title=f"Runs of {agent.title}", url=list_url("agents.Run", [("q", agent.title)]))
+    return Found(
+        title=gettext("Runs of %(title)s") % {"title": agent.title},
+        url=list_url("agents.Run", [("q", agent.title)]),
+    )

@@ -6,7 +6,7 @@ A run's count is taken with the filters of the list it leads to, so that the two
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.contrib.admin import AdminSite
 from django.db.models import QuerySet
@@ -224,9 +224,9 @@ def _spent(site: AdminSite, actor: Actor) -> Figure:
     spent = spent_today(actor)
     note = gettext("by runs begun today, UTC")
     if spent.limit_usd is not None:
-        note = f"of {money(spent.limit_usd)} a day"
+        note = gettext("of %(limit_usd)s a day") % {"limit_usd": money(spent.limit_usd)}
     elif spent.is_over:
-        note = "a workspace's budget of the day is used up"
+        note = gettext("a workspace's budget of the day is used up")
     if spent.is_partial:
         note = gettext("at least, %(note)s") % {"note": note}
     since = f"{spent.since:%Y-%m-%dT%H:%M}"

@@ -27,13 +27,13 @@ from governance.services.letters import LETTER_EVENTS, letters_set
 from governance.services.tokens import token_revoke
 
 _NEWS = {
-    ChannelEvent.APPROVAL_ASKED: "I am asked",
-    ChannelEvent.APPROVAL_DECIDED: "Decided",
-    ChannelEvent.APPROVAL_EXPIRING: "Expires soon",
-    ChannelEvent.APPROVAL_ESCALATED: "Escalated to me",
-    ChannelEvent.RUN_FAILED: "A run failed",
-    ChannelEvent.BUDGET_WARNING: "80 % of a budget",
-    ChannelEvent.BUDGET_EXHAUSTED: "A budget is used up",
+    ChannelEvent.APPROVAL_ASKED: _("I am asked"),
+    ChannelEvent.APPROVAL_DECIDED: _("Decided"),
+    ChannelEvent.APPROVAL_EXPIRING: _("Expires soon"),
+    ChannelEvent.APPROVAL_ESCALATED: _("Escalated to me"),
+    ChannelEvent.RUN_FAILED: _("A run failed"),
+    ChannelEvent.BUDGET_WARNING: _("80 % of a budget"),
+    ChannelEvent.BUDGET_EXHAUSTED: _("A budget is used up"),
 }
 
 

@@ -174,7 +174,7 @@ def _patched(run: Run, row: Any, given: Mapping[str, Any]) -> Iterable[Change]:
         body = lines[start + 2 : end]
         yield Change(
             path=path.removeprefix("a/").removeprefix("b/"),
-            note="as the patch says",
+            note=gettext("as the patch says"),
             lines=tuple(difference_line(line) for line in body[:MAX_LINES]),
             is_cut=len(body) > MAX_LINES,
         )

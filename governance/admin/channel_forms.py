@@ -16,13 +16,13 @@ else:  # generic for the type checker only
     _ChannelForm = forms.ModelForm
 
 _EVENTS: Final = (
-    (ChannelEvent.APPROVAL_ASKED.value, "a person is asked"),
-    (ChannelEvent.APPROVAL_DECIDED.value, "somebody has decided"),
-    (ChannelEvent.APPROVAL_EXPIRING.value, "a question is about to expire"),
-    (ChannelEvent.APPROVAL_ESCALATED.value, "a question goes to others"),
-    (ChannelEvent.RUN_FAILED.value, "a run failed: the first of an agent for a reason"),
-    (ChannelEvent.BUDGET_WARNING.value, "80 % of a budget is spent"),
-    (ChannelEvent.BUDGET_EXHAUSTED.value, "a budget is used up"),
+    (ChannelEvent.APPROVAL_ASKED.value, _("a person is asked")),
+    (ChannelEvent.APPROVAL_DECIDED.value, _("somebody has decided")),
+    (ChannelEvent.APPROVAL_EXPIRING.value, _("a question is about to expire")),
+    (ChannelEvent.APPROVAL_ESCALATED.value, _("a question goes to others")),
+    (ChannelEvent.RUN_FAILED.value, _("a run failed: the first of an agent for a reason")),
+    (ChannelEvent.BUDGET_WARNING.value, _("80 % of a budget is spent")),
+    (ChannelEvent.BUDGET_EXHAUSTED.value, _("a budget is used up")),
 )
 # What is asked of a channel of each kind, beside what is asked of all of them.
 FIELDS: Final = {

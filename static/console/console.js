@@ -2,6 +2,7 @@
 
 import { keepMoments } from "./moments.js";
 import { isTyping } from "./typing.js";
+import { gettext } from "./translated.js";
 
 const root = document.documentElement;
 const THEMES = ["auto", "light", "dark"];

@@ -2,6 +2,7 @@
 // speak REST and name the version they were shown with, so that of two people one wins.
 
 import { isTyping } from "./typing.js";
+import { gettext } from "./translated.js";
 
 const told = document.getElementById("debugger-told");
 const editor = document.getElementById("debugger-edit");

@@ -3,6 +3,7 @@
 
 import { children, fits, hottest, labelOf, matching, treeOf } from "./flame_tree.js";
 import { element } from "./words.js";
+import { gettext } from "./translated.js";
 
 const ROW = 22;
 const LEAST_SHARE = 0.0012; // thinner frames are not drawn until somebody comes nearer

@@ -6,6 +6,7 @@ import { follow, following, forget, markCurrent, neighbour, refresh, rows, showR
 import * as open from "./queue_question.js";
 import { keepTicking, setClock } from "./queue_clock.js";
 import { isTyping } from "./typing.js";
+import { gettext, ngettext } from "./translated.js";
 
 const page = document.getElementById("queue");
 const narrow = matchMedia("(max-width: 900px)");

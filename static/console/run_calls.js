@@ -6,6 +6,7 @@ import { goTo } from "./run_conversation.js";
 import { Rows } from "./run_rows.js";
 import { onShow, show, shownPanel } from "./run_tabs.js";
 import { closeButton, duration, element, pill } from "./words.js";
+import { gettext } from "./translated.js";
 
 const WIDE_ROW_PX = 38;
 const NARROW_ROW_PX = 58;

@@ -1,6 +1,7 @@
 // Two runs side by side: n and p, or the buttons, lead from one difference to the next.
 
 import { isTyping } from "./typing.js";
+import { gettext } from "./translated.js";
 
 const steps = [...document.querySelectorAll("[data-difference]")];
 const told = document.getElementById("compare-told");

@@ -3,6 +3,7 @@
 import { jsonView } from "./run_json.js";
 import { ask } from "./run_live.js";
 import { element } from "./words.js";
+import { gettext } from "./translated.js";
 
 export async function showEvent(mark, url, place) {
   place.replaceChildren(element("strong", "", gettext("Event %(n)s", { n: mark.n })), element("code", "", mark.kind));

@@ -3,6 +3,7 @@
 
 import { ask } from "./run_live.js";
 import { count, element, icon } from "./words.js";
+import { gettext } from "./translated.js";
 
 const OPEN_MEMBERS = 12; // a level with no more members is open at first
 const MAX_HITS = 200;

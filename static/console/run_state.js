@@ -4,6 +4,7 @@ import { jsonView } from "./run_json.js";
 import { addressOf, ask, refreshParts } from "./run_live.js";
 import { onShow } from "./run_tabs.js";
 import { closeButton, count, element } from "./words.js";
+import { gettext } from "./translated.js";
 
 const PICTURE = /\.(png|jpe?g|gif|webp)$/i;
 const MAX_SHOWN = 100_000; // characters of a file

@@ -4,6 +4,7 @@ import { goTo } from "./run_conversation.js";
 import { Rows } from "./run_rows.js";
 import { onShow, shownPanel } from "./run_tabs.js";
 import { count, duration, element, money } from "./words.js";
+import { gettext } from "./translated.js";
 
 const WIDE_ROW_PX = 34;
 const NARROW_ROW_PX = 54;

@@ -10,6 +10,7 @@ import { onShow, shownPanel } from "./run_tabs.js";
 import { Axis } from "./run_axis.js";
 import { Trail } from "./run_trail.js";
 import { count, duration, element, icon, money } from "./words.js";
+import { gettext } from "./translated.js";
 
 const WIDE_ROW_PX = 30;
 const NARROW_ROW_PX = 46;

@@ -2,6 +2,7 @@
 
 import { refreshMoments } from "./moments.js";
 import { isTyping } from "./typing.js";
+import { gettext, ngettext } from "./translated.js";
 
 const KEPT_BODIES = 8; // of 50 rows each; others are only as high as they were
 const NEAR = "900px";

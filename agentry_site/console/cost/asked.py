@@ -7,10 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from agents.selectors.cost import Period
 
-SPANS = {Period.DAY: "24 hours", Period.WEEK: "7 days", Period.MONTH: "30 days"}
+SPANS = {Period.DAY: _("24 hours"), Period.WEEK: _("7 days"), Period.MONTH: _("30 days")}
 
 
 class Measure(StrEnum):

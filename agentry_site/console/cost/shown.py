@@ -133,13 +133,17 @@ def _figures(totals: Totals, asked: Asked) -> tuple[Figure, ...]:
     unknown = _percent(period.unknown_calls, period.calls)
     return (
         Figure(
-            title=f"Last {SPANS[asked.period]}", value=dollars(period), note=_change(totals),
+            title=gettext("Last %(span)s") % {"span": SPANS[asked.period]},
+            value=dollars(period), note=_change(totals),
             icon="cost", tone="blue",
         ),
-        Figure(title="Today", value=dollars(totals.today), note="since midnight UTC", icon="sun"),
         Figure(
-            title="This month", value=dollars(totals.month), icon="activity",
-            note=f"{count(totals.month.calls)} calls",
+            title=gettext("Today"), value=dollars(totals.today),
+            note=gettext("since midnight UTC"), icon="sun",
+        ),
+        Figure(
+            title=gettext("This month"), value=dollars(totals.month), icon="activity",
+            note=gettext("%(calls)s calls") % {"calls": count(totals.month.calls)},
         ),
         Figure(
             title=gettext("Today"), value=dollars(totals.today),
