@@ -155,6 +155,35 @@ def refused(complaints: Complaints, status: int) -> None:
     complaints.heard.clear()
 
 
+def test_who_writes_while_another_changes_the_same_is_told_so(
+    page: Page, other: Page, stage: Stage, complaints: Complaints
+) -> None:
+    """The panel behind an open sheet follows the run; what the sheet shows is older."""
+    settings = {"step": "both", "scope": "run", "breakpoints": []}
+    asked = {"agent": "release-notes", "input": "Notes for 2.6.", "debug": settings}
+    run = rest(stage, "POST", "runs", asked)["id"]
+    visit(page, stage, run, "olga")
+    visit(other, stage, run, "root")
+    expect(panel(page)).to_contain_text("Held before model call 1")
+    page.keyboard.press("s")
+    expect(panel(other)).to_contain_text("Held before 2 calls (todo, write)")
+
+    other.get_by_role("button", name="Edit the arguments of write").click()
+    editor = other.get_by_role("dialog")
+    edited(page, complaints)
+    expect(panel(other)).to_contain_text("olga changed the arguments of write")
+    digits = "12345678901234567890"
+    with other.expect_request("**/edits") as sent:
+        editor.get_by_label("Arguments, a JSON object").fill(f'{{"path": "m.md", "n": {digits}}}')
+        editor.get_by_role("button", name="Save the change").click()
+    expect(editor.get_by_role("alert")).to_contain_text("olga changed the arguments of write")
+    refused(complaints, 409)
+    assert f'"n": {digits}' in (sent.value.post_data or ""), "a page has no such numbers"
+    (edit,) = rest(stage, "GET", f"runs/{run}/edits")["items"]
+    assert edit["edited_by_name"] == "olga"
+    rest(stage, "POST", f"runs/{run}/cancel", {})
+
+
 def _question(stage: Stage, run: str) -> str:
     import time
 
