@@ -233,6 +233,8 @@ def test_a_drain_is_asked_about_done_and_undone(cast: Cast, browse: Browser) -> 
     done = root.post(drain, follow=True)
     row.refresh_from_db()
     assert "h1:7 is asked to drain" in done.content.decode()
+    tile = next(each for each in done.context["figures"] if each.key == "workers")
+    assert (tile.value, tile.tone, tile.is_urgent) == ("0", "red", True)
     assert (row.drain_asked_by, done.context["workers"][0].may_undrain) == ("root", True)
     history = root.get(reverse("admin:agents_worker_history", args=[row.pk])).content.decode()
     assert "drain" in history
