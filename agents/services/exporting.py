@@ -5,6 +5,7 @@ secrets are there. An agent is exported as it is published.
 """
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -41,6 +42,9 @@ SEEING: Final[Mapping[Kind, Perm]] = {
 }
 
 
+_REFERENCE: Final = re.compile(r"(?:[A-Za-z]{1,16} )?\$\{secret:[A-Za-z][A-Za-z0-9_-]{0,62}\}")
+
+
 def documents_export(
     *,
     actor: Actor,
@@ -75,10 +79,21 @@ def _plain(document: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: It could not be redacted, so that it does not leave.
     """
-    redacted = redact_or_withhold(json.loads(json.dumps(document, default=str)))
+    plain = json.loads(json.dumps(document, default=str))
+    redacted = _with_references(plain, redact_or_withhold(plain))
     if not isinstance(redacted, dict):
         raise ValueError(f"A document of {document['kind']} could not be redacted.")
     return redacted
+
+
+def _with_references(plain: Any, redacted: Any) -> Any:
+    """Put references to secrets back, which a name such as Authorization has made suspicious."""
+    if isinstance(plain, dict) and isinstance(redacted, dict):
+        return {name: _with_references(plain[name], redacted.get(name)) for name in plain}
+    if isinstance(plain, list) and isinstance(redacted, list):
+        pairs = zip(plain, redacted, strict=True)
+        return [_with_references(before, after) for before, after in pairs]
+    return plain if isinstance(plain, str) and _REFERENCE.fullmatch(plain) else redacted
 
 
 _Documents = Iterator[dict[str, Any]]

@@ -17,7 +17,8 @@ from governance.contracts import SYSTEM, Perm
 from governance.models import Budget
 from governance.services.budgets import budget_create
 from governance.services.secrets import secret_set
-from tests.factories.agents import make_tenancy
+from plugins.models import ToolDefinition
+from tests.factories.agents import make_tenancy, make_tool
 from tests.factories.governance import Cast, make_workspace
 from tests.integration.console.conftest import Browser
 
@@ -88,6 +89,30 @@ def test_no_key_and_no_secret_leaves(full: Cast, browse: Browser) -> None:
     assert "pineapple-on-pizza-99" not in text
     assert "api_key" not in text
     assert "kind: Secret" not in text
+
+
+def test_a_reference_to_a_secret_stays_and_a_token_in_its_place_does_not(full: Cast) -> None:
+    root = full.actor("root")
+    secret_set(SYSTEM, workspace=full.acme, name="crm", value="pineapple-on-pizza-99")
+    make_tool(
+        full.acme,
+        "crm",
+        url="https://crm.example/",
+        headers={"Authorization": "Bearer ${secret:crm}"},
+    )
+    make_tool(full.acme, "old", url="https://old.example/")
+    ToolDefinition.objects.filter(name="old").update(headers={"Authorization": "Bearer abcdef1"})
+
+    headers = {
+        each["metadata"]["name"]: each["spec"]["headers"]
+        for each in documents_export(actor=root, workspace=full.acme, kind=Kind.TOOL)
+        if each["spec"]["headers"]
+    }
+
+    assert headers == {
+        "crm": {"Authorization": "Bearer ${secret:crm}"},
+        "old": {"Authorization": "[redacted]"},
+    }
 
 
 def test_what_one_may_not_see_is_left_out_or_refused(full: Cast) -> None:
