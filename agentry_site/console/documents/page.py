@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.translation import gettext, ngettext
 
 from agentry_site.console.documents.taking import MAX_CHARACTERS, yaml_file, yaml_of, yaml_read
 from agentry_site.console.pages import Page
@@ -76,11 +77,18 @@ class DocumentsPage(Page):
             if (agreed := request.POST.get("agreed", "")) == preview.digest:
                 apply(actor=actor_of(request), workspace=workspace, documents=yaml_read(text))
                 messages.success(
-                    request, f"{preview.changed} document(s) were applied to {workspace.name}."
+                    request,
+                    ngettext(
+                        "%(n)s document was applied to %(workspace)s.",
+                        "%(n)s documents were applied to %(workspace)s.",
+                        preview.changed,
+                    )
+                    % {"n": preview.changed, "workspace": workspace.name},
                 )
                 return redirect("admin:documents")
             if agreed:
-                problems.append("Something changed since it was shown. This is what holds now.")
+                changed = gettext("Something changed since it was shown. This is what holds now.")
+                problems.append(changed)
             return self._page(request, preview=preview, problems=problems)
         except InvalidInputError as error:
             said = [f"{place}: {each}" for place, found in error.fields.items() for each in found]
@@ -110,7 +118,10 @@ class DocumentsPage(Page):
 
     def _page(self, request: HttpRequest, **more: Any) -> HttpResponse:
         context = self.context(
-            request, title="Import and export", workspaces=self._workspaces(request), **more
+            request,
+            title=gettext("Import and export"),
+            workspaces=self._workspaces(request),
+            **more,
         )
         return TemplateResponse(request, "console/documents/page.html", context)
 

@@ -9,6 +9,7 @@ import yaml
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
 
 from agents.services.documents import Kind
 from agents.services.exporting import documents_export
@@ -59,7 +60,7 @@ def yaml_file(text: str, name: str) -> HttpResponse:
     return HttpResponse(text, content_type="application/yaml; charset=utf-8", headers=headers)
 
 
-@admin.action(description="Export as YAML", permissions=["export"])
+@admin.action(description=_("Export as YAML"), permissions=["export"])
 def export_selected(page: Any, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse:
     """Take the chosen rows away; those of each workspace behind a comment that names it."""
     kind = Kind(page.document_kind)

@@ -177,7 +177,7 @@ def test_an_import_is_shown_first_and_done_when_it_is_agreed_to(
     assert not Budget.objects.filter(name="research").exists()
 
     done = client.post(f"{PAGE}import/", asked | {"agreed": preview.digest}, follow=True)
-    assert "1 document(s) were applied to acme." in done.content.decode()
+    assert "1 document was applied to acme." in done.content.decode()
     row = Budget.objects.get(name="research")
     assert (row.limit_usd, row.period, row.note) == (Decimal(40), "week", "Agreed.")
 
