@@ -298,7 +298,7 @@ def may_somewhere(request: HttpRequest, actor: Actor, needed: Needed) -> bool:
 
     Every page lists what the console has, and so asks for each model several times.
     """
-    known: dict[Needed, bool] = request.__dict__.setdefault("_may_somewhere", {})
-    if needed not in known:
-        known[needed] = access.permitted_workspace_ids(actor, needed).exists()
-    return known[needed]
+    held: frozenset[Perm] | None = request.__dict__.get("_held_somewhere")
+    if held is None:
+        held = request.__dict__["_held_somewhere"] = access.permissions_somewhere(actor)
+    return needed in held
