@@ -6,6 +6,7 @@ import msgspec
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from agentry_site.problems import Problem, problems
@@ -24,7 +25,7 @@ def problem_codes(request: HttpRequest) -> HttpResponse:
         answer: HttpResponse = JsonResponse({"problems": listed})
     else:
         context = {
-            "title": "Problems",
+            "title": gettext("Problems"),
             "site_title": "Agentry Cloud",
             "problems": [_shown(told) for told in problems()],
         }

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from django.contrib.admin import display
 from django.templatetags.static import static
@@ -18,16 +18,21 @@ from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from core import clock
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 Column: TypeAlias = Callable[[Any, Any], SafeString | str]
 
 NOTHING: Final = "–"
-WITHHELD: Final = "Hidden: seeing it takes the permission run.payload."
+WITHHELD: Final = _("Hidden: seeing it takes the permission run.payload.")
 SPRITE: Final = "console/icons.svg"
 
-_UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
+_UNITS: Final = ((86_400, _("d")), (3_600, _("h")), (60, _("min")))
 _OLD_SECONDS: Final = 30 * 86_400
 
 
@@ -38,13 +43,18 @@ def icon(name: str) -> SafeString:
     )
 
 
+def told(word: str) -> str:
+    """Return a word of the code, such as a state, in the language of who reads it."""
+    return gettext(word.replace("_", " "))
+
+
 def pill(word: str, *, label: str = "") -> SafeString:
     """Return a state as an icon and a word."""
     return format_html(
         '<span class="pill is-{}">{}<span class="pill-word">{}</span></span>',
         word,
         icon(f"state-{word}"),
-        label or word.replace("_", " "),
+        label or told(word),
     )
 
 
@@ -53,12 +63,12 @@ _EFFECTS: Final = {"allow": "approved", "ask": "waiting", "deny": "denied"}
 
 def effect_pill(effect: str) -> SafeString:
     """Return what a policy says of a call; the colour repeats the word."""
-    return pill(_EFFECTS.get(effect, "off"), label=effect)
+    return pill(_EFFECTS.get(effect, "off"), label=told(effect))
 
 
 def no_sandbox() -> SafeString:
     """Return the warning beside whatever runs on its host without a sandbox."""
-    return pill("unprotected", label="no sandbox")
+    return pill("unprotected", label=gettext("no sandbox"))
 
 
 def moment(at: datetime | None) -> SafeString | str:
@@ -71,7 +81,7 @@ def moment(at: datetime | None) -> SafeString | str:
     )
 
 
-def moment_column(field: str, title: str) -> Column:
+def moment_column(field: str, title: "StrOrPromise") -> Column:
     """Make the column of an admin class that shows this time of its rows."""
 
     @display(description=title, ordering=field)
@@ -84,7 +94,7 @@ def moment_column(field: str, title: str) -> Column:
 def switch_column() -> Column:
     """Make the column of an admin class that shows whether its rows are switched on."""
 
-    @display(description="State", ordering="is_enabled")
+    @display(description=_("State"), ordering="is_enabled")
     def shown(page: Any, row: Any) -> SafeString | str:
         return pill("on" if row.is_enabled else "off")
 
@@ -104,9 +114,13 @@ def relative(at: datetime) -> str:
         return date_format(at, "j M Y")
     amount = next(
         (f"{int(distance // size)} {unit}" for size, unit in _UNITS if distance >= size),
-        f"{int(distance)} s",
+        gettext("%(n)s s") % {"n": int(distance)},
     )
-    return f"{amount} ago" if seconds >= 0 else f"in {amount}"
+    return (
+        gettext("%(amount)s ago") % {"amount": amount}
+        if seconds >= 0
+        else gettext("in %(amount)s") % {"amount": amount}
+    )
 
 
 def duration(seconds: float) -> str:
@@ -117,9 +131,9 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(int(seconds), 60)
     if minutes < 60:
-        return f"{minutes} min {rest} s"
+        return gettext("%(minutes)s min %(seconds)s s") % {"minutes": minutes, "seconds": rest}
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min"
+    return gettext("%(hours)s h %(minutes)s min") % {"hours": hours, "minutes": minutes}
 
 
 def count(number: int) -> str:
@@ -137,7 +151,9 @@ def money(usd: Decimal, *, is_partial: bool = False) -> SafeString | str:
     text = f"${usd:.{digits}f}"
     if not is_partial:
         return text
-    return format_html('<span title="Some calls had no known price.">≥ {}</span>', text)
+    return format_html(
+        '<span title="{}">≥ {}</span>', gettext("Some calls had no known price."), text
+    )
 
 
 def short_id(identifier: object) -> SafeString:

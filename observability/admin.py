@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from core.admin import WITHHELD, json_block, moment_column, row_link, short_id, text_block
 from governance import access
@@ -34,19 +35,19 @@ class TraceEventAdmin(GuardedAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> tuple[str, ...]:
         return self.get_fields(request, obj)
 
-    @admin.display(description="Run")
+    @admin.display(description=_("Run"))
     def run_shown(self, event: TraceEvent) -> SafeString:
         return row_link("agents_run", event.run_id, short_id(event.run_id))
 
-    happened = moment_column("at", "Happened")
+    happened = moment_column("at", _("Happened"))
 
-    @admin.display(description="Payload")
+    @admin.display(description=_("Payload"))
     def shown(self, event: TraceEvent) -> SafeString:
         return json_block(event.payload)
 
-    @admin.display(description="Payload")
+    @admin.display(description=_("Payload"))
     def hidden(self, event: TraceEvent) -> str:
-        return WITHHELD
+        return str(WITHHELD)
 
 
 @admin.register(Blob)
@@ -62,7 +63,7 @@ class BlobAdmin(GuardedAdmin):
     fields = ("digest", "media_type", "size_bytes", "created_at", "preview")
     readonly_fields = fields
 
-    @admin.display(description="Beginning")
+    @admin.display(description=_("Beginning"))
     def preview(self, blob: Blob) -> SafeString:
         text = bytes(blob.content[: 4 * _PREVIEW_CHARACTERS]).decode(errors="replace")
         return text_block(text[:_PREVIEW_CHARACTERS])

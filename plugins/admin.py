@@ -12,6 +12,8 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from core.admin import (
     NOTHING,
@@ -25,6 +27,7 @@ from core.admin import (
     short_id,
     switch_column,
     text_block,
+    told,
 )
 from core.errors import DomainError
 from governance import access
@@ -44,19 +47,19 @@ if TYPE_CHECKING:
 else:  # generic for the type checker only
     _ToolForm = forms.ModelForm
 
-_IT_HAPPENED = (
+_IT_HAPPENED = _(
     "The call is settled as done, and nothing is done again. The model is told the result you "
     "write below."
 )
-_DO_IT = (
+_DO_IT = _(
     "The call is made again, under the same idempotency key. Choose this only when you are sure: "
     "if it happened after all, it happens twice."
 )
-_DO_NOT = "The call is settled as failed. The model is told so and decides what to do next."
+_DO_NOT = _("The call is settled as failed. The model is told so and decides what to do next.")
 _OUTCOMES = (
-    (Resolution.COMMITTED.value, "It happened", _IT_HAPPENED),
-    (Resolution.FAILED.value, "It did not happen, and shall not", _DO_NOT),
-    (Resolution.RETRY.value, "It did not happen; do it now", _DO_IT),
+    (Resolution.COMMITTED.value, _("It happened"), _IT_HAPPENED),
+    (Resolution.FAILED.value, _("It did not happen, and shall not"), _DO_NOT),
+    (Resolution.RETRY.value, _("It did not happen; do it now"), _DO_IT),
 )
 
 
@@ -78,15 +81,15 @@ class ResolveForm(forms.Form):
     outcome = forms.ChoiceField(choices=[(value, title) for value, title, _ in _OUTCOMES])
     result = forms.CharField(
         required=False,
-        label="Result",
+        label=_("Result"),
         widget=forms.Textarea(attrs={"rows": 5}),
-        help_text="What the model is told. Only for a call that happened, or failed.",
+        help_text=_("What the model is told. Only for a call that happened, or failed."),
     )
     note = forms.CharField(
         required=False,
         max_length=500,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
-        help_text="How you found out. Kept with the call and in the run's trace.",
+        help_text=_("How you found out. Kept with the call and in the run's trace."),
     )
 
 
@@ -96,7 +99,9 @@ class ToolCallAdmin(GuardedAdmin):
 
     view_perm = Perm.RUN_VIEW
     workspace_path = "workspace_id"
-    explanation = "Every effect an agent asked for: written before it happens, settled afterwards."
+    explanation = _(
+        "Every effect an agent asked for: written before it happens, settled afterwards."
+    )
     lesson = "console/lessons/calls.html"
     change_form_template = "admin/plugins/toolcall/change_form.html"
     list_display = (
@@ -115,55 +120,55 @@ class ToolCallAdmin(GuardedAdmin):
     ordering = ("-planned_at",)
     actions = ()
 
-    @admin.display(description="Tool", ordering="tool")
+    @admin.display(description=_("Tool"), ordering="tool")
     def tool_shown(self, call: ToolCall) -> SafeString | str:
         if not call_is_unprotected(call):
             return call.tool
         return format_html("{} {}", call.tool, no_sandbox())
 
-    @admin.display(description="State", ordering="state")
+    @admin.display(description=_("State"), ordering="state")
     def state_shown(self, call: ToolCall) -> SafeString:
         return pill(call.state)
 
-    @admin.display(description="Run")
+    @admin.display(description=_("Run"))
     def run_shown(self, call: ToolCall) -> SafeString:
         return row_link("agents_run", call.run_id, short_id(call.run_id))
 
-    @admin.display(description="Took")
+    @admin.display(description=_("Took"))
     def took(self, call: ToolCall) -> str:
         if call.dispatched_at is None or call.settled_at is None:
             return NOTHING
         return duration((call.settled_at - call.dispatched_at).total_seconds())
 
-    planned = moment_column("planned_at", "Planned")
+    planned = moment_column("planned_at", _("Planned"))
 
-    dispatched = moment_column("dispatched_at", "Dispatched")
+    dispatched = moment_column("dispatched_at", _("Dispatched"))
 
-    settled = moment_column("settled_at", "Settled")
+    settled = moment_column("settled_at", _("Settled"))
 
-    @admin.display(description="Idempotency key")
+    @admin.display(description=_("Idempotency key"))
     def key_shown(self, call: ToolCall) -> SafeString:
         return format_html("<code>{}</code>", call.pk)
 
-    @admin.display(description="Arguments")
+    @admin.display(description=_("Arguments"))
     def arguments_shown(self, call: ToolCall) -> SafeString:
         return json_block(call.arguments)
 
-    @admin.display(description="Result")
+    @admin.display(description=_("Result"))
     def result_shown(self, call: ToolCall) -> SafeString | str:
         return text_block(call.result) if call.result else NOTHING
 
-    @admin.display(description="Reason")
+    @admin.display(description=_("Reason"))
     def reason_shown(self, call: ToolCall) -> str:
         return call.reason or NOTHING
 
-    @admin.display(description="Decision")
+    @admin.display(description=_("Decision"))
     def decision_shown(self, call: ToolCall) -> SafeString | str:
         return json_block(call.decision) if call.decision else NOTHING
 
-    @admin.display(description="Arguments and result")
+    @admin.display(description=_("Arguments and result"))
     def withheld(self, call: ToolCall) -> str:
-        return WITHHELD
+        return str(WITHHELD)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any | None = None) -> Any:
         is_readable = obj is not None and access.may_see_payload(
@@ -172,8 +177,11 @@ class ToolCallAdmin(GuardedAdmin):
         content = ("arguments_shown", "result_shown", "reason_shown", "decision_shown")
         return (
             (None, {"fields": ("run_shown", "effect", "attempt", "key_shown")}),
-            ("What was asked and what came", {"fields": content if is_readable else ("withheld",)}),
-            ("When", {"fields": ("planned", "dispatched", "settled", "took")}),
+            (
+                gettext("What was asked and what came"),
+                {"fields": content if is_readable else ("withheld",)},
+            ),
+            (gettext("When"), {"fields": ("planned", "dispatched", "settled", "took")}),
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> Any:
@@ -210,8 +218,11 @@ class ToolCallAdmin(GuardedAdmin):
         back = reverse("admin:plugins_toolcall_change", args=[call.pk])
         if call.state != CallState.IN_DOUBT.value:
             by = (call.decision or {}).get("resolved_by")
-            who = f" by {by}" if by else ""
-            sentence = f"The call is {call.state}{who}; only a call in doubt can be resolved."
+            sentence = (
+                gettext("The call is %(state)s by %(by)s; only a call in doubt can be resolved.")
+                if by
+                else gettext("The call is %(state)s; only a call in doubt can be resolved.")
+            ) % {"state": told(call.state), "by": by}
             self.message_user(request, sentence, messages.ERROR)
             return HttpResponseRedirect(back)
         form = ResolveForm(request.POST if request.method == "POST" else None)
@@ -220,7 +231,7 @@ class ToolCallAdmin(GuardedAdmin):
             return HttpResponseRedirect(back)
         context = {
             **self.admin_site.each_context(request),
-            "title": f"What became of {call.tool}?",
+            "title": gettext("What became of %(tool)s?") % {"tool": call.tool},
             "opts": self.opts,
             "original": call,
             "form": form,
@@ -239,7 +250,9 @@ class ToolCallAdmin(GuardedAdmin):
         except DomainError as error:
             self.message_user(request, str(error), messages.ERROR)
         else:
-            sentence = "The call is settled. Its run goes on by itself when nothing else is open."
+            sentence = gettext(
+                "The call is settled. Its run goes on by itself when nothing else is open."
+            )
             self.message_user(request, sentence, messages.SUCCESS)
 
     def _may_resolve(self, request: HttpRequest, call: ToolCall) -> bool:
@@ -257,10 +270,10 @@ def _code(rows: int) -> forms.Textarea:
     return forms.Textarea(attrs={"class": "code", "spellcheck": "false", "rows": rows})
 
 
-_ENGINES = [("", "the site's own")] + [
+_ENGINES = [("", _("the site's own"))] + [
     (
         member.value,
-        "disabled: no sandbox at all" if member is Isolation.DISABLED else member.value,
+        _("disabled: no sandbox at all") if member is Isolation.DISABLED else member.value,
     )
     for member in Isolation
     if member is not Isolation.SITE
@@ -298,7 +311,7 @@ class ToolDefinitionAdmin(ServiceAdmin):
     can_delete = True
     form = ToolForm
     formfield_overrides: ClassVar = {URLField: {"assume_scheme": "https"}}
-    explanation = "HTTP endpoints and commands that agents may call, beside the built-in tools."
+    explanation = _("HTTP endpoints and commands that agents may call, beside the built-in tools.")
     lesson = "console/lessons/tools.html"
     change_form_template = "admin/plugins/tooldefinition/change_form.html"
     fixed_fields = ("workspace", "name")
@@ -309,20 +322,22 @@ class ToolDefinitionAdmin(ServiceAdmin):
     fieldsets = (
         (None, {"fields": ("workspace", "name", "kind", "description", "is_enabled")}),
         (
-            "What calling it does",
+            _("What calling it does"),
             {
                 "fields": ("effect", "is_privileged", "timeout_seconds"),
-                "description": "The effect decides what may happen after a crash: read and "
-                "idempotent calls are repeated, keyed ones under the same key, irreversible ones "
-                "never without a probe or a person.",
+                "description": _(
+                    "The effect decides what may happen after a crash: read and "
+                    "idempotent calls are repeated, keyed ones under the same key, irreversible "
+                    "ones never without a probe or a person."
+                ),
             },
         ),
         (
-            "Request, for an HTTP endpoint",
+            _("Request, for an HTTP endpoint"),
             {"fields": ("method", "url", "headers", "probe_url")},
         ),
         (
-            "Command, which runs in a sandbox",
+            _("Command, which runs in a sandbox"),
             {
                 "fields": (
                     "command",
@@ -334,23 +349,25 @@ class ToolDefinitionAdmin(ServiceAdmin):
                     "probe_command",
                     "plan_command",
                 ),
-                "description": "Arguments reach it as $ARG_NAME, as JSON in $AGENTRY_ARGUMENTS and "
-                "on standard input; never as part of its text.",
+                "description": _(
+                    "Arguments reach it as $ARG_NAME, as JSON in $AGENTRY_ARGUMENTS and "
+                    "on standard input; never as part of its text."
+                ),
             },
         ),
-        ("Arguments", {"fields": ("input_schema",)}),
+        (_("Arguments"), {"fields": ("input_schema",)}),
     )
     actions = ()
 
     state_shown = switch_column()
 
-    updated = moment_column("updated_at", "Changed")
+    updated = moment_column("updated_at", _("Changed"))
 
     def beside_form(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
         row = self.get_object(request, object_id)
         return {"no_sandbox": no_sandbox() if row is not None and is_unprotected(row) else ""}
 
-    @admin.display(description="Calls")
+    @admin.display(description=_("Calls"))
     def target(self, row: ToolDefinition) -> str | SafeString:
         if is_unprotected(row):
             return no_sandbox()

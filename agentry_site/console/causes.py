@@ -10,7 +10,9 @@ from typing import Final
 from urllib.parse import urlencode
 
 from django.urls import reverse
+from django.utils.formats import date_format
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from agentry_site.console.pages import list_url
 from agents.contracts import RunState
@@ -144,7 +146,7 @@ def _failures(actor: Actor, since: datetime, most: int) -> Iterable[Failure]:
             yield Failure(
                 source="worker",
                 code="silent",
-                text="It has not reported itself any more, and was not asked to stop.",
+                text=gettext("It has not reported itself any more, and was not asked to stop."),
                 subject=worker.name,
                 at=worker.seen_at,
                 url=reverse("admin:agents_worker_change", args=[worker.pk]),
@@ -207,7 +209,8 @@ def trend(moments: Iterable[datetime], *, since: datetime, now: datetime) -> tup
                 x=part * 5,
                 y=BAR_HEIGHT - height,
                 height=height,
-                title=f"{counts[part]} from {begun:%-d %b, %H:%M} UTC",
+                title=gettext("%(n)s from %(begun)s UTC")
+                % {"n": counts[part], "begun": date_format(begun, "j M, H:i")},
             )
         )
     return tuple(bars)

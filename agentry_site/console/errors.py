@@ -8,6 +8,8 @@ from django.core.exceptions import BadRequest, PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from agentry_site.console.causes import HANDLED, MOST, PERIODS, Cause, causes
 from agentry_site.console.pages import Page
@@ -16,11 +18,11 @@ from governance.guard.authentication import actor_of
 
 SHOWN: Final = 100
 SOURCES: Final = {
-    "run": "Runs",
-    "call": "Tool calls",
-    "delivery": "Deliveries",
-    "worker": "Workers",
-    HANDLED: "Tool errors dealt with",
+    "run": _("Runs"),
+    "call": _("Tool calls"),
+    "delivery": _("Deliveries"),
+    "worker": _("Workers"),
+    HANDLED: _("Tool errors dealt with"),
 }
 
 
@@ -61,7 +63,7 @@ class Errors(Page):
         shown = [cause for cause in found if cause.source in usual]
         context = self.context(
             request,
-            title="Errors",
+            title=gettext("Errors"),
             causes=shown[:SHOWN],
             left_out=max(len(shown) - SHOWN, 0),
             total=sum(cause.count for cause in shown),
@@ -75,7 +77,7 @@ class Errors(Page):
                 for value, (title, _) in PERIODS.items()
             ],
             sources=[
-                Tab(value=value, title=title, is_on=value == source, count=_of(found, value))
+                Tab(value=value, title=str(title), is_on=value == source, count=_of(found, value))
                 for value, title in SOURCES.items()
             ],
             may_control=self._runs().has_control_permission(request),

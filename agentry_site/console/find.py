@@ -6,7 +6,7 @@ would not show. What a run says is not searched: that is the runs list's work.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -15,9 +15,14 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from agentry_site.console.pages import Page, list_url, open_list
 from core.admin import moment, pill
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 SHOWN: Final = 5  # of each kind
 READ: Final = 50  # of each kind, to put the best ones first
@@ -57,7 +62,7 @@ class Source:
     """Rows of one model: found by `names`, which are looked through, or by the start of the id."""
 
     model: str
-    title: str
+    title: "StrOrPromise"
     icon: str
     names: tuple[str, ...] = ()
     note: Callable[[Any], SafeString | str] = field(default=_nothing)
@@ -101,26 +106,33 @@ def _rank(title: str, words: str) -> tuple[int, str]:
 
 
 SOURCES: Final = (
-    Source(model="agents.Run", title="Runs", icon="runs", note=_state_and_time),
-    Source(model="governance.Approval", title="Approvals", icon="approvals", note=_state_and_time),
-    Source(model="plugins.ToolCall", title="Tool calls", icon="calls", note=_state),
+    Source(model="agents.Run", title=_("Runs"), icon="runs", note=_state_and_time),
     Source(
-        model="agents.Session", title="Sessions", icon="sessions", names=("title", "agent__name")
+        model="governance.Approval", title=_("Approvals"), icon="approvals", note=_state_and_time
     ),
-    Source(model="agents.Agent", title="Agents", icon="agents", names=("name", "description")),
-    Source(model="plugins.ToolDefinition", title="Tools", icon="tools", names=("name",)),
-    Source(model="agents.Model", title="Models", icon="models", names=("name", "vendor_name")),
-    Source(model="agents.Provider", title="Providers", icon="providers", names=("name",)),
-    Source(model="governance.Policy", title="Policies", icon="roles", names=("workspace__name",)),
-    Source(model="governance.Secret", title="Secrets", icon="seal", names=("name",)),
-    Source(model="governance.Channel", title="Channels", icon="routes", names=("name",)),
+    Source(model="plugins.ToolCall", title=_("Tool calls"), icon="calls", note=_state),
     Source(
-        model="governance.Workspace", title="Workspaces", icon="workspaces", names=("name", "title")
+        model="agents.Session", title=_("Sessions"), icon="sessions", names=("title", "agent__name")
     ),
-    Source(model="governance.User", title="Users", icon="users", names=("username", "email")),
-    Source(model="governance.Role", title="Roles", icon="roles", names=("name",)),
-    Source(model="governance.ApiToken", title="Tokens", icon="tokens", names=("name", "prefix")),
-    Source(model="agents.Worker", title="Workers", icon="workers", names=("name", "host")),
+    Source(model="agents.Agent", title=_("Agents"), icon="agents", names=("name", "description")),
+    Source(model="plugins.ToolDefinition", title=_("Tools"), icon="tools", names=("name",)),
+    Source(model="agents.Model", title=_("Models"), icon="models", names=("name", "vendor_name")),
+    Source(model="agents.Provider", title=_("Providers"), icon="providers", names=("name",)),
+    Source(
+        model="governance.Policy", title=_("Policies"), icon="roles", names=("workspace__name",)
+    ),
+    Source(model="governance.Secret", title=_("Secrets"), icon="seal", names=("name",)),
+    Source(model="governance.Channel", title=_("Channels"), icon="routes", names=("name",)),
+    Source(
+        model="governance.Workspace",
+        title=_("Workspaces"),
+        icon="workspaces",
+        names=("name", "title"),
+    ),
+    Source(model="governance.User", title=_("Users"), icon="users", names=("username", "email")),
+    Source(model="governance.Role", title=_("Roles"), icon="roles", names=("name",)),
+    Source(model="governance.ApiToken", title=_("Tokens"), icon="tokens", names=("name", "prefix")),
+    Source(model="agents.Worker", title=_("Workers"), icon="workers", names=("name", "host")),
 )
 
 
@@ -141,7 +153,7 @@ class Find(Page):
         context = {"words": words, "groups": found}
         if "part" in request.GET:
             return TemplateResponse(request, "console/find/results.html", context)
-        title = f"Found for “{words}”" if words else "Find"
+        title = gettext("Found for “%(words)s”") % {"words": words} if words else gettext("Find")
         return TemplateResponse(
             request, "console/find/page.html", self.context(request, title=title, **context)
         )
@@ -152,8 +164,9 @@ class Find(Page):
             if source.model == "agents.Agent":
                 rows = (*rows, *map(_runs_of, rows))
             if rows:
-                yield FoundGroup(title=source.title, icon=source.icon, rows=rows)
+                yield FoundGroup(title=str(source.title), icon=source.icon, rows=rows)
 
 
 def _runs_of(agent: Found) -> Found:
-    return Found(title=f"Runs of {agent.title}", url=list_url("agents.Run", [("q", agent.title)]))
+    title = gettext("Runs of %(title)s") % {"title": agent.title}
+    return Found(title=title, url=list_url("agents.Run", [("q", agent.title)]))

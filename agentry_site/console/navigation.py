@@ -2,9 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +19,7 @@ class Place:
     `key` is what follows `g` on the keyboard.
     """
 
-    title: str
+    title: "StrOrPromise"
     icon: str
     model: str = ""
     page: str = ""
@@ -36,92 +41,92 @@ class Group:
     entries: tuple[Entry, ...]
 
 
-GROUPS: Final[tuple[tuple[str, tuple[Place, ...]], ...]] = (
+GROUPS: Final["tuple[tuple[StrOrPromise, tuple[Place, ...]], ...]"] = (
     (
-        "Work",
+        _("Work"),
         (
-            Place(model="agents.Run", title="Runs", icon="runs", key="r"),
-            Place(page="approval_queue", title="Approvals", icon="approvals", key="p"),
-            Place(model="plugins.ToolCall", title="Tool calls", icon="calls", key="c"),
-            Place(model="agents.Session", title="Sessions", icon="sessions"),
-            Place(model="agents.SavedFilter", title="Saved filters", icon="star"),
+            Place(model="agents.Run", title=_("Runs"), icon="runs", key="r"),
+            Place(page="approval_queue", title=_("Approvals"), icon="approvals", key="p"),
+            Place(model="plugins.ToolCall", title=_("Tool calls"), icon="calls", key="c"),
+            Place(model="agents.Session", title=_("Sessions"), icon="sessions"),
+            Place(model="agents.SavedFilter", title=_("Saved filters"), icon="star"),
         ),
     ),
     (
-        "Watch",
+        _("Watch"),
         (
-            Place(page="cost", title="Cost", icon="cost", key="o"),
-            Place(model="governance.Budget", title="Budgets", icon="budget", key="b"),
-            Place(page="errors", title="Errors", icon="warning", key="e"),
-            Place(page="workers", title="Workers", icon="workers", key="w"),
-            Place(page="profiles", title="Profiles", icon="profile"),
-            Place(page="trace_viewer", title="Trace viewer", icon="events", key="v"),
+            Place(page="cost", title=_("Cost"), icon="cost", key="o"),
+            Place(model="governance.Budget", title=_("Budgets"), icon="budget", key="b"),
+            Place(page="errors", title=_("Errors"), icon="warning", key="e"),
+            Place(page="workers", title=_("Workers"), icon="workers", key="w"),
+            Place(page="profiles", title=_("Profiles"), icon="profile"),
+            Place(page="trace_viewer", title=_("Trace viewer"), icon="events", key="v"),
         ),
     ),
     (
-        "Agents",
+        _("Agents"),
         (
-            Place(model="agents.Agent", title="Agents", icon="agents", key="a"),
-            Place(model="agents.AgentVersion", title="Versions", icon="versions"),
-            Place(model="plugins.ToolDefinition", title="Tools", icon="tools"),
+            Place(model="agents.Agent", title=_("Agents"), icon="agents", key="a"),
+            Place(model="agents.AgentVersion", title=_("Versions"), icon="versions"),
+            Place(model="plugins.ToolDefinition", title=_("Tools"), icon="tools"),
         ),
     ),
     (
-        "Models",
+        _("Models"),
         (
-            Place(model="agents.Provider", title="Providers", icon="providers"),
-            Place(model="agents.Model", title="Models", icon="models"),
-            Place(model="agents.ModelRoute", title="Routes", icon="routes"),
-            Place(model="agents.ModelPrice", title="Prices", icon="cost"),
-            Place(model="agents.PriceList", title="Price lists", icon="records"),
+            Place(model="agents.Provider", title=_("Providers"), icon="providers"),
+            Place(model="agents.Model", title=_("Models"), icon="models"),
+            Place(model="agents.ModelRoute", title=_("Routes"), icon="routes"),
+            Place(model="agents.ModelPrice", title=_("Prices"), icon="cost"),
+            Place(model="agents.PriceList", title=_("Price lists"), icon="records"),
         ),
     ),
     (
-        "Governance",
+        _("Governance"),
         (
-            Place(model="governance.Policy", title="Policies", icon="roles"),
-            Place(model="governance.PolicyDifference", title="Shadow answers", icon="versions"),
-            Place(model="governance.Approval", title="All approvals", icon="approvals"),
-            Place(model="governance.Grant", title="Grants", icon="seal"),
-            Place(model="governance.Delegation", title="Delegations", icon="users"),
-            Place(model="governance.Secret", title="Secrets", icon="seal"),
-            Place(model="governance.Channel", title="Channels", icon="routes"),
-            Place(model="governance.Delivery", title="Deliveries", icon="records"),
+            Place(model="governance.Policy", title=_("Policies"), icon="roles"),
+            Place(model="governance.PolicyDifference", title=_("Shadow answers"), icon="versions"),
+            Place(model="governance.Approval", title=_("All approvals"), icon="approvals"),
+            Place(model="governance.Grant", title=_("Grants"), icon="seal"),
+            Place(model="governance.Delegation", title=_("Delegations"), icon="users"),
+            Place(model="governance.Secret", title=_("Secrets"), icon="seal"),
+            Place(model="governance.Channel", title=_("Channels"), icon="routes"),
+            Place(model="governance.Delivery", title=_("Deliveries"), icon="records"),
         ),
     ),
     (
-        "Access",
+        _("Access"),
         (
-            Place(model="governance.User", title="Users", icon="users"),
-            Place(model="governance.Workspace", title="Workspaces", icon="workspaces"),
-            Place(model="governance.Membership", title="Members", icon="members"),
-            Place(model="governance.Role", title="Roles", icon="roles"),
-            Place(model="governance.ApiToken", title="Tokens", icon="tokens"),
-            Place(page="site_settings", title="Settings", icon="gear"),
+            Place(model="governance.User", title=_("Users"), icon="users"),
+            Place(model="governance.Workspace", title=_("Workspaces"), icon="workspaces"),
+            Place(model="governance.Membership", title=_("Members"), icon="members"),
+            Place(model="governance.Role", title=_("Roles"), icon="roles"),
+            Place(model="governance.ApiToken", title=_("Tokens"), icon="tokens"),
+            Place(page="site_settings", title=_("Settings"), icon="gear"),
         ),
     ),
     (
-        "Proof",
+        _("Proof"),
         (
-            Place(model="governance.AuditEntry", title="Audit", icon="audit"),
-            Place(model="governance.AuditCheckpoint", title="Signatures", icon="seal"),
-            Place(model="auditlog.LogEntry", title="Activity", icon="activity"),
+            Place(model="governance.AuditEntry", title=_("Audit"), icon="audit"),
+            Place(model="governance.AuditCheckpoint", title=_("Signatures"), icon="seal"),
+            Place(model="auditlog.LogEntry", title=_("Activity"), icon="activity"),
         ),
     ),
     (
-        "Records",
+        _("Records"),
         (
-            Place(model="observability.TraceEvent", title="Trace events", icon="events"),
-            Place(model="agents.Message", title="Messages", icon="records"),
-            Place(model="agents.Checkpoint", title="Checkpoints", icon="records"),
-            Place(model="agents.RunEdit", title="Edits of runs", icon="edit"),
-            Place(model="agents.Worker", title="Worker processes", icon="workers"),
-            Place(model="agents.RunSnapshot", title="Snapshots", icon="records"),
-            Place(model="observability.Blob", title="Stored texts", icon="records"),
-            Place(model="governance.PolicyVersion", title="Policy versions", icon="versions"),
-            Place(model="governance.ApprovalVote", title="Votes", icon="records"),
-            Place(model="governance.Reservation", title="Reservations", icon="records"),
-            Place(model="governance.GrantUse", title="Uses of grants", icon="records"),
+            Place(model="observability.TraceEvent", title=_("Trace events"), icon="events"),
+            Place(model="agents.Message", title=_("Messages"), icon="records"),
+            Place(model="agents.Checkpoint", title=_("Checkpoints"), icon="records"),
+            Place(model="agents.RunEdit", title=_("Edits of runs"), icon="edit"),
+            Place(model="agents.Worker", title=_("Worker processes"), icon="workers"),
+            Place(model="agents.RunSnapshot", title=_("Snapshots"), icon="records"),
+            Place(model="observability.Blob", title=_("Stored texts"), icon="records"),
+            Place(model="governance.PolicyVersion", title=_("Policy versions"), icon="versions"),
+            Place(model="governance.ApprovalVote", title=_("Votes"), icon="records"),
+            Place(model="governance.Reservation", title=_("Reservations"), icon="records"),
+            Place(model="governance.GrantUse", title=_("Uses of grants"), icon="records"),
         ),
     ),
 )
@@ -147,7 +152,11 @@ def groups_for(
         if model["admin_url"]
     } | {name: reverse(f"admin:{name}") for name in pages}
     overview = Entry(
-        title="Overview", icon="overview", url=index_url, key="h", is_current=path == index_url
+        title=gettext("Overview"),
+        icon="overview",
+        url=index_url,
+        key="h",
+        is_current=path == index_url,
     )
     groups = [Group(title="", entries=(overview,))]
     for title, places in GROUPS:
@@ -157,13 +166,13 @@ def groups_for(
             if (place.page or place.model) in urls
         )
         if entries:
-            groups.append(Group(title=title, entries=entries))
+            groups.append(Group(title=str(title), entries=entries))
     rest = tuple(
         _entry(Place(title=names[label], icon="records"), url, path)
         for label, url in sorted(urls.items())
         if label in names
     )
-    return (*groups, Group(title="More", entries=rest)) if rest else tuple(groups)
+    return (*groups, Group(title=gettext("More"), entries=rest)) if rest else tuple(groups)
 
 
 def place_of(groups: Iterable[Group]) -> str:
@@ -174,7 +183,7 @@ def place_of(groups: Iterable[Group]) -> str:
 
 def _entry(place: Place, url: str, path: str) -> Entry:
     return Entry(
-        title=place.title,
+        title=str(place.title),
         icon=place.icon,
         url=url,
         key=place.key,

@@ -6,13 +6,15 @@ A run's count is taken with the filters of the list it leads to, so that the two
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.contrib.admin import AdminSite
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from agentry_site.console.causes import HANDLED, Cause, causes
 from agentry_site.console.pages import list_url, open_list
@@ -32,6 +34,9 @@ from governance.contracts import Actor, ApprovalState, Perm
 from governance.guard.admin import may_somewhere
 from governance.guard.authentication import actor_of
 from governance.selectors.approvals import approval_list
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 NEWEST: Final = 8
 CAUSES: Final = 5
@@ -79,8 +84,8 @@ class Overview:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
     key: str
-    title: str
-    note: str
+    title: "StrOrPromise"
+    note: "StrOrPromise"
     icon: str
     tone: str
     query: tuple[tuple[str, str], ...]
@@ -89,19 +94,19 @@ class _Question:
 
 _OF_RUNS: Final = (
     _Question(
-        key="running", title="Running", note="driven by a worker now", icon="state-running",
+        key="running", title=_("Running"), note=_("driven by a worker now"), icon="state-running",
         tone="blue", query=(("state", "running"),),
     ),
     _Question(
-        key="queued", title="Queued", note="about to be taken up", icon="state-queued",
+        key="queued", title=_("Queued"), note=_("about to be taken up"), icon="state-queued",
         tone="grey", query=(("state", "queued"),),
     ),
     _Question(
-        key="waiting", title="Waiting", note="for a person, a child or a timer",
+        key="waiting", title=_("Waiting"), note=_("for a person, a child or a timer"),
         icon="state-waiting", tone="amber", query=(("state", "waiting"),),
     ),
     _Question(
-        key="failed", title="Failed", note="of the last 24 hours", icon="state-failed",
+        key="failed", title=_("Failed"), note=_("of the last 24 hours"), icon="state-failed",
         tone="red", query=(("state", "failed"), ("within", "24h")), is_urgent=True,
     ),
 )  # fmt: skip
@@ -161,9 +166,11 @@ def _of_runs(question: _Question, actor: Actor) -> Figure:
     is_late = oldest is not None and oldest < clock.now() - timedelta(seconds=LATE_SECONDS)
     return Figure(
         key=question.key,
-        title=question.title,
+        title=str(question.title),
         value=f"{count(COUNTED)}+" if found > COUNTED else count(found),
-        note=question.note if oldest is None else f"the oldest ready {relative(oldest)}",
+        note=str(question.note)
+        if oldest is None
+        else gettext("the oldest ready %(oldest)s") % {"oldest": relative(oldest)},
         icon=question.icon,
         tone="amber" if is_late else question.tone,
         url=list_url("agents.Run", question.query),
@@ -177,15 +184,19 @@ def _approvals(actor: Actor) -> Figure:
     oldest = pending.order_by("pk").values_list("created_at", flat=True).first()
     expiring = pending.filter(expires_at__isnull=False).order_by("expires_at")
     expires_at = expiring.values_list("expires_at", flat=True).first()
-    note = "a person must say yes or no"
+    note = gettext("a person must say yes or no")
     if oldest is not None:
-        note = f"the oldest asked {relative(oldest)}"
+        note = gettext("the oldest asked %(oldest)s") % {"oldest": relative(oldest)}
     if expires_at is not None:
         is_over = expires_at <= clock.now()
-        note += ", one is expiring" if is_over else f", one expires {relative(expires_at)}"
+        note += (
+            gettext(", one is expiring")
+            if is_over
+            else gettext(", one expires %(expires_at)s") % {"expires_at": relative(expires_at)}
+        )
     return Figure(
         key="approvals",
-        title="Approvals",
+        title=gettext("Approvals"),
         value=count(pending.count()),
         note=note,
         icon="approvals",
@@ -199,9 +210,9 @@ def _doubtful(calls: QuerySet[Any]) -> Figure:
     found = calls.filter(state="in_doubt").count()
     return Figure(
         key="doubtful",
-        title="Calls in doubt",
+        title=gettext("Calls in doubt"),
         value=count(found),
-        note="somebody must say what happened",
+        note=gettext("somebody must say what happened"),
         icon="state-in_doubt",
         tone="amber",
         url=list_url("plugins.ToolCall", (("state__exact", "in_doubt"),)),
@@ -211,19 +222,19 @@ def _doubtful(calls: QuerySet[Any]) -> Figure:
 
 def _spent(site: AdminSite, actor: Actor) -> Figure:
     spent = spent_today(actor)
-    note = "by runs begun today, UTC"
+    note = gettext("by runs begun today, UTC")
     if spent.limit_usd is not None:
-        note = f"of {money(spent.limit_usd)} a day"
+        note = gettext("of %(limit_usd)s a day") % {"limit_usd": money(spent.limit_usd)}
     elif spent.is_over:
-        note = "a workspace's budget of the day is used up"
+        note = gettext("a workspace's budget of the day is used up")
     if spent.is_partial:
-        note = f"at least, {note}"
+        note = gettext("at least, %(note)s") % {"note": note}
     since = f"{spent.since:%Y-%m-%dT%H:%M}"
     has_page = any(page.name == "cost" for page in getattr(site, "pages", ()))
     by_run = list_url("agents.Run", (("since", since), ("sort", "costliest")))
     return Figure(
         key="spent",
-        title="Spent today",
+        title=gettext("Spent today"),
         value=money(spent.usd),
         note=note,
         icon="cost",
@@ -238,9 +249,11 @@ def _workers(rows: QuerySet[Any]) -> Figure:
     driven = sum(worker.running for worker in alive)
     return Figure(
         key="workers",
-        title="Workers alive",
+        title=gettext("Workers alive"),
         value=count(len(alive)),
-        note=f"driving {driven} runs" if alive else "nothing can start",
+        note=ngettext("driving %(n)s run", "driving %(n)s runs", driven) % {"n": driven}
+        if alive
+        else gettext("nothing can start"),
         icon="workers",
         tone="green" if alive else "red",
         url=reverse("admin:workers"),

@@ -10,6 +10,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from agentry_site.console.pages import Page
 from core import clock
@@ -25,13 +27,13 @@ from governance.services.letters import LETTER_EVENTS, letters_set
 from governance.services.tokens import token_revoke
 
 _NEWS = {
-    ChannelEvent.APPROVAL_ASKED: "I am asked",
-    ChannelEvent.APPROVAL_DECIDED: "Decided",
-    ChannelEvent.APPROVAL_EXPIRING: "Expires soon",
-    ChannelEvent.APPROVAL_ESCALATED: "Escalated to me",
-    ChannelEvent.RUN_FAILED: "A run failed",
-    ChannelEvent.BUDGET_WARNING: "80 % of a budget",
-    ChannelEvent.BUDGET_EXHAUSTED: "A budget is used up",
+    ChannelEvent.APPROVAL_ASKED: _("I am asked"),
+    ChannelEvent.APPROVAL_DECIDED: _("Decided"),
+    ChannelEvent.APPROVAL_EXPIRING: _("Expires soon"),
+    ChannelEvent.APPROVAL_ESCALATED: _("Escalated to me"),
+    ChannelEvent.RUN_FAILED: _("A run failed"),
+    ChannelEvent.BUDGET_WARNING: _("80 % of a budget"),
+    ChannelEvent.BUDGET_EXHAUSTED: _("A budget is used up"),
 }
 
 
@@ -78,15 +80,15 @@ class Profile(Page):
                 "row": token,
                 "is_live": token.revoked_at is None
                 and (token.expires_at is None or token.expires_at > now),
-                "used": moment(token.last_used_at) if token.last_used_at else "never",
-                "expires": moment(token.expires_at) if token.expires_at else "never",
-                "scopes": ", ".join(token.scopes) if token.scopes else "all you may",
+                "used": moment(token.last_used_at) if token.last_used_at else gettext("never"),
+                "expires": moment(token.expires_at) if token.expires_at else gettext("never"),
+                "scopes": ", ".join(token.scopes) if token.scopes else gettext("all you may"),
             }
             for token in own
         ]
         context = self.context(
             request,
-            title="Your profile",
+            title=gettext("Your profile"),
             places=_places(actor),
             titles=[_NEWS[event] for event in LETTER_EVENTS],
             tokens=tokens,
@@ -108,7 +110,7 @@ class Profile(Page):
         except DomainError as error:
             messages.error(request, str(error))
         else:
-            messages.success(request, "What you are told of by letter is kept.")
+            messages.success(request, gettext("What you are told of by letter is kept."))
         return HttpResponseRedirect(reverse("admin:profile"))
 
     def revoke_view(self, request: HttpRequest, token_id: UUID) -> HttpResponse:
@@ -117,7 +119,11 @@ class Profile(Page):
         actor = actor_of(request)
         token = get_object_or_404(token_list(actor), pk=token_id, user=_user_id(actor))
         token_revoke(actor, token=token)
-        messages.success(request, f"The token “{token.name}” is revoked; it opens nothing more.")
+        messages.success(
+            request,
+            gettext("The token “%(name)s” is revoked; it opens nothing more.")
+            % {"name": token.name},
+        )
         return HttpResponseRedirect(reverse("admin:profile"))
 
 
@@ -132,11 +138,11 @@ def _places(actor: Actor) -> tuple[Place, ...]:
     return tuple(
         Place(
             workspace=row.workspace,
-            roles=", ".join(sorted(role.name for role in row.roles.all())) or "no role",
+            roles=", ".join(sorted(role.name for role in row.roles.all())) or gettext("no role"),
             wishes=tuple(
                 Wish(
                     event=event.value,
-                    title=_NEWS[event],
+                    title=str(_NEWS[event]),
                     is_wanted=event.value in wanted.get(row.workspace_id, ()),
                 )
                 for event in LETTER_EVENTS

@@ -16,6 +16,8 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from agentry_site.console.pages import Page
 from core import clock
@@ -41,10 +43,10 @@ from observability.services import profile_delete, profile_request
 SECONDS: Final = (5, 10, 30, 60)
 SHOWN_SLOW: Final = 50
 _WORDS: Final = {
-    ProfileState.REQUESTED.value: ("queued", "asked for"),
-    ProfileState.RUNNING.value: ("running", "sampling"),
-    ProfileState.DONE.value: ("succeeded", "done"),
-    ProfileState.FAILED.value: ("failed", "failed"),
+    ProfileState.REQUESTED.value: ("queued", _("asked for")),
+    ProfileState.RUNNING.value: ("running", _("sampling")),
+    ProfileState.DONE.value: ("succeeded", _("done")),
+    ProfileState.FAILED.value: ("failed", _("failed")),
 }
 
 
@@ -111,7 +113,10 @@ class Profiles(Page):
     def page_view(self, request: HttpRequest) -> HttpResponse:
         actor = _actor(request)
         context = self.context(
-            request, title="Profiles", choices=SECONDS, chosen=request.GET.get("process", "")
+            request,
+            title=gettext("Profiles"),
+            choices=SECONDS,
+            chosen=request.GET.get("process", ""),
         )
         return TemplateResponse(request, "console/profiles/page.html", context | _live(actor))
 
@@ -131,7 +136,7 @@ class Profiles(Page):
                 with_idle=request.POST.get("with_idle") == "on",
             )
         except ValueError:
-            messages.error(request, "Choose a process and for how many seconds.")
+            messages.error(request, gettext("Choose a process and for how many seconds."))
         except DomainError as error:
             messages.error(request, str(error))
         else:
@@ -142,7 +147,9 @@ class Profiles(Page):
         """One profile: its progress, its flamegraph, or why there is none."""
         profile = _found(lambda: profile_get(_actor(request), pk))
         row = _profile_row(profile)
-        context = self.context(request, title="Profile", profile=row, with_idle=profile.with_idle)
+        context = self.context(
+            request, title=gettext("Profile"), profile=row, with_idle=profile.with_idle
+        )
         return TemplateResponse(request, "console/profiles/profile.html", context)
 
     def stacks_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
@@ -162,7 +169,7 @@ class Profiles(Page):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         profile_delete(actor, profile_id=pk)
-        messages.success(request, "The profile was removed.")
+        messages.success(request, gettext("The profile was removed."))
         return redirect("admin:profiles")
 
 
@@ -227,7 +234,7 @@ def _process_row(seen: ProcessSeen) -> ProcessRow:
 
 def _lag(seconds: float | None) -> str:
     """Lags are told in milliseconds, however small: `duration` says 0 ms of most of them."""
-    return "not watched" if seconds is None else f"{seconds * 1000:.1f} ms"
+    return gettext("not watched") if seconds is None else f"{seconds * 1000:.1f} ms"
 
 
 def _profile_row(seen: ProfileSeen) -> ProfileRow:
@@ -236,7 +243,7 @@ def _profile_row(seen: ProfileSeen) -> ProfileRow:
     return ProfileRow(
         id=seen.id,
         process=seen.process,
-        state=pill(word, label=label),
+        state=pill(word, label=str(label)),
         is_underway=seen.is_underway,
         is_done=seen.state == ProfileState.DONE.value,
         elapsed=min(int(elapsed), seen.seconds),

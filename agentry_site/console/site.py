@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
+from django.utils.translation import gettext_lazy as _
 
 from agentry_site.console.navigation import groups_for, place_of
 from agentry_site.console.overview import overview_of
@@ -29,7 +30,7 @@ from governance.services.users import password_recorded
 class ConsoleSite(admin.AdminSite):
     site_header = "Agentry Cloud"
     site_title = "Agentry Cloud"
-    index_title = "Overview"
+    index_title = _("Overview")
     site_url = None
     enable_nav_sidebar = True
     login_form = SignInForm

@@ -11,6 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.translation import gettext
 
 from agentry_site.console.pages import Page
 from core.env import Told
@@ -43,7 +44,7 @@ class SiteSettings(Page):
         )
         context = self.context(
             request,
-            title="Settings",
+            title=gettext("Settings"),
             sections=sections,
             given=sum(one.is_given for one in told),
             known=len(told),

@@ -19,6 +19,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from agents.services.simulating import (
     MAX_DAYS,
@@ -45,22 +47,22 @@ NOTE_SECONDS: Final = 3_600
 _SALT: Final = "policy.try"
 
 _TOLD: Final = (
-    (Change.BLOCKED, "Newly blocked", "would have been denied", "state-denied", "red"),
-    (Change.ASKED, "Newly asked", "a person would have been asked", "state-waiting", "amber"),
-    (Change.FREE, "Newly free", "would have gone through", "state-approved", "blue"),
-    (Change.UNCHANGED, "Unchanged", "the same answer", "state-on", "grey"),
+    (Change.BLOCKED, _("Newly blocked"), _("would have been denied"), "state-denied", "red"),
+    (Change.ASKED, _("Newly asked"), _("a person would have been asked"), "state-waiting", "amber"),
+    (Change.FREE, _("Newly free"), _("would have gone through"), "state-approved", "blue"),
+    (Change.UNCHANGED, _("Unchanged"), _("the same answer"), "state-on", "grey"),
 )
 _DONE: Final = {
-    Change.BLOCKED: "denied",
-    Change.ASKED: "asked a person about",
-    Change.FREE: "let through",
+    Change.BLOCKED: _("denied"),
+    Change.ASKED: _("asked a person about"),
+    Change.FREE: _("let through"),
 }
 _WHY: Final = {
-    Unjudged.NOT_ASKED: "refused, or ended, before anything decided about them",
-    Unjudged.WITHHELD: "their arguments could not be redacted, and were not stored",
-    Unjudged.REDACTED: "their arguments held a secret, which is not stored",
-    Unjudged.NO_TOOL: "no policy was asked then, and the tool is not installed here as it was",
-    Unjudged.NO_RUN: "their run was removed",
+    Unjudged.NOT_ASKED: _("refused, or ended, before anything decided about them"),
+    Unjudged.WITHHELD: _("their arguments could not be redacted, and were not stored"),
+    Unjudged.REDACTED: _("their arguments held a secret, which is not stored"),
+    Unjudged.NO_TOOL: _("no policy was asked then, and the tool is not installed here as it was"),
+    Unjudged.NO_RUN: _("their run was removed"),
 }
 
 
@@ -179,7 +181,8 @@ class TimeMachine:
                 problem = str(error)
         context = {
             **self.site.each_context(request),
-            "title": f"Try the policy of {policy.workspace} on past calls",
+            "title": gettext("Try the policy of %(workspace)s on past calls")
+            % {"workspace": policy.workspace},
             "original": policy,
             "choices": sorted({*DAYS, days}),
             "days": days,
@@ -303,9 +306,9 @@ def _figures(so_far: SoFar) -> list[Figure]:
     return [
         Figure(
             change=change.value,
-            title=title,
+            title=str(title),
             value=count(so_far.changes.get(change.value, 0)),
-            note=note,
+            note=str(note),
             icon=icon,
             tone=tone,
             is_urgent=change is not Change.UNCHANGED and change.value in so_far.changes,
@@ -316,7 +319,7 @@ def _figures(so_far: SoFar) -> list[Figure]:
 
 def _rule_row(key: str, found: int) -> RuleRow:
     change, _, rule = key.partition(" ")
-    return RuleRow(name=rule, change=_DONE[Change(change)], count=found)
+    return RuleRow(name=rule, change=str(_DONE[Change(change)]), count=found)
 
 
 def _shown(example: Example) -> ExampleShown:

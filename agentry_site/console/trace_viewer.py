@@ -11,6 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext
 
 from agentry.viewer.standalone import standalone_page
 from agentry_site.console.pages import Page
@@ -49,7 +50,7 @@ class TraceViewer(Page):
         if given := request.GET.get("run", ""):
             sources, name, problem = _sources(actor_of(request), given)
         context = self.context(
-            request, title="Trace viewer", sources=sources, name=name, problem=problem
+            request, title=gettext("Trace viewer"), sources=sources, name=name, problem=problem
         )
         return TemplateResponse(request, "console/trace_viewer/page.html", context)
 
@@ -70,9 +71,14 @@ def _sources(actor: Actor, given: str) -> tuple[list[str], str, str]:
     try:
         run = run_get(actor=actor, run_id=UUID(given))
     except (ValueError, DomainError):
-        return [], "", "There is no such run, or you may not see it."
+        return [], "", gettext("There is no such run, or you may not see it.")
     if not access.may_see_payload(actor, run.workspace_id):
-        return [], "", f"Replaying a run takes the permission {Perm.RUN_PAYLOAD} in its workspace."
+        return (
+            [],
+            "",
+            gettext("Replaying a run takes the permission %(run_payload)s in its workspace.")
+            % {"run_payload": Perm.RUN_PAYLOAD},
+        )
     below = [row for row in runs_from(run.pk) if row.workspace_id == run.workspace_id]
     sources = [
         reverse("run-trace", kwargs={"workspace": run.workspace.name, "pk": row.pk})
@@ -80,5 +86,8 @@ def _sources(actor: Actor, given: str) -> tuple[list[str], str, str]:
     ]
     problem = ""
     if len(below) > MAX_RUNS:
-        problem = f"The run has {len(below) - 1} runs below it; the first {MAX_RUNS - 1} are shown."
+        problem = gettext("The run has %(n)s runs below it; the first %(most)s are shown.") % {
+            "n": len(below) - 1,
+            "most": MAX_RUNS - 1,
+        }
     return sources, f"{run.agent_name}-{run.pk}.jsonl", problem

@@ -7,6 +7,7 @@ from pathlib import Path
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from agentry_site.language import languages_found
 from agentry_site.logs import logging_config
 from agentry_site.sandboxing import sandbox_rules
 from agentry_site.settings import api
@@ -248,6 +249,11 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True
+LOCALE_PATHS = [BASE_DIR / "locale"]
+LANGUAGES = languages_found(LOCALE_PATHS[0])
+if len(LANGUAGES) > 1:
+    _sessions = "django.contrib.sessions.middleware.SessionMiddleware"
+    MIDDLEWARE.insert(MIDDLEWARE.index(_sessions) + 1, "agentry_site.language.language_chosen")
 
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"

@@ -8,6 +8,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from agents.admin.forms import AgentForm
 from agents.admin.starting import may_start_agent
@@ -28,7 +30,7 @@ class AgentAdmin(ServiceAdmin):
     can_add = True
     can_delete = True
     form = AgentForm
-    explanation = "A name people start runs by. What it does is in its versions."
+    explanation = _("A name people start runs by. What it does is in its versions.")
     lesson = "console/lessons/agents.html"
     change_form_template = "admin/agents/agent/change_form.html"
     fixed_fields = ("name", "workspace")
@@ -40,15 +42,15 @@ class AgentAdmin(ServiceAdmin):
 
     state_shown = switch_column()
 
-    @admin.display(description="Published")
+    @admin.display(description=_("Published"))
     def published_shown(self, agent: Agent) -> SafeString | str:
         return _version_link(agent.published) if agent.published else NOTHING
 
-    @admin.display(description="Draft")
+    @admin.display(description=_("Draft"))
     def draft_shown(self, agent: Any) -> SafeString | str:
         return _version_link(agent.drafts[0]) if agent.drafts else NOTHING
 
-    updated = moment_column("updated_at", "Changed")
+    updated = moment_column("updated_at", _("Changed"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return with_versions(super().get_queryset(request).select_related("workspace"))
@@ -105,7 +107,8 @@ class AgentAdmin(ServiceAdmin):
         if not agent_delete(actor=self.actor(request), agent=obj):
             self.message_user(
                 request,
-                f"{obj.name} has runs or conversations, so it was switched off instead.",
+                gettext("%(name)s has runs or conversations, so it was switched off instead.")
+                % {"name": obj.name},
                 messages.WARNING,
             )
 

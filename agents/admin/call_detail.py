@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext
 
 from agents.admin.bounded import bounded
 from agents.models import Checkpoint, Run
@@ -136,18 +137,26 @@ def _written(run: Run, row: Any, given: Mapping[str, Any]) -> Iterable[Change]:
 
 def _edited(run: Run, row: Any, given: Mapping[str, Any]) -> Iterable[Change]:
     before, after = str(given.get("old_string", "")), str(given.get("new_string", ""))
-    note = "every place where it stands" if given.get("replace_all") else "the place it names"
+    note = (
+        gettext("every place where it stands")
+        if given.get("replace_all")
+        else gettext("the place it names")
+    )
     yield _difference(str(given.get("path", "")), before, after, note)
 
 
 def _replaced(run: Run, row: Any, given: Mapping[str, Any]) -> Iterable[Change]:
     before, after = str(given.get("search", "")), str(given.get("replace", ""))
-    note = "a regular expression" if given.get("regex") else "every place where it stands"
+    note = (
+        gettext("a regular expression")
+        if given.get("regex")
+        else gettext("every place where it stands")
+    )
     yield _difference(str(given.get("path", ".")), before, after, note)
 
 
 def _inserted(run: Run, row: Any, given: Mapping[str, Any]) -> Iterable[Change]:
-    note = f"after line {given.get('insert_line', 0)}"
+    note = gettext("after line %(insert_line)s") % {"insert_line": given.get("insert_line", 0)}
     yield _difference(str(given.get("path", "")), "", str(given.get("content", "")), note)
 
 
@@ -165,7 +174,7 @@ def _patched(run: Run, row: Any, given: Mapping[str, Any]) -> Iterable[Change]:
         body = lines[start + 2 : end]
         yield Change(
             path=path.removeprefix("a/").removeprefix("b/"),
-            note="as the patch says",
+            note=gettext("as the patch says"),
             lines=tuple(difference_line(line) for line in body[:MAX_LINES]),
             is_cut=len(body) > MAX_LINES,
         )
@@ -185,15 +194,19 @@ def _before(run: Run, row: Any, path: str) -> tuple[str, str]:
     points = Checkpoint.objects.filter(run=run, message_count__lte=row.position + 1)
     point = points.exclude(workspace_digest="").order_by("-sequence").first()
     if point is None:
-        return "", "the whole file; what it held before is not known"
+        return "", gettext("the whole file; what it held before is not known")
     try:
         name = normpath(path)
         data = file_read(run.workspace_id, point, name, max_bytes=MAX_COMPARED_CHARACTERS)
     except NotFoundError:
-        return "", f"a new file since checkpoint {point.sequence}"
+        return "", gettext("a new file since checkpoint %(sequence)s") % {
+            "sequence": point.sequence
+        }
     except DomainError as error:
-        return "", f"the whole file: {error.message}"
-    return data.decode(errors="replace"), f"compared with checkpoint {point.sequence}"
+        return "", gettext("the whole file: %(message)s") % {"message": error.message}
+    return data.decode(errors="replace"), gettext("compared with checkpoint %(sequence)s") % {
+        "sequence": point.sequence
+    }
 
 
 def _difference(path: str, before: str, after: str, note: str) -> Change:

@@ -8,6 +8,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from agents.admin.forms import ModelForm, ProviderForm, RouteForm
 from agents.models import Model, ModelRoute, Provider
@@ -30,7 +32,7 @@ class ProviderAdmin(ServiceAdmin):
     can_add = True
     can_delete = True
     form = ProviderForm
-    explanation = "Where completions come from: a vendor, a server of your own, or a script."
+    explanation = _("Where completions come from: a vendor, a server of your own, or a script.")
     lesson = "console/lessons/providers.html"
     fixed_fields = ("workspace", "name", "kind")
     list_display = ("name", "kind", "address", "key_shown", "state_shown", "workspace", "updated")
@@ -39,27 +41,27 @@ class ProviderAdmin(ServiceAdmin):
     fieldsets = (
         (None, {"fields": ("workspace", "name", "kind", "is_enabled")}),
         (
-            "Key and address",
+            _("Key and address"),
             {"fields": ("base_url", "api_key", "key_env", "forget_key")},
         ),
-        ("Bounds", {"fields": ("timeout_seconds", "max_retries", "max_concurrency")}),
-        ("Script, for the kind scripted", {"fields": ("script",), "classes": ("wide-field",)}),
+        (_("Bounds"), {"fields": ("timeout_seconds", "max_retries", "max_concurrency")}),
+        (_("Script, for the kind scripted"), {"fields": ("script",), "classes": ("wide-field",)}),
     )
     actions = ()
 
-    @admin.display(description="Address")
+    @admin.display(description=_("Address"))
     def address(self, provider: Provider) -> str:
         return provider.base_url or NOTHING
 
-    @admin.display(description="Key")
+    @admin.display(description=_("Key"))
     def key_shown(self, provider: Provider) -> str:
         if provider.key_env:
-            return f"from {provider.key_env}"
+            return gettext("from %(key_env)s") % {"key_env": provider.key_env}
         return "sealed" if provider.sealed_key else NOTHING
 
     state_shown = switch_column()
 
-    updated = moment_column("updated_at", "Changed")
+    updated = moment_column("updated_at", _("Changed"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).select_related("workspace")
@@ -96,7 +98,7 @@ class ModelAdmin(ServiceAdmin):
     can_add = True
     can_delete = True
     form = ModelForm
-    explanation = "Names agents use for the models of a provider, with the prices to count by."
+    explanation = _("Names agents use for the models of a provider, with the prices to count by.")
     fixed_fields = ("workspace", "name")
     list_display = (
         "name", "provider", "vendor_name", "price_shown", "fallback", "state_shown", "workspace",
@@ -106,23 +108,25 @@ class ModelAdmin(ServiceAdmin):
     search_fields = ("name", "vendor_name")
     fieldsets = (
         (None, {"fields": ("workspace", "name", "provider", "vendor_name", "is_enabled")}),
-        ("When it cannot answer", {"fields": ("fallback",)}),
-        ("Options", {"fields": ("options",)}),
+        (_("When it cannot answer"), {"fields": ("fallback",)}),
+        (_("Options"), {"fields": ("options",)}),
         (
-            "Prices",
+            _("Prices"),
             {
                 "fields": _PRICES,
-                "description": "Dollars a million tokens. Empty: looked up in price lists; "
-                "a price found nowhere is unknown, never zero.",
+                "description": _(
+                    "Dollars a million tokens. Empty: looked up in price lists; "
+                    "a price found nowhere is unknown, never zero."
+                ),
             },
         ),
     )
     actions = ()
 
-    @admin.display(description="Price in / out")
+    @admin.display(description=_("Price in / out"))
     def price_shown(self, model: Model) -> SafeString | str:
         if model.input_price_usd is None or model.output_price_usd is None:
-            return "from price lists"
+            return gettext("from price lists")
         return format_html(
             "${} / ${}", f"{model.input_price_usd:.2f}", f"{model.output_price_usd:.2f}"
         )
@@ -152,14 +156,16 @@ class ModelRouteAdmin(ServiceAdmin):
     can_add = True
     can_delete = True
     form = RouteForm
-    explanation = "Which model answers when the agent names none: the first route whose words fit."
+    explanation = _(
+        "Which model answers when the agent names none: the first route whose words fit."
+    )
     fixed_fields = ("workspace",)
     list_display = ("priority", "words", "model", "workspace")
     list_filter = ("workspace",)
     list_select_related = ("model", "workspace")
     actions = ()
 
-    @admin.display(description="If the input contains")
+    @admin.display(description=_("If the input contains"))
     def words(self, route: ModelRoute) -> str:
         return ", ".join(word or "anything" for word in route.if_contains)
 

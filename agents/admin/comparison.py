@@ -18,6 +18,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from agents.admin.conversation import Text, folded
 from agents.models import Message, Run
@@ -79,8 +80,15 @@ class Step:
         """Tokens, cost and time of the model call, in one line."""
         if self.mark is None:
             return ""
-        tokens = f"{count(self.mark.tokens_in)} in, {count(self.mark.tokens_out)} out"
-        cost = "price unknown" if self.mark.cost is None else str(money(Decimal(self.mark.cost)))
+        tokens = gettext("%(tokens_in)s in, %(tokens_out)s out") % {
+            "tokens_in": count(self.mark.tokens_in),
+            "tokens_out": count(self.mark.tokens_out),
+        }
+        cost = (
+            gettext("price unknown")
+            if self.mark.cost is None
+            else str(money(Decimal(self.mark.cost)))
+        )
         return " · ".join((tokens, cost, duration(self.mark.took / 1000)))
 
 
@@ -115,8 +123,10 @@ class Pair:
         step = self.left or self.right
         assert step is not None
         names = ", ".join(call.tool for call in step.calls)
-        words = {"user": "Input", "system": "System"}.get(step.role)
-        return words or (f"Asks for {names}" if names else "Answer")
+        words = {"user": gettext("Input"), "system": gettext("System")}.get(step.role)
+        return words or (
+            gettext("Asks for %(names)s") % {"names": names} if names else gettext("Answer")
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,7 +274,12 @@ def _lines(before: str, after: str) -> tuple[Line, ...]:
     if before == after:
         return ()
     lines = text_difference(before[:MAX_COMPARED], after[:MAX_COMPARED])[:MAX_LINES]
-    cut = Line(sign="", kind="place", text=f"They differ behind {MAX_COMPARED} characters.")
+    cut = Line(
+        sign="",
+        kind="place",
+        text=gettext("They differ behind %(max_compared)s characters.")
+        % {"max_compared": MAX_COMPARED},
+    )
     return lines or (cut,)
 
 
@@ -283,13 +298,13 @@ def _blocks(pairs: Iterator[Pair]) -> Iterator[Block]:
 
 
 def _totals(left: Run, right: Run) -> Iterator[Total]:
-    yield Total(name="State", left=pill(left.state), right=pill(right.state), delta="")
+    yield Total(name=gettext("State"), left=pill(left.state), right=pill(right.state), delta="")
     for name, values in (
-        ("Model calls", [run.iteration for run in (left, right)]),
-        ("Tool calls", [calls_count(run.pk) for run in (left, right)]),
-        ("Tokens in", [run.input_tokens for run in (left, right)]),
-        ("Tokens out", [run.output_tokens for run in (left, right)]),
-        ("Tokens from cache", [run.cache_read_tokens for run in (left, right)]),
+        (gettext("Model calls"), [run.iteration for run in (left, right)]),
+        (gettext("Tool calls"), [calls_count(run.pk) for run in (left, right)]),
+        (gettext("Tokens in"), [run.input_tokens for run in (left, right)]),
+        (gettext("Tokens out"), [run.output_tokens for run in (left, right)]),
+        (gettext("Tokens from cache"), [run.cache_read_tokens for run in (left, right)]),
     ):
         yield Total(name=name, left=count(values[0]), right=count(values[1]), delta=_delta(*values))
     costs = [money(run.cost_usd, is_partial=run.cost_is_partial) for run in (left, right)]
@@ -347,7 +362,8 @@ class RunComparison(_Base):
         found = compare(left, right, is_readable=_may_read(self.actor(request), left, right))
         context = {
             **self.admin_site.each_context(request),
-            "title": f"{left.agent_name} and {right.agent_name}",
+            "title": gettext("%(agent_name)s and %(agent_name2)s")
+            % {"agent_name": left.agent_name, "agent_name2": right.agent_name},
             "opts": self.opts,
             "comparison": found,
             "sides": [_side(left, right), _side(right, left)],
@@ -371,6 +387,9 @@ def _side(run: Run, other: Run) -> dict[str, Any]:
         "run": run,
         "url": reverse("admin:agents_run_change", args=[run.pk]),
         "at": moment(run.created_at),
-        "model": f"forked from checkpoint {run.forked_from_sequence}" if is_fork else "",
+        "model": gettext("forked from checkpoint %(forked_from_sequence)s")
+        % {"forked_from_sequence": run.forked_from_sequence}
+        if is_fork
+        else "",
         "version": f"v{run.version.number}" if run.version else "",
     }

@@ -10,6 +10,8 @@ from uuid import UUID
 
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from agents.admin.bounded import pointer_of
 from agents.models import Message, Run
@@ -38,7 +40,12 @@ _OPEN: Final = frozenset(
     )
 )
 
-_TITLES: Final = {"system": "System", "user": "Input", "assistant": "Agent", "tool": "Tool"}
+_TITLES: Final = {
+    "system": _("System"),
+    "user": _("Input"),
+    "assistant": _("Agent"),
+    "tool": _("Tool"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +174,7 @@ def folded(text: str, url: str = "") -> Text:
     if len(text) <= FOLD_CHARACTERS and len(lines) <= FOLD_LINES:
         return Text(head=text)
     head = "\n".join(lines[:FOLD_LINES])[:FOLD_CHARACTERS]
-    size = f"{len(text):,} characters".replace(",", "\u202f")
+    size = gettext("%(n)s characters") % {"n": f"{len(text):,}".replace(",", "\u202f")}
     if url and len(text) > INLINE_CHARACTERS:
         return Text(head=head, size=size, url=url)
     return Text(head=head, whole=text, size=size)
@@ -232,7 +239,7 @@ def _turn(
         key=f"turn-{message.position}",
         position=message.position,
         role=message.role,
-        title=_TITLES.get(message.role, message.role),
+        title=str(_TITLES.get(message.role, message.role)),
         at=moment(message.created_at),
         is_inherited=message.run_id != run.pk,
         parts=tuple(parts),

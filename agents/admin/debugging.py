@@ -5,6 +5,8 @@ from typing import Final
 
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from agents.contracts import RunErrorCode
 from agents.engine.debugging import BreakKind, Breakpoint, Next
@@ -17,11 +19,11 @@ from governance.contracts import Actor, Perm
 
 _PREVIEW: Final = 240
 _NEXT: Final = {
-    Next.MODEL.value: "its model is asked",
-    Next.TOOLS.value: "tools are called",
-    Next.END.value: "it ends with its last answer",
+    Next.MODEL.value: _("its model is asked"),
+    Next.TOOLS.value: _("tools are called"),
+    Next.END.value: _("it ends with its last answer"),
 }
-_ROLES: Final = {"user": "Message", "tool": "Result"}
+_ROLES: Final = {"user": _("Message"), "tool": _("Result")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +101,7 @@ def panel_of(run: Run, actor: Actor) -> Panel | None:
         can_add=found.can_add and is_readable,
         title=_title(found),
         sentence=run.reason if is_readable and found.is_held else "",
-        next=_NEXT[found.next] if found.is_paused else "",
+        next=str(_NEXT[found.next]) if found.is_paused else "",
         calls=_calls(found) if shows_next else (),
         messages=_messages(found) if shows_next else (),
         below=_below(found, actor) if found.held_below else (),
@@ -109,12 +111,12 @@ def panel_of(run: Run, actor: Actor) -> Panel | None:
 
 def _title(found: Debugger) -> str:
     if found.run.error_code == RunErrorCode.BREAKPOINT and found.is_held:
-        return "Held at a breakpoint"
+        return gettext("Held at a breakpoint")
     if found.is_held:
-        return "Held by step mode"
+        return gettext("Held by step mode")
     if found.is_paused:
-        return "Paused"
-    return "Held below" if found.held_below else "Under way"
+        return gettext("Paused")
+    return gettext("Held below") if found.held_below else gettext("Under way")
 
 
 def _calls(found: Debugger) -> tuple[PanelCall, ...]:
@@ -136,7 +138,7 @@ def _messages(found: Debugger) -> tuple[PanelMessage, ...]:
     return tuple(
         PanelMessage(
             position=message.position,
-            title=_ROLES.get(message.role, message.role),
+            title=str(_ROLES.get(message.role, message.role)),
             text=message.text,
             preview=_short(message.text),
         )

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from django.db.models import Q
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from agents.contracts import Control, RunState
 from agents.models import Checkpoint, Run
@@ -14,6 +15,9 @@ from agents.services.runs import run_cancel, run_fork, run_pause, run_replay, ru
 from agents.transitions import LIVE, TERMINAL
 from governance import access
 from governance.contracts import Actor, Perm
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 NAMES: Final = ("pause", "resume", "cancel", "fork", "replay")
 
@@ -26,51 +30,61 @@ _RESUMABLE: Final = {RunState.PAUSED.value, RunState.YIELDED.value}
 class Meaning:
     """What a deed is called, does and needs. `is_asked` deeds are confirmed on a page first."""
 
-    title: str
-    explanation: str
-    done: str
+    title: "StrOrPromise"
+    explanation: "StrOrPromise"
+    done: "StrOrPromise"
     is_asked: bool
     perms: frozenset[Perm]
 
 
 MEANINGS: Final[Mapping[str, Meaning]] = {
     "pause": Meaning(
-        title="Pause",
-        explanation="It stops at its next step boundary and keeps everything. Nothing that has "
-        "begun outside is interrupted, and it holds no worker while it is paused.",
-        done="is asked to pause; it stops at its next step boundary",
+        title=_("Pause"),
+        explanation=_(
+            "It stops at its next step boundary and keeps everything. Nothing that has "
+            "begun outside is interrupted, and it holds no worker while it is paused."
+        ),
+        done=_("is asked to pause; it stops at its next step boundary"),
         is_asked=False,
         perms=frozenset({Perm.RUN_CONTROL}),
     ),
     "resume": Meaning(
-        title="Resume",
-        explanation="It goes back to the queue and continues where it stopped. A run that stopped "
-        "at a limit needs a higher one; one that has not paused yet goes on without pausing.",
-        done="goes on",
+        title=_("Resume"),
+        explanation=_(
+            "It goes back to the queue and continues where it stopped. A run that stopped "
+            "at a limit needs a higher one; one that has not paused yet goes on without pausing."
+        ),
+        done=_("goes on"),
         is_asked=False,
         perms=frozenset({Perm.RUN_CONTROL}),
     ),
     "cancel": Meaning(
-        title="Cancel",
-        explanation="It ends now, and so does every run it started. Tool calls that have begun "
-        "outside are not undone. A cancelled run cannot be resumed; it can be forked.",
-        done="is cancelled, with everything below it",
+        title=_("Cancel"),
+        explanation=_(
+            "It ends now, and so does every run it started. Tool calls that have begun "
+            "outside are not undone. A cancelled run cannot be resumed; it can be forked."
+        ),
+        done=_("is cancelled, with everything below it"),
         is_asked=True,
         perms=frozenset({Perm.RUN_CONTROL}),
     ),
     "fork": Meaning(
-        title="Fork",
-        explanation="A new run starts from a checkpoint of this one. The history up to there is "
-        "shared, effects are not repeated, and this run stays as it is.",
-        done="was forked",
+        title=_("Fork"),
+        explanation=_(
+            "A new run starts from a checkpoint of this one. The history up to there is "
+            "shared, effects are not repeated, and this run stays as it is."
+        ),
+        done=_("was forked"),
         is_asked=True,
         perms=frozenset({Perm.RUN_CONTROL, Perm.RUN_START}),
     ),
     "replay": Meaning(
-        title="Replay",
-        explanation="A new run goes through the same history with the recorded answers and "
-        "outcomes. Nothing is asked of a model and nothing happens outside.",
-        done="is replayed",
+        title=_("Replay"),
+        explanation=_(
+            "A new run goes through the same history with the recorded answers and "
+            "outcomes. Nothing is asked of a model and nothing happens outside."
+        ),
+        done=_("is replayed"),
         is_asked=False,
         perms=frozenset({Perm.RUN_START}),
     ),
@@ -96,8 +110,8 @@ def deeds_for(run: Run, actor: Actor) -> tuple[Deed, ...]:
     return tuple(
         Deed(
             name=name,
-            title=MEANINGS[name].title,
-            hint=MEANINGS[name].explanation,
+            title=str(MEANINGS[name].title),
+            hint=str(MEANINGS[name].explanation),
             url=reverse(f"admin:agents_run_{name}", args=[run.pk]),
             is_asked=_is_asked(name, run),
             is_main=name == "resume",

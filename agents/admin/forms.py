@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import yaml
 from django import forms
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from agents.errors import ScriptError
 from agents.models import Agent, AgentVersion, Model, ModelRoute, Provider
@@ -39,7 +41,9 @@ class SpecField(forms.CharField):
     def to_python(self, value: Any) -> Any:
         text = super().to_python(value) or ""
         if not text.strip():
-            raise forms.ValidationError("A specification is a mapping, such as `prompt: …`.")
+            raise forms.ValidationError(
+                gettext("A specification is a mapping, such as `prompt: …`.")
+            )
         try:
             # Bounded in size and depth, and without aliases, which write a little text out as
             # more than there is memory for.
@@ -48,7 +52,9 @@ class SpecField(forms.CharField):
             place = error.message.removeprefix("Script, ")
             raise forms.ValidationError(f"{place} {error.remedy}".strip()) from error
         if not isinstance(document, dict):
-            raise forms.ValidationError("A specification is a mapping, such as `prompt: …`.")
+            raise forms.ValidationError(
+                gettext("A specification is a mapping, such as `prompt: …`.")
+            )
         return document
 
     def prepare_value(self, value: Any) -> Any:
@@ -75,7 +81,7 @@ def spec_text(spec: dict[str, Any]) -> str:
 class AgentForm(_AgentForm):
     """An agent; `spec` only when it is new, afterwards versions are edited by themselves."""
 
-    spec = SpecField(initial=FIRST_SPEC, label="First draft")
+    spec = SpecField(initial=FIRST_SPEC, label=_("First draft"))
 
     class Meta:
         model = Agent
@@ -84,7 +90,7 @@ class AgentForm(_AgentForm):
 
 
 class VersionForm(_VersionForm):
-    spec = SpecField(label="Specification")
+    spec = SpecField(label=_("Specification"))
 
     class Meta:
         model = AgentVersion
@@ -96,12 +102,12 @@ class ProviderForm(_ProviderForm):
 
     api_key = forms.CharField(
         required=False,
-        label="API key",
+        label=_("API key"),
         strip=True,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text="Sealed for this workspace and never shown again. Empty: a stored key stays.",
+        help_text=_("Sealed for this workspace and never shown again. Empty: a stored key stays."),
     )
-    forget_key = forms.BooleanField(required=False, label="Forget the stored key")
+    forget_key = forms.BooleanField(required=False, label=_("Forget the stored key"))
 
     class Meta:
         model = Provider
@@ -110,19 +116,21 @@ class ProviderForm(_ProviderForm):
             "max_retries", "timeout_seconds", "is_enabled",
         )  # fmt: skip
         labels: ClassVar = {
-            "base_url": "Address",
-            "key_env": "Key from the environment",
-            "timeout_seconds": "Time-out in seconds",
-            "max_retries": "Retries",
-            "max_concurrency": "Calls at a time",
-            "is_enabled": "Switched on",
+            "base_url": _("Address"),
+            "key_env": _("Key from the environment"),
+            "timeout_seconds": _("Time-out in seconds"),
+            "max_retries": _("Retries"),
+            "max_concurrency": _("Calls at a time"),
+            "is_enabled": _("Switched on"),
         }
         help_texts: ClassVar = {
-            "base_url": "Empty: the vendor's own. Else a server that speaks the same protocol.",
-            "key_env": "Instead of an API key: the name of a variable of the workers, such as "
-            "OPENAI_API_KEY. The site says which ones are allowed.",
-            "max_retries": "How often a call that failed for a passing reason is made again.",
-            "max_concurrency": "In each worker; more calls wait for their turn.",
+            "base_url": _("Empty: the vendor's own. Else a server that speaks the same protocol."),
+            "key_env": _(
+                "Instead of an API key: the name of a variable of the workers, such as "
+                "OPENAI_API_KEY. The site says which ones are allowed."
+            ),
+            "max_retries": _("How often a call that failed for a passing reason is made again."),
+            "max_concurrency": _("In each worker; more calls wait for their turn."),
         }
         widgets: ClassVar = {
             "script": forms.Textarea(attrs={"class": "code", "spellcheck": "false", "rows": 16})
@@ -155,8 +163,8 @@ class WordsField(forms.CharField):
 class RouteForm(_RouteForm):
     if_contains = WordsField(
         required=False,
-        label="If the input contains",
-        help_text="One word or phrase a line; any of them is enough. Empty: every input.",
+        label=_("If the input contains"),
+        help_text=_("One word or phrase a line; any of them is enough. Empty: every input."),
     )
 
     class Meta:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext
 
 from agents.admin.deeds import deed_do, fitting
 from agents.admin.run_list import asked_of
@@ -87,7 +88,9 @@ def runs_for(actor: Actor, filters: RunFilters, name: str) -> QuerySet[Run]:
 def counted(runs: QuerySet[Run]) -> tuple[int, str]:
     """Return how many there are, and in words."""
     number = runs_counted(runs, bound=COUNTED)
-    return number, f"more than {COUNTED:,}" if number > COUNTED else f"{number:,}"
+    return number, gettext("more than %(counted)s") % {
+        "counted": f"{COUNTED:,}"
+    } if number > COUNTED else f"{number:,}"
 
 
 def batch(request: HttpRequest, actor: Actor, name: str) -> Batch:

@@ -21,6 +21,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext
 
 from agents.admin.bounded import bounded, value_at
 from agents.admin.call_detail import call_detail, call_values
@@ -82,7 +83,7 @@ class RunData(_Base):
     def _readable_run(self, request: HttpRequest, run_id: UUID) -> Run:
         run = self.visible_run(request, run_id)
         if not access.may_see_payload(self.actor(request), run.workspace_id):
-            raise PermissionDeniedError(WITHHELD)
+            raise PermissionDeniedError(str(WITHHELD))
         return run
 
     def events_view(self, request: HttpRequest, run_id: UUID) -> HttpResponse:
@@ -188,7 +189,9 @@ class RunData(_Base):
             point = run_checkpoint(run, sequence)
             small = bounded(point.state)
             files: list[Any] = []
-            note = "" if point.workspace_digest else "No call up to here could change files."
+            note = (
+                "" if point.workspace_digest else gettext("No call up to here could change files.")
+            )
             try:
                 files = list(islice(files_shown(files_of(run.workspace_id, point)), MAX_FILES + 1))
             except DomainError as error:

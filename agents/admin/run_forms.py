@@ -4,6 +4,8 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from django import forms
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from agents.models import Checkpoint, Model, Run
 
@@ -23,7 +25,7 @@ class CancelForm(DeedForm):
     reason = forms.CharField(
         required=False,
         max_length=500,
-        help_text="Kept with the run, and shown to whoever asks why it ended.",
+        help_text=_("Kept with the run, and shown to whoever asks why it ended."),
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
 
@@ -37,12 +39,12 @@ class ResumeForm(DeedForm):
     max_iterations = forms.IntegerField(required=False, min_value=1, max_value=10_000)
     max_tokens = forms.IntegerField(required=False, min_value=1)
     max_cost_usd = forms.DecimalField(
-        required=False, min_value=Decimal("0.0001"), label="Max cost in dollars"
+        required=False, min_value=Decimal("0.0001"), label=_("Max cost in dollars")
     )
     labels_used: ClassVar = {
-        "max_iterations": "model calls used: {iteration}",
-        "max_tokens": "tokens used: {tokens}",
-        "max_cost_usd": "spent: ${cost_usd:.4f}",
+        "max_iterations": _("model calls used: {iteration}"),
+        "max_tokens": _("tokens used: {tokens}"),
+        "max_cost_usd": _("spent: ${cost_usd:.4f}"),
     }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -56,7 +58,11 @@ class ResumeForm(DeedForm):
         }
         for name, text in self.labels_used.items():
             limit = self.run.limits.get(name)
-            now = "no limit now" if limit is None else f"limit now: {limit}"
+            now = (
+                gettext("no limit now")
+                if limit is None
+                else gettext("limit now: %(limit)s") % {"limit": limit}
+            )
             self.fields[name].help_text = f"{now}; {text.format(**used)}."
 
     def answers(self) -> dict[str, Any]:
@@ -72,13 +78,15 @@ class ForkForm(DeedForm):
 
     checkpoint = forms.TypedChoiceField(coerce=int)
     model = forms.ChoiceField(
-        required=False, help_text="Another model for the new run, or the same as before."
+        required=False, help_text=_("Another model for the new run, or the same as before.")
     )
     message = forms.CharField(
         required=False,
         widget=forms.Textarea(attrs={"rows": 5}),
-        help_text="Replaces the last input when the history ends with one, else continues the "
-        "conversation. Empty: the new run goes on as this one did.",
+        help_text=_(
+            "Replaces the last input when the history ends with one, else continues the "
+            "conversation. Empty: the new run goes on as this one did."
+        ),
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -89,14 +97,21 @@ class ForkForm(DeedForm):
         self.fields["checkpoint"].choices = [  # type: ignore[attr-defined]  # a choice field
             (
                 row.sequence,
-                f"{row.sequence}: after {row.message_count} messages"
-                + (" (the end)" if row.state.get("phase") == "done" else ""),
+                (
+                    ngettext(
+                        "%(sequence)s: after %(n)s message",
+                        "%(sequence)s: after %(n)s messages",
+                        row.message_count,
+                    )
+                    % {"sequence": row.sequence, "n": row.message_count}
+                )
+                + (gettext(" (the end)") if row.state.get("phase") == "done" else ""),
             )
             for row in rows
         ]
         names = Model.objects.filter(workspace_id=self.run.workspace_id, is_enabled=True)
         self.fields["model"].choices = [  # type: ignore[attr-defined]  # a choice field
-            ("", "The same as before"),
+            ("", gettext("The same as before")),
             *((name, name) for name in names.values_list("name", flat=True)),
         ]
 

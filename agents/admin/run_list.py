@@ -8,6 +8,7 @@ from uuid import UUID
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from agents.contracts import RunErrorCode, RunState
 from agents.models import Agent, Run
@@ -23,7 +24,7 @@ from agents.selectors.run_finding import (
 )
 from agents.selectors.run_words import CHARACTERS, MANY
 from agents.selectors.saved_filters import saved_filter_list
-from core.admin import NOTHING, count, moment, money, pill
+from core.admin import NOTHING, count, moment, money, pill, told
 from governance import access
 from governance.contracts import Actor, Perm
 from governance.selectors.users import user_list
@@ -86,11 +87,12 @@ class Lines:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunList:
-    """The page. `result_list` are the runs of its first rows."""
+    """The page. `result_list` are the runs of its first rows; `counted` is `number` in words."""
 
     filters: RunFilters
     result_list: tuple[Run, ...]
     first: Lines
+    number: int
     counted: str
     is_counted_fully: bool
     states: tuple[Choice, ...]
@@ -119,6 +121,7 @@ def run_list(request: HttpRequest, actor: Actor) -> RunList:
         filters=filters,
         result_list=page.runs,
         first=_lines(actor, filters, page, after=after),
+        number=counted,
         counted=f"{COUNTED:,}+" if counted > COUNTED else f"{counted:,}",
         is_counted_fully=counted <= COUNTED,
         states=_states(filters),
@@ -209,7 +212,7 @@ def _states(filters: RunFilters) -> tuple[Choice, ...]:
     return tuple(
         Choice(
             value=state,
-            title=state,
+            title=told(state),
             url=f"?{switched(state).query()}",
             is_on=state in filters.state,
         )
@@ -221,7 +224,7 @@ def _choices(filters: RunFilters, name: str, known: Any) -> tuple[Choice, ...]:
     return tuple(
         Choice(
             value=value,
-            title=title,
+            title=str(title),
             url=f"?{replace(filters, **{name: value}).query()}",
             is_on=getattr(filters, name) == value,
         )
@@ -254,19 +257,26 @@ def _notes(actor: Actor, filters: RunFilters, found: FoundRuns) -> tuple[str, ..
     notes = list(filters.problems)
     if found.is_bounded:
         notes.append(
-            f"More than {MANY:,} runs hold these words; these are the newest of them. "
-            "Another word, or a time, finds older ones."
+            gettext(
+                "More than %(many)s runs hold these words; these are the newest of them. "
+                "Another word, or a time, finds older ones."
+            )
+            % {"many": f"{MANY:,}"}
         )
     if filters.sort in {"costliest", "cheapest"}:
-        notes.append("Runs under way are left out: what they cost is not final.")
+        notes.append(gettext("Runs under way are left out: what they cost is not final."))
     if filters.q and not access.permitted_workspace_ids(actor, Perm.RUN_PAYLOAD).exists():
         notes.append(
-            "Inputs and outputs were not searched: reading them takes the permission run.payload."
+            gettext(
+                "Inputs and outputs were not searched: reading them takes the permission "
+                "run.payload."
+            )
         )
     return tuple(notes)
 
 
-SEARCHED: Final = (
-    f"Agent, the beginning of an id, or words of the first {CHARACTERS:,} characters of input or "
-    "output"
-)
+def searched() -> str:
+    """Say what words are looked for in."""
+    return gettext(
+        "Agent, the beginning of an id, or words of the first %(n)s characters of input or output"
+    ) % {"n": f"{CHARACTERS:,}"}

@@ -7,6 +7,9 @@ from typing import Any, Final
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from agents.admin.conversation import (
     Text,
@@ -22,7 +25,7 @@ from agents.selectors.history import run_checkpoints, run_messages
 from agents.selectors.why import Why, why
 from agents.transitions import LIVE
 from core import clock
-from core.admin import NOTHING, count, duration, moment, money, no_sandbox, pill, row_link
+from core.admin import NOTHING, count, duration, moment, money, no_sandbox, pill, row_link, told
 from core.tracing.durable import trace_id
 from governance import access
 from governance.contracts import Actor, Perm
@@ -142,67 +145,86 @@ def _compare_url(run: Run, actor: Actor) -> str:
 
 def _why_title(run: Run) -> str:
     if run.state in LIVE:
-        return f"Why it is {run.state}"
-    return "How it ended"
+        return gettext("Why it is %(state)s") % {"state": told(run.state)}
+    return gettext("How it ended")
 
 
 def _state_label(run: Run) -> str:
     if run.wait_kind:
-        return f"{run.state} · {run.wait_kind.replace('_', ' ')}"
+        return f"{told(run.state)} · {told(run.wait_kind)}"
     asks = {Control.PAUSE.value, Control.CANCEL.value}
     is_asked = run.control in asks and run.state == RunState.RUNNING.value
-    return f"{run.state} · asked to {run.control}" if is_asked else run.state
+    return (
+        gettext("%(state)s · asked to %(control)s")
+        % {"state": told(run.state), "control": told(run.control)}
+        if is_asked
+        else told(run.state)
+    )
 
 
 def _facts(run: Run) -> tuple[tuple[str, SafeString | str], ...]:
     facts: list[tuple[str, SafeString | str]] = [
-        ("Agent", _agent(run)),
-        ("Created", moment(run.created_at)),
-        ("Took", _took(run)),
-        ("Model calls", str(run.iteration)),
-        ("Tokens in", count(run.input_tokens)),
-        ("Tokens out", count(run.output_tokens)),
-        ("Cost", money(run.cost_usd, is_partial=run.cost_is_partial)),
+        (gettext("Agent"), _agent(run)),
+        (gettext("Created"), moment(run.created_at)),
+        (gettext("Took"), _took(run)),
+        (gettext("Model calls"), str(run.iteration)),
+        (gettext("Tokens in"), count(run.input_tokens)),
+        (gettext("Tokens out"), count(run.output_tokens)),
+        (gettext("Cost"), money(run.cost_usd, is_partial=run.cost_is_partial)),
     ]
     if run.cache_read_tokens:
-        facts.insert(5, ("From cache", count(run.cache_read_tokens)))
+        facts.insert(5, (gettext("From cache"), count(run.cache_read_tokens)))
     if run.worker_id is not None:
         worker = Worker.objects.filter(pk=run.worker_id).first()
-        facts.append(("Worker", worker.name if worker else NOTHING))
+        facts.append((gettext("Worker"), worker.name if worker else NOTHING))
     if run.deadline_at is not None:
-        facts.append(("Deadline", moment(run.deadline_at)))
+        facts.append((gettext("Deadline"), moment(run.deadline_at)))
     facts += [
-        (name.replace("_", " ").capitalize(), str(value))
+        (capfirst(told(name)), str(value))
         for name, value in run.limits.items()
         if name.startswith("max_") and value is not None
     ]
     facts += _origins(run)
-    facts.append(("Workspace", run.workspace.name))
-    facts.append(("Asked by", run.requested_by.get_username() if run.requested_by else NOTHING))
-    facts.append(("By way of", way_of(run)))
+    facts.append((gettext("Workspace"), run.workspace.name))
+    facts.append(
+        (gettext("Asked by"), run.requested_by.get_username() if run.requested_by else NOTHING)
+    )
+    facts.append((gettext("By way of"), way_of(run)))
     trace = trace_id(root_id=run.root_id, trace_parent=run.trace_parent)
-    facts.append(("Trace", format_html('<code class="id">{}</code>', trace)))
+    facts.append((gettext("Trace"), format_html('<code class="id">{}</code>', trace)))
     if run.crashes:
-        facts.append(("Worker deaths", str(run.crashes)))
+        facts.append((gettext("Worker deaths"), str(run.crashes)))
     return tuple(facts)
 
 
 def way_of(run: Run) -> str:
     """Say where a run was asked for, and with what, where the request said so."""
     if not run.client:
-        return run.surface or NOTHING
-    return f"{run.client}, through {run.surface} (as the client says of itself)"
+        return told(run.surface) or NOTHING
+    return gettext("%(client)s, through %(surface)s (as the client says of itself)") % {
+        "client": run.client,
+        "surface": told(run.surface),
+    }
 
 
 def _origins(run: Run) -> list[tuple[str, SafeString | str]]:
     found: list[tuple[str, SafeString | str]] = []
     if run.prefix_run_id is not None:
-        label = f"checkpoint {run.forked_from_sequence}"
-        found.append(("Forked from", row_link("agents_run", run.prefix_run_id, label)))
+        label = gettext("checkpoint %(forked_from_sequence)s") % {
+            "forked_from_sequence": run.forked_from_sequence
+        }
+        found.append((gettext("Forked from"), row_link("agents_run", run.prefix_run_id, label)))
     if run.replay_of_id is not None:
-        found.append(("Replay of", row_link("agents_run", run.replay_of_id, "the recorded run")))
+        found.append(
+            (
+                gettext("Replay of"),
+                row_link("agents_run", run.replay_of_id, gettext("the recorded run")),
+            )
+        )
     if run.session_id is not None:
-        found.append(("Session", row_link("agents_session", run.session_id, run.session or "open")))
+        found.append(
+            (gettext("Session"), row_link("agents_session", run.session_id, run.session or "open"))
+        )
     return found
 
 
@@ -227,7 +249,7 @@ def _checkpoints(run: Run) -> tuple[CheckpointRow, ...]:
         CheckpointRow(
             sequence=row.sequence,
             messages=row.message_count,
-            phase=_PHASES.get(row.state.get("phase", "model"), "model"),
+            phase=str(_PHASES.get(row.state.get("phase", "model"), "model")),
             iteration=row.state.get("iteration", 0),
             at=moment(row.created_at),
             fork_url=f"{fork_url}?checkpoint={row.sequence}",
@@ -236,7 +258,11 @@ def _checkpoints(run: Run) -> tuple[CheckpointRow, ...]:
     )
 
 
-_PHASES: Final = {"model": "before asking the model", "tools": "calls are open", "done": "the end"}
+_PHASES: Final = {
+    "model": _("before asking the model"),
+    "tools": _("calls are open"),
+    "done": _("the end"),
+}
 
 
 def _family(run: Run, actor: Actor) -> tuple[tuple[Relative, ...], int]:

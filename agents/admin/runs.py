@@ -16,6 +16,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.shortcuts import render
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from agents.admin.comparison import RunComparison
 from agents.admin.deeds import MEANINGS, NAMES, deed_do
@@ -23,7 +25,7 @@ from agents.admin.run_bulk import FOR_ALL, batch, chosen_ids, confirming, do_eac
 from agents.admin.run_data import RunData, with_tag
 from agents.admin.run_export import run_export
 from agents.admin.run_forms import FORMS
-from agents.admin.run_list import SEARCHED, asked_of, choices, more_lines, run_list
+from agents.admin.run_list import asked_of, choices, more_lines, run_list, searched
 from agents.admin.run_page import run_page
 from agents.admin.starting import StartForm, chosen_at_first, startable_agents
 from agents.models import Run
@@ -38,7 +40,7 @@ class RunAdmin(RunData, RunComparison, GuardedAdmin):
     """See the module."""
 
     view_perm = Perm.RUN_VIEW
-    explanation = "Each run is one durable piece of work of an agent."
+    explanation = _("Each run is one durable piece of work of an agent.")
     lesson = "console/lessons/runs.html"
     ordering = ("-id",)
     actions = ()
@@ -98,11 +100,11 @@ class RunAdmin(RunData, RunComparison, GuardedAdmin):
         cl = run_list(request, actor)
         context = {
             **self.admin_site.each_context(request),
-            "title": "Runs",
+            "title": gettext("Runs"),
             "opts": self.opts,
             "cl": cl,
             "choices": choices(actor, cl.filters),
-            "searched": SEARCHED,
+            "searched": searched(),
             "may_start": self.has_start_permission(request),
             "may_control": self.has_control_permission(request),
             "deeds": [(name, MEANINGS[name]) for name in FOR_ALL],
@@ -148,7 +150,7 @@ class RunAdmin(RunData, RunComparison, GuardedAdmin):
             return HttpResponseNotAllowed(["GET", "POST"])
         context = {
             **self.admin_site.each_context(request),
-            "title": "Start a run",
+            "title": gettext("Start a run"),
             "opts": self.opts,
             "form": form,
             "has_agents": startable_agents(actor).exists(),
@@ -206,7 +208,7 @@ class RunAdmin(RunData, RunComparison, GuardedAdmin):
             return HttpResponseNotAllowed(["GET", "POST"])
         context = {
             **self.admin_site.each_context(request),
-            "title": f"{MEANINGS[name].title} this run?",
+            "title": gettext("%(title)s this run?") % {"title": MEANINGS[name].title},
             "opts": self.opts,
             "original": run,
             "deed": name,
@@ -227,7 +229,9 @@ class RunAdmin(RunData, RunComparison, GuardedAdmin):
             self.message_user(request, str(error), messages.ERROR)
             is_mendable = error.status == 400 and name in {"fork", "resume"}
             return None if is_mendable else reverse("admin:agents_run_change", args=[run.pk])
-        self.message_user(request, f"The run {MEANINGS[name].done}.", messages.SUCCESS)
+        self.message_user(
+            request, gettext("The run %(done)s.") % {"done": MEANINGS[name].done}, messages.SUCCESS
+        )
         return reverse("admin:agents_run_change", args=[after.pk])
 
     # --- deeds for many ---------------------------------------------------------------------------
@@ -248,8 +252,9 @@ class RunAdmin(RunData, RunComparison, GuardedAdmin):
             return self._asked_for_chosen(request, rows, name)
         outcome = do_each(self.actor(request), name, rows)
         if outcome.done:
-            plural = "s" if outcome.done != 1 else ""
-            sentence = f"{outcome.done} run{plural}: {MEANINGS[name].title.lower()} done."
+            sentence = ngettext(
+                "%(n)s run: %(deed)s done.", "%(n)s runs: %(deed)s done.", outcome.done
+            ) % {"n": outcome.done, "deed": MEANINGS[name].title.lower()}
             self.message_user(request, sentence, messages.SUCCESS)
         for refusal in outcome.refused:
             sentence = f"{refusal.agent} {str(refusal.run_id)[-8:]}: {refusal.why}"
@@ -262,7 +267,8 @@ class RunAdmin(RunData, RunComparison, GuardedAdmin):
         runs = [(run, pill(run.state), moment(run.created_at)) for run in rows]
         context = {
             **self.admin_site.each_context(request),
-            "title": f"{MEANINGS[name].title} {len(runs)} run{'s' if len(runs) != 1 else ''}?",
+            "title": ngettext("%(deed)s %(n)s run?", "%(deed)s %(n)s runs?", len(runs))
+            % {"deed": MEANINGS[name].title, "n": len(runs)},
             "opts": self.opts,
             "deed": name,
             "meaning": MEANINGS[name],
@@ -292,8 +298,15 @@ class RunAdmin(RunData, RunComparison, GuardedAdmin):
             "parts": filters.parts(),
         }
         if request.method == "POST":
-            more = {"batch": batch(request, actor, name), "title": f"{MEANINGS[name].title} all"}
+            more = {
+                "batch": batch(request, actor, name),
+                "title": gettext("%(title)s all") % {"title": MEANINGS[name].title},
+            }
         else:
             asked = confirming(actor, filters, name)
-            more = {"asked": asked, "title": f"{MEANINGS[name].title} {asked['words']} runs?"}
+            more = {
+                "asked": asked,
+                "title": gettext("%(title)s %(words)s runs?")
+                % {"title": MEANINGS[name].title, "words": asked["words"]},
+            }
         return TemplateResponse(request, "admin/agents/run/deed_all.html", context | more)

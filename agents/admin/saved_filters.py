@@ -9,6 +9,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from agents.models import SavedFilter
 from agents.selectors.saved_filters import saved_filter_list
@@ -27,7 +29,7 @@ class SavedFilterAdmin(GuardedAdmin):
     edit_perm = Perm.RUN_VIEW
     can_add = True
     can_delete = True
-    explanation = "Questions about runs under a name: yours, and those shared with a workspace."
+    explanation = _("Questions about runs under a name: yours, and those shared with a workspace.")
     list_display = ("name", "leads_to", "is_shared", "owner", "workspace", "created")
     list_filter = ("is_shared", "workspace")
     list_select_related = ("owner", "workspace")
@@ -35,12 +37,12 @@ class SavedFilterAdmin(GuardedAdmin):
     fields = ("name", "query", "workspace", "is_shared")
     actions = ()
 
-    created = moment_column("created_at", "Saved")
+    created = moment_column("created_at", _("Saved"))
 
-    @admin.display(description="List")
+    @admin.display(description=_("List"))
     def leads_to(self, row: SavedFilter) -> SafeString:
         url = f"{reverse('admin:agents_run_changelist')}?{row.query}"
-        return format_html('<a href="{}">{}</a>', url, row.query or "all runs")
+        return format_html('<a href="{}">{}</a>', url, row.query or gettext("all runs"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return (

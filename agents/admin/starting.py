@@ -10,6 +10,7 @@ from uuid import UUID
 from django import forms
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from agents.models import Agent, Run, Session
 from agents.services.runs import run_start
@@ -58,34 +59,34 @@ class StartForm(forms.Form):
 
     agent = _AgentField(
         queryset=Agent.objects.none(),
-        empty_label="Choose an agent",
+        empty_label=_("Choose an agent"),
         error_messages={
-            "required": "Choose the agent that shall do it.",
-            "invalid_choice": "This agent cannot be started by you; choose one of the list.",
+            "required": _("Choose the agent that shall do it."),
+            "invalid_choice": _("This agent cannot be started by you; choose one of the list."),
         },
     )
     input = forms.CharField(
         strip=False,
         max_length=MAX_INPUT_CHARS,
         widget=forms.Textarea(attrs={"rows": 7, "autofocus": True}),
-        help_text="What the agent shall do, in your words.",
-        error_messages={"required": "The input is empty. Say what the agent shall do."},
+        help_text=_("What the agent shall do, in your words."),
+        error_messages={"required": _("The input is empty. Say what the agent shall do.")},
     )
     session = _SessionField(
         queryset=Session.objects.none(),
         required=False,
-        empty_label="None: the run stands alone",
-        help_text="A conversation of this agent to go on with.",
-        error_messages={"invalid_choice": "There is no such session; choose one of the list."},
+        empty_label=_("None: the run stands alone"),
+        help_text=_("A conversation of this agent to go on with."),
+        error_messages={"invalid_choice": _("There is no such session; choose one of the list.")},
     )
     max_iterations = forms.IntegerField(
-        required=False, min_value=1, max_value=10_000, label="Max model calls"
+        required=False, min_value=1, max_value=10_000, label=_("Max model calls")
     )
     max_tokens = forms.IntegerField(required=False, min_value=1)
     max_cost_usd = forms.DecimalField(
-        required=False, min_value=Decimal("0.0001"), label="Max cost in dollars"
+        required=False, min_value=Decimal("0.0001"), label=_("Max cost in dollars")
     )
-    wall_seconds = forms.FloatField(required=False, min_value=1, label="Max seconds")
+    wall_seconds = forms.FloatField(required=False, min_value=1, label=_("Max seconds"))
     key = forms.UUIDField(widget=forms.HiddenInput)
 
     run: Run | None = None

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
+from django.utils.translation import gettext, ngettext
 
 from agents.models import Run
 from core.admin import count, duration
@@ -57,9 +58,13 @@ def _model(payload: Mapping[str, Any]) -> str:
             None,
             (
                 str(payload.get("model", "")),
-                f"{count(tokens)} tokens" if tokens else "",
+                ngettext("%(n)s token", "%(n)s tokens", tokens) % {"n": count(tokens)}
+                if tokens
+                else "",
                 duration(payload.get("duration_seconds", 0.0)),
-                f"asks for {asked}" if asked else " ".join(payload.get("text", "").split())[:120],
+                gettext("asks for %(asked)s") % {"asked": asked}
+                if asked
+                else " ".join(payload.get("text", "").split())[:120],
             ),
         )
     )
@@ -72,7 +77,7 @@ def _tool(payload: Mapping[str, Any]) -> str:
             None,
             (
                 f"{payload.get('tool', '')} {payload.get('state', '')}".strip(),
-                f"by {payload['by']}" if payload.get("by") else "",
+                gettext("by %(by)s") % {"by": payload["by"]} if payload.get("by") else "",
                 duration(took) if took else "",
                 payload.get("reason"),
             ),
@@ -81,11 +86,14 @@ def _tool(payload: Mapping[str, Any]) -> str:
 
 
 def _control(payload: Mapping[str, Any]) -> str:
-    return f"{payload.get('by', 'somebody')} asked to {payload.get('control', 'change it')}"
+    return gettext("%(by)s asked to %(control)s") % {
+        "by": payload.get("by", "somebody"),
+        "control": payload.get("control", "change it"),
+    }
 
 
 def _created(payload: Mapping[str, Any]) -> str:
-    return f"for {payload.get('agent', '')}"
+    return gettext("for %(agent)s") % {"agent": payload.get("agent", "")}
 
 
 def _rest(payload: Mapping[str, Any]) -> str:

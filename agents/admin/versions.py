@@ -10,6 +10,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from agents.admin.forms import VersionForm, spec_text
 from agents.contracts import VersionState
@@ -37,7 +39,7 @@ class AgentVersionAdmin(ServiceAdmin):
     edit_perm = Perm.AGENT_EDIT
     workspace_path = "agent__workspace"
     form = VersionForm
-    explanation = "What an agent is told and may do. A published version never changes."
+    explanation = _("What an agent is told and may do. A published version never changes.")
     change_form_template = "admin/agents/agentversion/change_form.html"
     list_display = ("name", "state_shown", "note", "digest_shown", "created_by", "created")
     list_filter = ("state", "agent")
@@ -47,21 +49,21 @@ class AgentVersionAdmin(ServiceAdmin):
     places = {"*": "spec", "note": "note"}
     actions = ()
 
-    @admin.display(description="Version", ordering="agent__name")
+    @admin.display(description=_("Version"), ordering="agent__name")
     def name(self, version: AgentVersion) -> str:
         return str(version)
 
-    @admin.display(description="State", ordering="state")
+    @admin.display(description=_("State"), ordering="state")
     def state_shown(self, version: AgentVersion) -> SafeString:
         return pill(version.state)
 
-    @admin.display(description="Digest")
+    @admin.display(description=_("Digest"))
     def digest_shown(self, version: AgentVersion) -> SafeString:
         return short_id(version.digest)
 
-    created = moment_column("created_at", "Written")
+    created = moment_column("created_at", _("Written"))
 
-    @admin.display(description="Specification")
+    @admin.display(description=_("Specification"))
     def spec_shown(self, version: AgentVersion) -> SafeString:
         return text_block(spec_text(version.spec))
 
@@ -125,7 +127,9 @@ class AgentVersionAdmin(ServiceAdmin):
         except DomainError as error:
             self.message_user(request, str(error), messages.ERROR)
         else:
-            sentence = f"{version} is published. New runs start with it; running ones keep theirs."
+            sentence = gettext(
+                "%(version)s is published. New runs start with it; running ones keep theirs."
+            ) % {"version": version}
             self.message_user(request, sentence, messages.SUCCESS)
         return HttpResponseRedirect(reverse("admin:agents_agentversion_change", args=[version.pk]))
 

@@ -1,13 +1,16 @@
+from typing import Any
+
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from agents.contracts import VersionState
 from core.ids import new_id
 from governance.models import Workspace
 
 
-def version_state_choices() -> list[tuple[str, str]]:
-    return [(member.value, member.value) for member in VersionState]
+def version_state_choices() -> list[tuple[str, Any]]:
+    return [(member.value, _(member.value)) for member in VersionState]
 
 
 class Agent(models.Model):

@@ -1,12 +1,15 @@
+from typing import Any
+
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from agents.contracts import EditKind
 from agents.models.run import Run
 
 
-def edit_kind_choices() -> list[tuple[str, str]]:
-    return [(member.value, member.value) for member in EditKind]
+def edit_kind_choices() -> list[tuple[str, Any]]:
+    return [(member.value, _(member.value)) for member in EditKind]
 
 
 class RunEdit(models.Model):

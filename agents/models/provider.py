@@ -1,12 +1,15 @@
+from typing import Any
+
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from agents.contracts import ProviderKind
 from core.ids import new_id
 from governance.models import Workspace
 
 
-def kind_choices() -> list[tuple[str, str]]:
-    return [(member.value, member.value) for member in ProviderKind]
+def kind_choices() -> list[tuple[str, Any]]:
+    return [(member.value, _(member.value)) for member in ProviderKind]
 
 
 class Provider(models.Model):

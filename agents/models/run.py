@@ -1,6 +1,9 @@
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Case, F, Q, When
+from django.utils.translation import gettext_lazy as _
 
 from agents.contracts import Control, RunKind, RunState
 from agents.models.agent import Agent, AgentVersion
@@ -10,20 +13,20 @@ from governance.models import Workspace
 from plugins.contracts import WaitKind
 
 
-def state_choices() -> list[tuple[str, str]]:
-    return [(member.value, member.value) for member in RunState]
+def state_choices() -> list[tuple[str, Any]]:
+    return [(member.value, _(member.value)) for member in RunState]
 
 
-def kind_choices() -> list[tuple[str, str]]:
-    return [(member.value, member.value) for member in RunKind]
+def kind_choices() -> list[tuple[str, Any]]:
+    return [(member.value, _(member.value)) for member in RunKind]
 
 
-def wait_choices() -> list[tuple[str, str]]:
-    return [(member.value, member.value or "—") for member in WaitKind]
+def wait_choices() -> list[tuple[str, Any]]:
+    return [(member.value, _(member.value) if member.value else "—") for member in WaitKind]
 
 
-def control_choices() -> list[tuple[str, str]]:
-    return [(member.value, member.value or "—") for member in Control]
+def control_choices() -> list[tuple[str, Any]]:
+    return [(member.value, _(member.value) if member.value else "—") for member in Control]
 
 
 class RunSnapshot(models.Model):

@@ -1,4 +1,7 @@
+from typing import Any
+
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from agents.contracts import SessionStrategy
 from agents.models.agent import Agent
@@ -6,8 +9,8 @@ from core.ids import new_id
 from governance.models import Workspace
 
 
-def strategy_choices() -> list[tuple[str, str]]:
-    return [(member.value, member.value) for member in SessionStrategy]
+def strategy_choices() -> list[tuple[str, Any]]:
+    return [(member.value, _(member.value)) for member in SessionStrategy]
 
 
 class Session(models.Model):

@@ -8,26 +8,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 from uuid import UUID
 
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from agents.contracts import RunState
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
 SURFACES: Final = ("api", "console", "agent", "fork", "replay", "legacy")
-PERIODS: Final[Mapping[str, tuple[str, timedelta]]] = {
-    "1h": ("last hour", timedelta(hours=1)),
-    "24h": ("last 24 hours", timedelta(hours=24)),
-    "7d": ("last 7 days", timedelta(days=7)),
-    "30d": ("last 30 days", timedelta(days=30)),
+PERIODS: Final["Mapping[str, tuple[StrOrPromise, timedelta]]"] = {
+    "1h": (_("last hour"), timedelta(hours=1)),
+    "24h": (_("last 24 hours"), timedelta(hours=24)),
+    "7d": (_("last 7 days"), timedelta(days=7)),
+    "30d": (_("last 30 days"), timedelta(days=30)),
 }
-SORTS: Final[Mapping[str, str]] = {
-    "newest": "newest first",
-    "oldest": "oldest first",
-    "costliest": "costliest first",
-    "cheapest": "cheapest first",
+SORTS: Final["Mapping[str, StrOrPromise]"] = {
+    "newest": _("newest first"),
+    "oldest": _("oldest first"),
+    "costliest": _("costliest first"),
+    "cheapest": _("cheapest first"),
 }
 BY_COST: Final = frozenset({"costliest", "cheapest"})
 MAX_CHARACTERS: Final = 200
@@ -43,12 +48,23 @@ _ALSO: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _ALIASES: Final = {alias: name for name, aliases in _ALSO.items() for alias in aliases}
 _NOT_FILTERS: Final = frozenset({"after", "format", "saved", "action", "_changelist_filters", "_"})
-_TITLES: Final[Mapping[str, str]] = {
-    "q": "search", "state": "state", "agent": "agent", "workspace": "workspace", "user": "by",
-    "cost_min": "cost from", "cost_max": "cost up to", "within": "time", "since": "since",
-    "until": "until", "error": "error", "surface": "by way of", "session": "session",
-    "parent": "children of", "sort": "sorted",
-}  # fmt: skip
+_TITLES: Final["Mapping[str, StrOrPromise]"] = {
+    "q": _("search"),
+    "state": _("state"),
+    "agent": _("agent"),
+    "workspace": _("workspace"),
+    "user": _("by"),
+    "cost_min": _("cost from"),
+    "cost_max": _("cost up to"),
+    "within": _("time"),
+    "since": _("since"),
+    "until": _("until"),
+    "error": _("error"),
+    "surface": _("by way of"),
+    "session": _("session"),
+    "parent": _("children of"),
+    "sort": _("sorted"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +122,8 @@ class RunFilters:
         return tuple(
             Part(
                 name=name,
-                title=_TITLES[name],
-                value=PERIODS[value][0] if name == "within" else value.replace("_", " "),
+                title=str(_TITLES[name]),
+                value=_in_words(name, value),
                 without=urlencode([pair for pair in pairs if pair != (name, value)]),
             )
             for name, value in pairs
@@ -120,6 +136,13 @@ class RunFilters:
             moment = now - PERIODS[self.within][1]
             return moment if self.since is None else max(moment, self.since)
         return self.since
+
+
+def _in_words(name: str, value: str) -> str:
+    if name == "within":
+        return str(PERIODS[value][0])
+    words = value.replace("_", " ")
+    return gettext(words) if name in {"state", "surface"} else words
 
 
 def filters_from(given: Mapping[str, Sequence[str]]) -> RunFilters:

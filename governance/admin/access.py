@@ -14,6 +14,8 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from core.admin import NOTHING, WITHHELD, json_block, moment_column
 from core.events import publish
@@ -72,8 +74,8 @@ class UserAdmin(GuardedAdmin, _UserAdmin):
     filter_horizontal = ()
     fieldsets = (
         (None, {"fields": ("username", "password", "email")}),
-        ("Sign-in", {"fields": ("is_active", "is_staff", "is_superuser", "is_service")}),
-        ("Dates", {"fields": ("last_login", "date_joined")}),
+        (_("Sign-in"), {"fields": ("is_active", "is_staff", "is_superuser", "is_service")}),
+        (_("Dates"), {"fields": ("last_login", "date_joined")}),
     )
 
     def user_change_password(
@@ -137,7 +139,7 @@ class MembershipAdmin(GuardedAdmin):
     search_fields = ("user__username",)
     fields = ("workspace", "user", "roles")
 
-    @admin.display(description="Roles")
+    @admin.display(description=_("Roles"))
     def role_names(self, row: Membership) -> str:
         return ", ".join(role.name for role in row.roles.all())
 
@@ -180,11 +182,11 @@ class RoleAdmin(GuardedAdmin):
     list_display = ("name", "held_in", "permission_count")
     search_fields = ("name",)
 
-    @admin.display(description="Workspace", ordering="workspace")
+    @admin.display(description=_("Workspace"), ordering="workspace")
     def held_in(self, row: Role) -> str:
-        return row.workspace.name if row.workspace else "every workspace (built in)"
+        return row.workspace.name if row.workspace else gettext("every workspace (built in)")
 
-    @admin.display(description="Permissions")
+    @admin.display(description=_("Permissions"))
     def permission_count(self, row: Role) -> int:
         return len(row.permissions)
 
@@ -223,7 +225,7 @@ class RoleAdmin(GuardedAdmin):
 
 
 class TokenForm(_TokenForm):
-    scopes = PermissionChoices(help_text="None ticked: all its owner may.")
+    scopes = PermissionChoices(help_text=_("None ticked: all its owner may."))
 
     class Meta:
         model = ApiToken
@@ -279,7 +281,7 @@ class ApiTokenAdmin(GuardedAdmin):
         issued: IssuedToken = obj.issued
         context = {
             **self.admin_site.each_context(request),
-            "title": "Token issued",
+            "title": gettext("Token issued"),
             "token": issued.token,
             "secret": issued.secret,
             "back": reverse(f"{self.admin_site.name}:governance_apitoken_changelist"),
@@ -312,18 +314,18 @@ class ActivityAdmin(GuardedAdmin):
             return super().has_view_permission(request)
         return self.get_queryset(request).filter(pk=obj.pk).exists()
 
-    happened = moment_column("timestamp", "Happened")
+    happened = moment_column("timestamp", _("Happened"))
 
-    @admin.display(description="By")
+    @admin.display(description=_("By"))
     def who(self, entry: LogEntry) -> str:
         by: str | None = (entry.additional_data or {}).get("by")
         return by or str(entry.actor or "—")
 
-    @admin.display(description="Kind")
+    @admin.display(description=_("Kind"))
     def kind(self, entry: LogEntry) -> str:
         return str(entry.content_type.model)
 
-    @admin.display(description="Changes")
+    @admin.display(description=_("Changes"))
     def differences(self, entry: LogEntry) -> SafeString:
         return json_block(entry.changes_dict)
 
@@ -333,7 +335,7 @@ class ChainAdmin(GuardedAdmin):
 
     view_perm = Perm.ACTIVITY_VIEW
     workspace_path = "workspace_id"
-    moment = moment_column("at", "At")
+    moment = moment_column("at", _("At"))
     ordering = ("-at", "-sequence")
     actions = ()
 
@@ -357,19 +359,19 @@ class AuditEntryAdmin(ChainAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return audit_list(self.actor(request)).order_by(*self.ordering)
 
-    @admin.display(description="Chain")
+    @admin.display(description=_("Chain"))
     def chain(self, entry: AuditEntry) -> str:
         return _chain_label(entry)
 
-    @admin.display(description="By", ordering="actor_name")
+    @admin.display(description=_("By"), ordering="actor_name")
     def by(self, entry: AuditEntry) -> str:
         return entry.actor_name or NOTHING
 
-    @admin.display(description="Subject", ordering="subject_label")
+    @admin.display(description=_("Subject"), ordering="subject_label")
     def subject(self, entry: AuditEntry) -> str:
         return f"{entry.subject_kind} {entry.subject_label}".strip()
 
-    @admin.display(description="Details")
+    @admin.display(description=_("Details"))
     def details(self, entry: AuditEntry) -> SafeString:
         return json_block(entry.payload)
 
@@ -400,7 +402,7 @@ class AuditCheckpointAdmin(ChainAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return checkpoint_list(self.actor(request)).order_by(*self.ordering)
 
-    @admin.display(description="Chain")
+    @admin.display(description=_("Chain"))
     def chain(self, checkpoint: AuditCheckpoint) -> str:
         return _chain_label(checkpoint)
 

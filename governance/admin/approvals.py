@@ -13,6 +13,8 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from core.admin import (
     NOTHING,
@@ -23,6 +25,7 @@ from core.admin import (
     pill,
     row_link,
     short_id,
+    told,
 )
 from core.errors import DomainError
 from governance import access
@@ -38,13 +41,13 @@ from governance.services.approvals.deciding import MAX_REASON_CHARS
 _VERDICTS = (
     (
         Verdict.APPROVE.value,
-        "Yes",
-        "It is done once, exactly as shown, unless something it depends on has changed by then.",
+        _("Yes"),
+        _("It is done once, exactly as shown, unless something it depends on has changed by then."),
     ),
     (
         Verdict.DENY.value,
-        "No",
-        "Nothing is done. The model is told your reason and decides what to do next.",
+        _("No"),
+        _("Nothing is done. The model is told your reason and decides what to do next."),
     ),
 )
 
@@ -77,27 +80,35 @@ class DecisionForm(forms.Form):
     reason = forms.CharField(
         required=False,
         max_length=MAX_REASON_CHARS,
-        label="Reason",
+        label=_("Reason"),
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text="Kept in the record. The model is told why you denied or changed it.",
+        help_text=_("Kept in the record. The model is told why you denied or changed it."),
     )
     arguments = OtherArguments(
         required=False,
-        label="Other arguments",
+        label=_("Other arguments"),
         widget=forms.Textarea(attrs={"rows": 6, "class": "code", "spellcheck": "false"}),
-        help_text="Leave empty to approve what was asked. Otherwise the whole new arguments, as "
-        "JSON; both are kept.",
+        help_text=_(
+            "Leave empty to approve what was asked. Otherwise the whole new arguments, as "
+            "JSON; both are kept."
+        ),
     )
 
-    choice = forms.CharField(required=False, max_length=40, label="Choice",
-                             help_text="Where the question has choices of its own.")  # fmt: skip
+    choice = forms.CharField(required=False, max_length=40, label=_("Choice"),
+                             help_text=_("Where the question has choices of its own."))  # fmt: skip
     seen = forms.CharField(max_length=64, widget=forms.HiddenInput)
 
     def clean_arguments(self) -> dict[str, Any] | None:
         given = self.cleaned_data["arguments"]
         if given is not None and not isinstance(given, dict):
-            raise forms.ValidationError("Write a JSON object.")
+            raise forms.ValidationError(gettext("Write a JSON object."))
         return given
+
+
+def _voter(vote: ApprovalVote) -> str:
+    if not vote.for_user:
+        return str(vote.user)
+    return gettext("%(user)s for %(absent)s") % {"user": vote.user, "absent": vote.for_user}
 
 
 @admin.register(Approval)
@@ -105,7 +116,7 @@ class ApprovalAdmin(GuardedAdmin):
     """Questions to people, to read; whoever may can answer the open ones."""
 
     view_perm = Perm.APPROVAL_VIEW
-    explanation = "What agents may do only after a person has said yes to exactly that."
+    explanation = _("What agents may do only after a person has said yes to exactly that.")
     lesson = "console/lessons/approvals.html"
     change_form_template = "admin/governance/approval/change_form.html"
     list_display = ("title_shown", "state_shown", "for_whom", "requester_name", "run_shown",
@@ -117,55 +128,58 @@ class ApprovalAdmin(GuardedAdmin):
     ordering = ("-pk",)
     actions = ()
 
-    @admin.display(description="Title", ordering="title")
+    @admin.display(description=_("Title"), ordering="title")
     def title_shown(self, row: Approval) -> SafeString | str:
         return format_html("{} {}", row.title, no_sandbox()) if is_unprotected(row) else row.title
 
-    @admin.display(description="State", ordering="state")
+    @admin.display(description=_("State"), ordering="state")
     def state_shown(self, row: Approval) -> SafeString:
         return pill(row.state)
 
-    @admin.display(description="For")
+    @admin.display(description=_("For"))
     def for_whom(self, row: Approval) -> str:
-        names = ", ".join(row.approvers) or "whoever may decide"
-        return names if row.quorum == 1 else f"{row.quorum} of: {names}"
+        names = ", ".join(row.approvers) or gettext("whoever may decide")
+        return (
+            names
+            if row.quorum == 1
+            else gettext("%(quorum)s of: %(names)s") % {"quorum": row.quorum, "names": names}
+        )
 
-    @admin.display(description="Run")
+    @admin.display(description=_("Run"))
     def run_shown(self, row: Approval) -> SafeString | str:
         if row.run_id is None:
             return NOTHING
         return row_link("agents_run", row.run_id, short_id(row.run_id))
 
-    asked = moment_column("created_at", "Asked")
+    asked = moment_column("created_at", _("Asked"))
 
-    expires = moment_column("expires_at", "Expires")
+    expires = moment_column("expires_at", _("Expires"))
 
-    decided = moment_column("decided_at", "Decided")
+    decided = moment_column("decided_at", _("Decided"))
 
-    used = moment_column("used_at", "Begun")
+    used = moment_column("used_at", _("Begun"))
 
-    @admin.display(description="Why")
+    @admin.display(description=_("Why"))
     def question_shown(self, row: Approval) -> str:
         return row.question or NOTHING
 
-    @admin.display(description="Reason")
+    @admin.display(description=_("Reason"))
     def reason_shown(self, row: Approval) -> str:
         return row.reason or NOTHING
 
-    @admin.display(description="Bound to")
+    @admin.display(description=_("Bound to"))
     def binding_shown(self, row: Approval) -> SafeString:
         return format_html("{}<p><code>{}</code></p>", json_block(row.binding), row.binding_digest)
 
-    @admin.display(description="Votes")
+    @admin.display(description=_("Votes"))
     def votes_shown(self, row: Approval) -> SafeString | str:
         rows = row.votes.select_related("user", "for_user")
-        votes = [(f"{vote.user} for {vote.for_user}" if vote.for_user else str(vote.user),
-                  vote.verdict) for vote in rows]  # fmt: skip
+        votes = [(_voter(vote), told(vote.verdict)) for vote in rows]
         return format_html_join(", ", "{}: {}", votes) if votes else NOTHING
 
-    @admin.display(description="Arguments and reasons")
+    @admin.display(description=_("Arguments and reasons"))
     def withheld(self, row: Approval) -> str:
-        return WITHHELD
+        return str(WITHHELD)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any | None = None) -> Any:
         is_readable = obj is not None and access.may_see_payload(
@@ -174,9 +188,12 @@ class ApprovalAdmin(GuardedAdmin):
         whose = ("agent_name", "requester_name", "run_shown", "rule")
         return (
             (None, {"fields": (*whose, "reason_shown" if is_readable else "withheld")}),
-            ("Who decides", {"fields": ("for_whom", "votes_shown", "decided_by_name", "surface")}),
-            ("When", {"fields": ("asked", "expires", "on_expiry", "decided", "used")}),
-            ("What a yes is bound to", {"fields": ("binding_shown",)}),
+            (
+                gettext("Who decides"),
+                {"fields": ("for_whom", "votes_shown", "decided_by_name", "surface")},
+            ),
+            (gettext("When"), {"fields": ("asked", "expires", "on_expiry", "decided", "used")}),
+            (gettext("What a yes is bound to"), {"fields": ("binding_shown",)}),
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> Any:
@@ -231,13 +248,15 @@ class ApprovalAdmin(GuardedAdmin):
             except DomainError as error:
                 self.message_user(request, str(error), messages.ERROR)
             else:
-                self.message_user(request, "Calls alike are not asked about.", messages.SUCCESS)
+                self.message_user(
+                    request, gettext("Calls alike are not asked about."), messages.SUCCESS
+                )
                 found = reverse("admin:governance_grant_change", args=[grant.pk])
                 queue = reverse("admin:approval_queue")
                 return HttpResponseRedirect(queue if is_from_queue else found)
         context = {
             **self.admin_site.each_context(request),
-            "title": f"{row.title}: this, and calls alike?",
+            "title": gettext("%(title)s: this, and calls alike?") % {"title": row.title},
             "opts": self.opts,
             "original": row,
             "form": form,
@@ -265,7 +284,7 @@ class ApprovalAdmin(GuardedAdmin):
             return HttpResponseRedirect(back)
         context = {
             **self.admin_site.each_context(request),
-            "title": f"{row.title}: yes or no?",
+            "title": gettext("%(title)s: yes or no?") % {"title": row.title},
             "opts": self.opts,
             "original": row,
             "form": form,
@@ -291,7 +310,11 @@ class ApprovalAdmin(GuardedAdmin):
             self.message_user(request, str(error), messages.ERROR)
         else:
             is_open = decided.state == ApprovalState.PENDING.value
-            sentence = "Your vote counts; others must agree." if is_open else "It is decided."
+            sentence = (
+                gettext("Your vote counts; others must agree.")
+                if is_open
+                else gettext("It is decided.")
+            )
             self.message_user(request, sentence, messages.SUCCESS)
 
 
@@ -301,7 +324,7 @@ class ApprovalVoteAdmin(GuardedAdmin):
 
     view_perm = Perm.APPROVAL_VIEW
     workspace_path = "approval__workspace"
-    explanation = "Every yes and no that somebody gave, also where more than one was needed."
+    explanation = _("Every yes and no that somebody gave, also where more than one was needed.")
     list_display = ("approval", "user", "for_user", "verdict", "surface", "given")
     list_filter = ("verdict",)
     list_select_related = ("approval", "user", "for_user")
@@ -310,4 +333,4 @@ class ApprovalVoteAdmin(GuardedAdmin):
     readonly_fields = fields
     actions = ()
 
-    given = moment_column("at", "Given")
+    given = moment_column("at", _("Given"))

@@ -12,8 +12,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
-from core.admin import moment, moment_column, money, pill, row_link, short_id
+from core.admin import moment, moment_column, money, pill, row_link, short_id, told
 from core.errors import DomainError
 from governance import access
 from governance.budgets import Figures, dollars
@@ -85,7 +87,10 @@ def line_of(branch: Branch) -> Line:
         about = f"{branch.budget.whose} · {_PERIODS[branch.budget.period]}"
     else:
         run = row_link("agents_run", branch.run_id, short_id(branch.run_id))
-        title, about = format_html("{} {}", branch.title, run), "run, with all it delegates"
+        title, about = (
+            format_html("{} {}", branch.title, run),
+            gettext("run, with all it delegates"),
+        )
     return Line(
         title=title,
         about=about,
@@ -96,10 +101,10 @@ def line_of(branch: Branch) -> Line:
 
 
 _PERIODS: Final = {
-    "day": "each day",
-    "week": "each week",
-    "month": "each month",
-    "total": "in all",
+    "day": _("each day"),
+    "week": _("each week"),
+    "month": _("each month"),
+    "total": _("in all"),
 }
 
 
@@ -110,7 +115,7 @@ def _told(now: Standing) -> dict[str, Any]:
         "is_nearly_full": _is_nearly_full(figures),
         "spent": money(figures.spent_usd),
         "held": money(figures.reserved_usd) if figures.reserved_usd else "",
-        "limit": "no limit" if figures.limit_usd is None else money(figures.limit_usd),
+        "limit": gettext("no limit") if figures.limit_usd is None else money(figures.limit_usd),
         "left": money(figures.remaining_usd or Decimal(0)),
         "waiting": now.waiting,
         "ends_at": moment(now.span.ends_at) if now.span.ends_at else "",
@@ -126,17 +131,17 @@ class BudgetForm(_BudgetForm):
         fields: ClassVar = (*_FIXED, "limit_usd", "is_enabled", "note")
         widgets: ClassVar = {"note": forms.Textarea(attrs={"rows": 3})}
         help_texts: ClassVar = {
-            "kind": "Whose spending it bounds.",
-            "agent_name": "Its name, for a budget of an agent.",
-            "user": "Whose runs it bounds, for a budget of a user.",
+            "kind": _("Whose spending it bounds."),
+            "agent_name": _("Its name, for a budget of an agent."),
+            "user": _("Whose runs it bounds, for a budget of a user."),
         }
         labels: ClassVar = {
-            "kind": "For",
-            "agent_name": "Agent",
-            "user": "Member",
-            "time_zone": "Time zone",
-            "limit_usd": "Limit in dollars",
-            "is_enabled": "It counts",
+            "kind": _("For"),
+            "agent_name": _("Agent"),
+            "user": _("Member"),
+            "time_zone": _("Time zone"),
+            "limit_usd": _("Limit in dollars"),
+            "is_enabled": _("It counts"),
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -149,9 +154,9 @@ class RaiseForm(forms.Form):
     """How much more the current period gets."""
 
     by_usd = forms.DecimalField(
-        label="Raise by ($)", max_digits=16, decimal_places=8, min_value=Decimal("0.00000001")
+        label=_("Raise by ($)"), max_digits=16, decimal_places=8, min_value=Decimal("0.00000001")
     )
-    reason = forms.CharField(label="Reason", required=False, max_length=MAX_NOTE_CHARS)
+    reason = forms.CharField(label=_("Reason"), required=False, max_length=MAX_NOTE_CHARS)
 
 
 @admin.register(Budget)
@@ -163,7 +168,7 @@ class BudgetAdmin(ServiceAdmin):
     can_add = True
     can_delete = True
     form = BudgetForm
-    explanation = (
+    explanation = _(
         "Money is set aside before a model is asked, in every limit above the run. Where one has "
         "no room, the run waits and somebody is asked."
     )
@@ -176,7 +181,7 @@ class BudgetAdmin(ServiceAdmin):
     list_select_related = ("workspace", "user")
     actions = ()
 
-    @admin.display(description="Limit in dollars")
+    @admin.display(description=_("Limit in dollars"))
     def limit_shown(self, row: Budget) -> str:
         return dollars(row.limit_usd)
 
@@ -187,8 +192,8 @@ class BudgetAdmin(ServiceAdmin):
         about = tuple(name for name in _FIXED if name not in other)
         limit = "limit_usd" if self.has_change_permission(request, obj) else "limit_shown"
         return (
-            ("Every period", {"fields": (limit, "is_enabled", "note")}),
-            ("For whom, and for how long", {"fields": about}),
+            (gettext("Every period"), {"fields": (limit, "is_enabled", "note")}),
+            (gettext("For whom, and for how long"), {"fields": about}),
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> Any:
@@ -262,7 +267,11 @@ class BudgetAdmin(ServiceAdmin):
         form = RaiseForm(request.POST)
         if not form.is_valid():
             sentences = [str(text) for texts in form.errors.values() for text in texts]
-            self.message_user(request, f"Nothing was raised. {' '.join(sentences)}", messages.ERROR)
+            self.message_user(
+                request,
+                gettext("Nothing was raised. %(why)s") % {"why": " ".join(sentences)},
+                messages.ERROR,
+            )
         else:
             self._raise(request, row, form.cleaned_data)
         return HttpResponseRedirect(reverse("admin:governance_budget_change", args=[row.pk]))
@@ -273,7 +282,9 @@ class BudgetAdmin(ServiceAdmin):
         except DomainError as error:
             self.message_user(request, str(error), messages.ERROR)
         else:
-            sentence = f"Raised by {dollars(given['by_usd'])}; runs that waited for it go on."
+            sentence = gettext("Raised by %(by_usd)s; runs that waited for it go on.") % {
+                "by_usd": dollars(given["by_usd"])
+            }
             self.message_user(request, sentence, messages.SUCCESS)
 
     # --- changes ----------------------------------------------------------------------------------
@@ -301,8 +312,12 @@ class BudgetAdmin(ServiceAdmin):
         """Name what goes with a budget; whoever may delete it may delete that too."""
         budgets = list(objs)
         accounts = BudgetAccount.objects.filter(budget__in=budgets).count()
-        named = [f"The budget {row.name} of {row.workspace}" for row in budgets]
-        named.append("What was counted against it")
+        named = [
+            gettext("The budget %(name)s of %(workspace)s")
+            % {"name": row.name, "workspace": row.workspace}
+            for row in budgets
+        ]
+        named.append(gettext("What was counted against it"))
         return named, {"budgets": len(budgets), "periods": accounts}, set(), []
 
 
@@ -311,7 +326,7 @@ class ReservationAdmin(GuardedAdmin):
     """What calls have set aside; nobody edits it."""
 
     view_perm = Perm.BUDGET_VIEW
-    explanation = "What each model call has set aside in the limits above it, and what it cost."
+    explanation = _("What each model call has set aside in the limits above it, and what it cost.")
     list_display_links = ("place",)
     list_display = ("run_shown", "place", "model_name", "state_shown", "reserved", "charged",
                     "created")  # fmt: skip
@@ -322,22 +337,22 @@ class ReservationAdmin(GuardedAdmin):
     readonly_fields = fields
     actions = ()
 
-    created = moment_column("created_at", "Set aside")
-    settled = moment_column("settled_at", "Settled")
+    created = moment_column("created_at", _("Set aside"))
+    settled = moment_column("settled_at", _("Settled"))
 
-    @admin.display(description="Run")
+    @admin.display(description=_("Run"))
     def run_shown(self, row: Reservation) -> SafeString:
         return row_link("agents_run", row.run_id, short_id(row.run_id))
 
-    @admin.display(description="State", ordering="state")
+    @admin.display(description=_("State"), ordering="state")
     def state_shown(self, row: Reservation) -> SafeString:
-        return pill(_PILLS[row.state], label=row.state)
+        return pill(_PILLS[row.state], label=told(row.state))
 
-    @admin.display(description="At most", ordering="reserved_usd")
+    @admin.display(description=_("At most"), ordering="reserved_usd")
     def reserved(self, row: Reservation) -> str:
         return dollars(row.reserved_usd)
 
-    @admin.display(description="Cost", ordering="charged_usd")
+    @admin.display(description=_("Cost"), ordering="charged_usd")
     def charged(self, row: Reservation) -> str:
         return "–" if row.charged_usd is None else dollars(row.charged_usd)
 

@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django import forms
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from governance.contracts import ChannelEvent, ChannelKind
 from governance.models import Channel
@@ -14,13 +16,13 @@ else:  # generic for the type checker only
     _ChannelForm = forms.ModelForm
 
 _EVENTS: Final = (
-    (ChannelEvent.APPROVAL_ASKED.value, "a person is asked"),
-    (ChannelEvent.APPROVAL_DECIDED.value, "somebody has decided"),
-    (ChannelEvent.APPROVAL_EXPIRING.value, "a question is about to expire"),
-    (ChannelEvent.APPROVAL_ESCALATED.value, "a question goes to others"),
-    (ChannelEvent.RUN_FAILED.value, "a run failed: the first of an agent for a reason"),
-    (ChannelEvent.BUDGET_WARNING.value, "80 % of a budget is spent"),
-    (ChannelEvent.BUDGET_EXHAUSTED.value, "a budget is used up"),
+    (ChannelEvent.APPROVAL_ASKED.value, _("a person is asked")),
+    (ChannelEvent.APPROVAL_DECIDED.value, _("somebody has decided")),
+    (ChannelEvent.APPROVAL_EXPIRING.value, _("a question is about to expire")),
+    (ChannelEvent.APPROVAL_ESCALATED.value, _("a question goes to others")),
+    (ChannelEvent.RUN_FAILED.value, _("a run failed: the first of an agent for a reason")),
+    (ChannelEvent.BUDGET_WARNING.value, _("80 % of a budget is spent")),
+    (ChannelEvent.BUDGET_EXHAUSTED.value, _("a budget is used up")),
 )
 # What is asked of a channel of each kind, beside what is asked of all of them.
 FIELDS: Final = {
@@ -29,12 +31,12 @@ FIELDS: Final = {
     ChannelKind.EMAIL.value: ("addresses",),
 }
 _SECRET_HELP: Final = {
-    "webhook": "Base64 of 24 to 64 bytes. Empty: the one there is stays.",
-    "slack": "The signing secret of the Slack app. Empty: the one there is stays.",
+    "webhook": _("Base64 of 24 to 64 bytes. Empty: the one there is stays."),
+    "slack": _("The signing secret of the Slack app. Empty: the one there is stays."),
 }
 _NEW_SECRET_HELP: Final = {
-    "webhook": "Base64 of 24 to 64 bytes. Empty: one is made, and shown to you once.",
-    "slack": "The signing secret of the Slack app.",
+    "webhook": _("Base64 of 24 to 64 bytes. Empty: one is made, and shown to you once."),
+    "slack": _("The signing secret of the Slack app."),
 }
 
 
@@ -72,10 +74,16 @@ class Identities(Lines):
             parts = line.split()
             if len(parts) != 2:
                 raise forms.ValidationError(
-                    f"Line {number} is not a member and a username, such as `U024BE7LH ann`."
+                    gettext(
+                        "Line %(number)s is not a member and a username, such as `U024BE7LH ann`."
+                    )
+                    % {"number": number}
                 )
             if parts[0] in found:
-                raise forms.ValidationError(f"Line {number} names {parts[0]} a second time.")
+                raise forms.ValidationError(
+                    gettext("Line %(number)s names %(member)s a second time.")
+                    % {"number": number, "member": parts[0]}
+                )
             found[parts[0]] = parts[1]
         return found
 
@@ -87,49 +95,55 @@ class ChannelForm(_ChannelForm):
     name = forms.CharField(
         max_length=63,
         validators=[NAME_PATTERN],
-        help_text="Stands in the address that decisions come back to.",
+        help_text=_("Stands in the address that decisions come back to."),
     )
     kind = forms.CharField(widget=forms.HiddenInput)
     events = forms.MultipleChoiceField(
-        choices=_EVENTS, widget=forms.CheckboxSelectMultiple, label="Tell when"
+        choices=_EVENTS, widget=forms.CheckboxSelectMultiple, label=_("Tell when")
     )
     url = forms.CharField(
         max_length=2000,
         required=False,
-        label="Address",
+        label=_("Address"),
         widget=forms.TextInput(attrs={"inputmode": "url", "autocomplete": "off"}),
-        help_text="Messages are posted to it. Private addresses take AGENTRY_FETCH_ALLOW.",
+        help_text=_("Messages are posted to it. Private addresses take AGENTRY_FETCH_ALLOW."),
     )
     addresses = Lines(
-        required=False, help_text="One a line. None: those who may decide, each at their own."
+        required=False, help_text=_("One a line. None: those who may decide, each at their own.")
     )
     identities = Identities(
         required=False,
-        label="Who is who",
-        help_text="One a line: the member's id in Slack and the username here, such as "
-        "U024BE7LH ann. Who is not listed is nobody.",
+        label=_("Who is who"),
+        help_text=_(
+            "One a line: the member's id in Slack and the username here, such as "
+            "U024BE7LH ann. Who is not listed is nobody."
+        ),
     )
     secret = forms.CharField(
         max_length=500,
         required=False,
-        label="Signing secret",
+        label=_("Signing secret"),
         widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
     )
     make_secret = forms.BooleanField(
         required=False,
-        label="Make a new signing secret",
-        help_text="It is shown to you once; messages are signed with it from then on, and "
-        "decisions signed with the one before are refused.",
+        label=_("Make a new signing secret"),
+        help_text=_(
+            "It is shown to you once; messages are signed with it from then on, and "
+            "decisions signed with the one before are refused."
+        ),
     )
 
     class Meta:
         model = Channel
         fields: ClassVar = ("workspace", "name", "kind", "is_enabled", "url", "addresses",
                             "events", "acts_as")  # fmt: skip
-        labels: ClassVar = {"is_enabled": "Switched on", "acts_as": "Decides as"}
+        labels: ClassVar = {"is_enabled": _("Switched on"), "acts_as": _("Decides as")}
         help_texts: ClassVar = {
-            "acts_as": "The account whose decisions come in by webhook, with its permissions and "
-            "no more. None: no decisions are taken.",
+            "acts_as": _(
+                "The account whose decisions come in by webhook, with its permissions and "
+                "no more. None: no decisions are taken."
+            ),
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -156,5 +170,5 @@ class ChannelForm(_ChannelForm):
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
         if given.get("secret") and given.get("make_secret"):
-            self.add_error("make_secret", "Give a secret or have one made, not both.")
+            self.add_error("make_secret", gettext("Give a secret or have one made, not both."))
         return given

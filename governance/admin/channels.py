@@ -11,8 +11,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
-from core.admin import NOTHING, json_block, moment, moment_column, pill, switch_column
+from core.admin import NOTHING, json_block, moment, moment_column, pill, switch_column, told
 from core.errors import DomainError
 from governance.admin.channel_forms import FIELDS, ChannelForm
 from governance.contracts import Actor, ChannelKind, DeliveryState, Perm
@@ -29,22 +31,22 @@ else:  # generic for the type checker only
     _Inline = admin.TabularInline
 
 SHOWN_DELIVERIES: Final = 10
-_WEBHOOK: Final = (
+_WEBHOOK: Final = _(
     "For programs: signed JSON to an address of yours. Signed decisions can come back, as one "
     "account."
 )
-_SLACK: Final = (
+_SLACK: Final = _(
     "A message with buttons to one of its channels, or to what speaks alike. Whoever presses "
     "decides as the account joined to them."
 )
-_EMAIL: Final = (
+_EMAIL: Final = _(
     "A letter to those who may decide, or to addresses you give. Its link leads to a page that "
     "asks for a sign-in."
 )
 KINDS: Final = (
-    (ChannelKind.WEBHOOK.value, "Webhook", _WEBHOOK),
-    (ChannelKind.SLACK.value, "Slack", _SLACK),
-    (ChannelKind.EMAIL.value, "E-mail", _EMAIL),
+    (ChannelKind.WEBHOOK.value, _("Webhook"), _WEBHOOK),
+    (ChannelKind.SLACK.value, _("Slack"), _SLACK),
+    (ChannelKind.EMAIL.value, _("E-mail"), _EMAIL),
 )
 _READ: Final = {
     ChannelKind.WEBHOOK.value: ("url", "acts_as", "secret_shown"),
@@ -55,7 +57,7 @@ _READ: Final = {
 
 def delivery_pill(row: Delivery) -> SafeString:
     word = row.state
-    return pill("succeeded" if word == DeliveryState.DELIVERED.value else word, label=word)
+    return pill("succeeded" if word == DeliveryState.DELIVERED.value else word, label=told(word))
 
 
 class IdentityInline(_Inline):
@@ -83,7 +85,7 @@ class ChannelAdmin(ServiceAdmin):
     can_add = True
     can_delete = True
     form = ChannelForm
-    explanation = "Where news of approvals goes, and who of a channel is who here."
+    explanation = _("Where news of approvals goes, and who of a channel is who here.")
     lesson = "console/lessons/channels.html"
     change_form_template = "admin/governance/channel/change_form.html"
     fixed_fields = ("workspace", "name")
@@ -95,29 +97,29 @@ class ChannelAdmin(ServiceAdmin):
     actions = ()
 
     state_shown = switch_column()
-    changed = moment_column("updated_at", "Changed")
+    changed = moment_column("updated_at", _("Changed"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Letters of a person are on the page of that person."""
         return super().get_queryset(request).filter(owner__isnull=True)
 
-    @admin.display(description="Goes to")
+    @admin.display(description=_("Goes to"))
     def target(self, row: Channel) -> str:
         if row.kind == ChannelKind.EMAIL.value:
-            return ", ".join(row.addresses) or "those who may decide"
+            return ", ".join(row.addresses) or gettext("those who may decide")
         return address_shown(row.url) or NOTHING
 
-    @admin.display(description="Addresses")
+    @admin.display(description=_("Addresses"))
     def addresses_shown(self, row: Channel) -> str:
-        return ", ".join(row.addresses) or "those who may decide"
+        return ", ".join(row.addresses) or gettext("those who may decide")
 
-    @admin.display(description="Told of")
+    @admin.display(description=_("Told of"))
     def events_shown(self, row: Channel) -> str:
         return ", ".join(row.events)
 
-    @admin.display(description="Signing secret")
+    @admin.display(description=_("Signing secret"))
     def secret_shown(self, row: Channel) -> str:
-        return "sealed; nobody can read it again" if row.sealed_secret else NOTHING
+        return gettext("sealed; nobody can read it again") if row.sealed_secret else NOTHING
 
     # --- the form ---------------------------------------------------------------------------------
 
@@ -130,7 +132,7 @@ class ChannelAdmin(ServiceAdmin):
         head = ("workspace", "name") if obj is None else ("workspace",)
         return (
             (None, {"fields": (*head, "kind", "is_enabled", "events")}),
-            ("Where it goes, and what comes back", {"fields": own}),
+            (gettext("Where it goes, and what comes back"), {"fields": own}),
         )
 
     def get_inlines(self, request: HttpRequest, obj: Any | None) -> Any:
@@ -171,9 +173,20 @@ class ChannelAdmin(ServiceAdmin):
         channels = list(objs)
         deliveries = Delivery.objects.filter(channel__in=channels)
         unsent = deliveries.filter(state=DeliveryState.PENDING.value).count()
-        named = [f"The channel {row.name} of {row.workspace}" for row in channels]
+        named = [
+            gettext("The channel %(name)s of %(workspace)s")
+            % {"name": row.name, "workspace": row.workspace}
+            for row in channels
+        ]
         if unsent:
-            named.append(f"{unsent} messages that are still to be sent, and will not be")
+            named.append(
+                ngettext(
+                    "%(n)s message that is still to be sent, and will not be",
+                    "%(n)s messages that are still to be sent, and will not be",
+                    unsent,
+                )
+                % {"n": unsent}
+            )
         return named, {"channels": len(channels), "deliveries": deliveries.count()}, set(), []
 
     # --- pages ------------------------------------------------------------------------------------
@@ -187,7 +200,7 @@ class ChannelAdmin(ServiceAdmin):
         if not _kind_of(request):
             context = {
                 **self.admin_site.each_context(request),
-                "title": "New channel",
+                "title": gettext("New channel"),
                 "opts": self.opts,
                 "kinds": KINDS,
             }
@@ -241,7 +254,9 @@ class ChannelAdmin(ServiceAdmin):
         except DomainError as error:
             self.message_user(request, str(error), messages.ERROR)
         else:
-            sentence = "A test message is on its way; its outcome is told under Deliveries."
+            sentence = gettext(
+                "A test message is on its way; its outcome is told under Deliveries."
+            )
             self.message_user(request, sentence, messages.SUCCESS)
         return HttpResponseRedirect(f"{back}#deliveries")
 
@@ -267,7 +282,7 @@ class ChannelAdmin(ServiceAdmin):
             return None
         context = {
             **self.admin_site.each_context(request),
-            "title": f"The signing secret of {row.name}",
+            "title": gettext("The signing secret of %(name)s") % {"name": row.name},
             "channel": row,
             "secret": row.made_secret,
             "back": reverse("admin:governance_channel_change", args=[row.pk]),
@@ -280,7 +295,7 @@ class ChannelAdmin(ServiceAdmin):
 @admin.register(Delivery)
 class DeliveryAdmin(GuardedAdmin):
     view_perm = Perm.CHANNEL_VIEW
-    explanation = "What was sent, what is still to be sent, and why something was not taken."
+    explanation = _("What was sent, what is still to be sent, and why something was not taken.")
     lesson = "console/lessons/deliveries.html"
     change_form_template = "admin/governance/delivery/change_form.html"
     list_display = ("event", "channel", "recipient", "state_shown", "attempts", "created",
@@ -292,26 +307,26 @@ class DeliveryAdmin(GuardedAdmin):
     readonly_fields = fields
     actions = ("redeliver_selected",)
 
-    created = moment_column("created_at", "Written")
-    due = moment_column("due_at", "Due")
+    created = moment_column("created_at", _("Written"))
+    due = moment_column("due_at", _("Due"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Messages of channels, and one's own letters."""
         own = Q(channel__owner__isnull=True) | Q(channel__owner_id=self.actor(request).user_id)
         return super().get_queryset(request).filter(own)
 
-    @admin.display(description="State", ordering="state")
+    @admin.display(description=_("State"), ordering="state")
     def state_shown(self, row: Delivery) -> SafeString:
         return delivery_pill(row)
 
-    @admin.display(description="Says")
+    @admin.display(description=_("Says"))
     def payload_shown(self, row: Delivery) -> SafeString:
         return json_block(row.payload)
 
     def has_redeliver_permission(self, request: HttpRequest) -> bool:
         return self._may(request, Perm.CHANNEL_EDIT, None)
 
-    @admin.action(description="Send the selected messages again", permissions=["redeliver"])
+    @admin.action(description=_("Send the selected messages again"), permissions=["redeliver"])
     def redeliver_selected(self, request: HttpRequest, rows: QuerySet[Delivery]) -> None:
         sent = 0
         for row in rows:
@@ -322,7 +337,16 @@ class DeliveryAdmin(GuardedAdmin):
             else:
                 sent += 1
         if sent:
-            self.message_user(request, f"{sent} are on their way again.", messages.SUCCESS)
+            self.message_user(
+                request,
+                ngettext(
+                    "%(n)s is on its way again.",
+                    "%(n)s are on their way again.",
+                    sent,
+                )
+                % {"n": sent},
+                messages.SUCCESS,
+            )
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.redeliver_view)
@@ -355,7 +379,9 @@ class DeliveryAdmin(GuardedAdmin):
         except DomainError as error:
             self.message_user(request, str(error), messages.ERROR)
         else:
-            self.message_user(request, "The message is on its way again.", messages.SUCCESS)
+            self.message_user(
+                request, gettext("The message is on its way again."), messages.SUCCESS
+            )
         if "to_channel" in request.POST:
             back = reverse("admin:governance_channel_change", args=[row.channel_id])
             return HttpResponseRedirect(f"{back}#deliveries")

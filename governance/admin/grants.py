@@ -7,6 +7,8 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from core.admin import NOTHING, WITHHELD, json_block, moment_column, pill, row_link, short_id
 from governance import access
@@ -30,28 +32,30 @@ class GrantForm(forms.Form):
     """Which calls are alike, how many of them, and for how long."""
 
     pattern = forms.JSONField(
-        label="Which calls",
+        label=_("Which calls"),
         widget=forms.Textarea(attrs={"rows": 10, "class": "code", "spellcheck": "false"}),
-        help_text="Proposed: exactly this one. Widen it with glob, min and max, or a list of "
-        "values; `paths` and `hosts` are for what the arguments name. What no test speaks of is "
-        "asked about.",
+        help_text=_(
+            "Proposed: exactly this one. Widen it with glob, min and max, or a list of "
+            "values; `paths` and `hosts` are for what the arguments name. What no test speaks "
+            "of is asked about."
+        ),
     )
     uses = forms.IntegerField(
-        required=False, min_value=1, max_value=MAX_USES, label="How many calls",
-        help_text="Empty: as many as come.",
+        required=False, min_value=1, max_value=MAX_USES, label=_("How many calls"),
+        help_text=_("Empty: as many as come."),
     )  # fmt: skip
-    days = forms.IntegerField(min_value=1, max_value=int(MAX_SECONDS // _DAY), label="Days")
+    days = forms.IntegerField(min_value=1, max_value=int(MAX_SECONDS // _DAY), label=_("Days"))
     any_requester = forms.BooleanField(
-        required=False, label="Whoever asks", help_text="But never yourself."
+        required=False, label=_("Whoever asks"), help_text=_("But never yourself.")
     )
-    any_agent = forms.BooleanField(required=False, label="Of every agent")
-    reason = forms.CharField(required=False, max_length=MAX_REASON_CHARS, label="Reason")
+    any_agent = forms.BooleanField(required=False, label=_("Of every agent"))
+    reason = forms.CharField(required=False, max_length=MAX_REASON_CHARS, label=_("Reason"))
     seen = forms.CharField(max_length=64, widget=forms.HiddenInput)
 
     def clean_pattern(self) -> dict[str, Any]:
         given = self.cleaned_data["pattern"]
         if not isinstance(given, dict):
-            raise forms.ValidationError("Write a JSON object.")
+            raise forms.ValidationError(gettext("Write a JSON object."))
         return given
 
     def given(self) -> dict[str, Any]:
@@ -66,7 +70,7 @@ class GrantAdmin(GuardedAdmin):
     """Standing approvals; whoever may decide can end them."""
 
     view_perm = Perm.APPROVAL_VIEW
-    explanation = "Calls that are not asked about, because somebody said yes to calls alike."
+    explanation = _("Calls that are not asked about, because somebody said yes to calls alike.")
     list_display = ("tool", "state_shown", "agent", "requester", "granted_by_name", "used_shown",
                     "expires")  # fmt: skip
     list_filter = ("state", "workspace")
@@ -74,52 +78,56 @@ class GrantAdmin(GuardedAdmin):
     ordering = ("-pk",)
     actions = ("revoke_selected",)
 
-    expires = moment_column("expires_at", "Expires")
-    given = moment_column("created_at", "Given")
-    ended = moment_column("ended_at", "Ended")
+    expires = moment_column("expires_at", _("Expires"))
+    given = moment_column("created_at", _("Given"))
+    ended = moment_column("ended_at", _("Ended"))
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
         return self._may(request, Perm.APPROVAL_DECIDE, None)
 
-    @admin.action(description="Revoke the selected grants", permissions=["decide"])
+    @admin.action(description=_("Revoke the selected grants"), permissions=["decide"])
     def revoke_selected(self, request: HttpRequest, rows: QuerySet[Grant]) -> None:
         for row in rows:
             grant_revoke(actor=self.actor(request), grant_id=row.pk)
-        self.message_user(request, "Calls alike are asked about again.", messages.SUCCESS)
+        self.message_user(request, gettext("Calls alike are asked about again."), messages.SUCCESS)
 
-    @admin.display(description="State", ordering="state")
+    @admin.display(description=_("State"), ordering="state")
     def state_shown(self, row: Grant) -> SafeString:
         return pill(row.state)
 
-    @admin.display(description="Agent")
+    @admin.display(description=_("Agent"))
     def agent(self, row: Grant) -> str:
         return row.agent_name or "any"
 
-    @admin.display(description="For")
+    @admin.display(description=_("For"))
     def requester(self, row: Grant) -> str:
         return row.requester_name or "anybody"
 
-    @admin.display(description="Uses")
+    @admin.display(description=_("Uses"))
     def used_shown(self, row: Grant) -> str:
-        return f"{row.uses} of {row.uses_max}" if row.uses_max else str(row.uses)
+        return (
+            gettext("%(uses)s of %(uses_max)s") % {"uses": row.uses, "uses_max": row.uses_max}
+            if row.uses_max
+            else str(row.uses)
+        )
 
-    @admin.display(description="Pattern")
+    @admin.display(description=_("Pattern"))
     def pattern_shown(self, row: Grant) -> SafeString:
         return json_block(row.pattern)
 
-    @admin.display(description="Bound to")
+    @admin.display(description=_("Bound to"))
     def facts_shown(self, row: Grant) -> SafeString:
         return json_block(row.facts)
 
-    @admin.display(description="Given with")
+    @admin.display(description=_("Given with"))
     def approval_shown(self, row: Grant) -> SafeString | str:
         if row.approval_id is None:
             return NOTHING
         return row_link("governance_approval", row.approval_id, short_id(row.approval_id))
 
-    @admin.display(description="Pattern and reasons")
+    @admin.display(description=_("Pattern and reasons"))
     def withheld(self, row: Grant) -> str:
-        return WITHHELD
+        return str(WITHHELD)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any | None = None) -> Any:
         is_readable = obj is not None and access.may_see_payload(
@@ -129,9 +137,12 @@ class GrantAdmin(GuardedAdmin):
         whose = ("tool", "agent", "requester", "rule", "granted_by_name", "approval_shown")
         return (
             (None, {"fields": whose}),
-            ("Which calls", {"fields": content}),
-            ("Uses", {"fields": ("used_shown", "given", "expires", "ended", "ended_by_name")}),
-            ("What it is bound to", {"fields": ("facts_shown",)}),
+            (gettext("Which calls"), {"fields": content}),
+            (
+                gettext("Uses"),
+                {"fields": ("used_shown", "given", "expires", "ended", "ended_by_name")},
+            ),
+            (gettext("What it is bound to"), {"fields": ("facts_shown",)}),
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> Any:
@@ -146,7 +157,7 @@ class GrantUseAdmin(GuardedAdmin):
 
     view_perm = Perm.APPROVAL_VIEW
     workspace_path = "grant__workspace"
-    explanation = "Every call that a standing approval let go unasked."
+    explanation = _("Every call that a standing approval let go unasked.")
     list_display = ("grant", "run_shown", "agent_name", "requester_name", "used")
     list_select_related = ("grant",)
     search_fields = ("agent_name", "requester_name", "run_id__istartswith")
@@ -155,9 +166,9 @@ class GrantUseAdmin(GuardedAdmin):
     readonly_fields = fields
     actions = ()
 
-    used = moment_column("at", "Used")
+    used = moment_column("at", _("Used"))
 
-    @admin.display(description="Run")
+    @admin.display(description=_("Run"))
     def run_shown(self, row: GrantUse) -> SafeString:
         return row_link("agents_run", row.run_id, short_id(row.run_id))
 
@@ -176,7 +187,7 @@ class DelegationAdmin(GuardedAdmin):
     edit_perm = Perm.APPROVAL_DECIDE
     can_add = True
     form = DelegationForm
-    explanation = "While one person is away, another decides for them."
+    explanation = _("While one person is away, another decides for them.")
     list_display = ("delegator", "delegate", "workspace", "begins", "ends", "ended")
     list_filter = ("workspace",)
     list_select_related = ("delegator", "delegate", "workspace")
@@ -185,9 +196,9 @@ class DelegationAdmin(GuardedAdmin):
     fixed_fields = fields
     actions = ("end_selected",)
 
-    begins = moment_column("from_at", "From")
-    ends = moment_column("until_at", "Until")
-    ended = moment_column("ended_at", "Ended")
+    begins = moment_column("from_at", _("From"))
+    ends = moment_column("until_at", _("Until"))
+    ended = moment_column("ended_at", _("Ended"))
 
     def has_change_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
         return False  # it is lent and ended, never changed
@@ -195,11 +206,11 @@ class DelegationAdmin(GuardedAdmin):
     def has_view_selected_permission(self, request: HttpRequest) -> bool:
         return self._may(request, self.view_perm, None)
 
-    @admin.action(description="End the selected delegations", permissions=["view_selected"])
+    @admin.action(description=_("End the selected delegations"), permissions=["view_selected"])
     def end_selected(self, request: HttpRequest, rows: QuerySet[Delegation]) -> None:
         for row in rows:
             delegation_end(actor=self.actor(request), delegation_id=row.pk)
-        self.message_user(request, "They decide for themselves again.", messages.SUCCESS)
+        self.message_user(request, gettext("They decide for themselves again."), messages.SUCCESS)
 
     def save_row(
         self, actor: Actor, row: Delegation, form: "forms.ModelForm[Any]", *, is_new: bool

@@ -9,6 +9,8 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from core.admin import moment_column, text_block, text_difference
 from core.errors import DomainError
@@ -41,18 +43,22 @@ rules:
 _MODES: Final = (
     (
         "in_force",
-        "Put it in force",
+        _("Put it in force"),
         (
-            "Calls that have not begun are judged by it from now on, and approvals given under the "
-            "version before do not hold any more."
+            _(
+                "Calls that have not begun are judged by it from now on, and approvals given "
+                "under the version before do not hold any more."
+            )
         ),
     ),
     (
         "shadow",
-        "Ask it as a shadow",
+        _("Ask it as a shadow"),
         (
-            "It is asked beside what decides, and decides nothing. What it would have decided "
-            "otherwise is kept. It takes the place of the shadow before it."
+            _(
+                "It is asked beside what decides, and decides nothing. What it would have decided "
+                "otherwise is kept. It takes the place of the shadow before it."
+            )
         ),
     ),
 )
@@ -62,7 +68,7 @@ class PolicyForm(_PolicyForm):
     class Meta:
         model = Policy
         fields: ClassVar = ("workspace", "language", "draft", "cases")
-        labels: ClassVar = {"cases": "Test cases"}
+        labels: ClassVar = {"cases": _("Test cases")}
         widgets: ClassVar = {
             "draft": forms.Textarea(attrs={"rows": 24, "class": "code", "spellcheck": "false"}),
             "cases": forms.Textarea(attrs={"rows": 12, "class": "code", "spellcheck": "false"}),
@@ -82,12 +88,12 @@ class PublishForm(forms.Form):
         required=False,
         max_length=500,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
-        help_text="Why, for those who read the versions and the audit chain later.",
+        help_text=_("Why, for those who read the versions and the audit chain later."),
     )
     despite_failures = forms.BooleanField(
         required=False,
-        label="Publish although test cases fail",
-        help_text="The version and the audit chain say that you did.",
+        label=_("Publish although test cases fail"),
+        help_text=_("The version and the audit chain say that you did."),
     )
     seen = forms.CharField(widget=forms.HiddenInput, max_length=64)
 
@@ -98,7 +104,7 @@ class PolicyAdmin(ServiceAdmin):
     edit_perm = Perm.POLICY_EDIT
     can_add = True
     form = PolicyForm
-    explanation = "What tool calls are judged by: allowed, denied, or asked about."
+    explanation = _("What tool calls are judged by: allowed, denied, or asked about.")
     lesson = "console/lessons/policies.html"
     change_form_template = "admin/governance/policy/change_form.html"
     fixed_fields = ("workspace",)
@@ -107,18 +113,22 @@ class PolicyAdmin(ServiceAdmin):
     places: ClassVar[dict[str, str]] = {"source": "draft", "cases": "cases", "*": "draft"}
     actions = ()
 
-    changed = moment_column("updated_at", "Draft changed")
+    changed = moment_column("updated_at", _("Draft changed"))
 
-    @admin.display(description="In force")
+    @admin.display(description=_("In force"))
     def in_force(self, row: Policy) -> "SafeString | str":
         version = in_force(row)
-        return f"version {version.number}" if version else "the built-in rule"
+        return (
+            gettext("version %(number)s") % {"number": version.number}
+            if version
+            else gettext("the built-in rule")
+        )
 
-    @admin.display(description="Draft")
+    @admin.display(description=_("Draft"))
     def draft_shown(self, row: Policy) -> "SafeString":
         return text_block(row.draft)
 
-    @admin.display(description="Test cases")
+    @admin.display(description=_("Test cases"))
     def cases_shown(self, row: Policy) -> "SafeString":
         return text_block(row.cases)
 
@@ -182,7 +192,7 @@ class PolicyAdmin(ServiceAdmin):
         shown: CasesShown = cases_shown(actor, row)
         context = {
             **self.admin_site.each_context(request),
-            "title": f"Publish the policy of {row.workspace}",
+            "title": gettext("Publish the policy of %(workspace)s") % {"workspace": row.workspace},
             "opts": self.opts,
             "original": row,
             "form": form,
@@ -204,9 +214,11 @@ class PolicyAdmin(ServiceAdmin):
             return HttpResponseNotAllowed(["POST"])
         row = self._publishable(request, policy_id)
         ended = policy_shadow_end(self.actor(request), workspace=row.workspace)
-        sentence = "No version is asked as a shadow."
+        sentence = gettext("No version is asked as a shadow.")
         if ended is not None:
-            sentence = f"Version {ended.number} is asked no more. What it said otherwise stays."
+            sentence = gettext(
+                "Version %(number)s is asked no more. What it said otherwise stays."
+            ) % {"number": ended.number}
         self.message_user(request, sentence, messages.SUCCESS)
         return HttpResponseRedirect(reverse("admin:governance_policy_change", args=[row.pk]))
 
@@ -234,14 +246,18 @@ class PolicyAdmin(ServiceAdmin):
             form.add_error(None, str(error))
             form.data = {**request.POST.dict(), "seen": draft_digest(row)}
             return False
-        how = "asked as a shadow" if given["mode"] == "shadow" else "in force"
-        self.message_user(request, f"Version {version.number} is {how}.", messages.SUCCESS)
+        how = gettext("asked as a shadow") if given["mode"] == "shadow" else gettext("in force")
+        self.message_user(
+            request,
+            gettext("Version %(number)s is %(how)s.") % {"number": version.number, "how": how},
+            messages.SUCCESS,
+        )
         return True
 
 
 def _holders(perm: Perm) -> str:
     """Name the built-in roles that have a permission."""
-    return " and ".join(name for name, perms in BUILTIN_ROLES.items() if perm in perms)
+    return gettext(" and ").join(name for name, perms in BUILTIN_ROLES.items() if perm in perms)
 
 
 def _may_try(actor: Actor, policy: Policy) -> bool:

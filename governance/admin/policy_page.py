@@ -6,6 +6,7 @@ from typing import Final
 from django.db.models import Count
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from core.admin import Line, effect_pill, moment, pill, text_difference
 from core.errors import DomainError
@@ -105,10 +106,10 @@ def in_force(row: Policy) -> PolicyVersion | None:
 
 def version_pill(version: PolicyVersion) -> SafeString:
     if version.is_shadow:
-        return pill("waiting", label="shadow")
+        return pill("waiting", label=gettext("shadow"))
     if version.is_active:
-        return pill("on", label="in force")
-    return pill("off", label="past")
+        return pill("on", label=gettext("in force"))
+    return pill("off", label=gettext("past"))
 
 
 def cases_shown(actor: Actor, row: Policy) -> CasesShown:

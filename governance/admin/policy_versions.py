@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from core.admin import (
     NOTHING,
@@ -27,7 +28,7 @@ class PolicyVersionAdmin(GuardedAdmin):
     """Published policies; they never change."""
 
     view_perm = Perm.POLICY_VIEW
-    explanation = "Every policy that was ever in force, and which one is."
+    explanation = _("Every policy that was ever in force, and which one is.")
     list_display = ("number", "workspace", "state_shown", "published", "published_by", "note")
     list_filter = ("is_active", "workspace")
     list_select_related = ("workspace", "published_by")
@@ -40,17 +41,17 @@ class PolicyVersionAdmin(GuardedAdmin):
     readonly_fields = fields
     actions = ()
 
-    published = moment_column("published_at", "Published")
+    published = moment_column("published_at", _("Published"))
 
-    @admin.display(description="State", ordering="is_active")
+    @admin.display(description=_("State"), ordering="is_active")
     def state_shown(self, row: PolicyVersion) -> SafeString:
         return version_pill(row)
 
-    @admin.display(description="Policy")
+    @admin.display(description=_("Policy"))
     def source_shown(self, row: PolicyVersion) -> SafeString:
         return text_block(row.source)
 
-    @admin.display(description="Test cases")
+    @admin.display(description=_("Test cases"))
     def cases_shown(self, row: PolicyVersion) -> SafeString:
         return text_block(row.cases)
 
@@ -60,7 +61,7 @@ class PolicyDifferenceAdmin(GuardedAdmin):
     """Calls that a shadow would have decided otherwise."""
 
     view_perm = Perm.POLICY_VIEW
-    explanation = (
+    explanation = _(
         "What shadows would have decided otherwise; counts, also of skipped calls, are on the "
         "policy's page."
     )
@@ -76,35 +77,35 @@ class PolicyDifferenceAdmin(GuardedAdmin):
     )  # fmt: skip
     actions = ()
 
-    seen = moment_column("at", "Seen")
+    seen = moment_column("at", _("Seen"))
 
-    @admin.display(description="Decided", ordering="effect")
+    @admin.display(description=_("Decided"), ordering="effect")
     def decided(self, row: PolicyDifference) -> SafeString:
         return effect_pill(row.effect)
 
-    @admin.display(description="The shadow says", ordering="shadow_effect")
+    @admin.display(description=_("The shadow says"), ordering="shadow_effect")
     def shadow_says(self, row: PolicyDifference) -> SafeString:
         return effect_pill(row.shadow_effect)
 
-    @admin.display(description="Run")
+    @admin.display(description=_("Run"))
     def run(self, row: PolicyDifference) -> SafeString:
         return row_link("agents_run", row.run_id, short_id(row.run_id))
 
-    @admin.display(description="Call")
+    @admin.display(description=_("Call"))
     def call(self, row: PolicyDifference) -> SafeString:
         return row_link("plugins_toolcall", row.call_id, short_id(row.call_id))
 
-    @admin.display(description="Reason")
+    @admin.display(description=_("Reason"))
     def reason_shown(self, row: PolicyDifference) -> str:
         return row.reason or NOTHING
 
-    @admin.display(description="The shadow's reason")
+    @admin.display(description=_("The shadow's reason"))
     def shadow_reason_shown(self, row: PolicyDifference) -> str:
         return row.shadow_reason or NOTHING
 
-    @admin.display(description="Reasons")
+    @admin.display(description=_("Reasons"))
     def withheld(self, row: PolicyDifference) -> str:
-        return WITHHELD
+        return str(WITHHELD)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any | None = None) -> Any:
         """Reasons may say what was called with what, so they take what arguments take."""

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
 from core.admin import moment_column
 from governance.contracts import Actor, Perm
@@ -29,7 +30,7 @@ class SecretForm(_SecretForm):
         strip=False,
         required=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
-        help_text="Goes in and is never shown again. Empty: the value stays as it is.",
+        help_text=_("Goes in and is never shown again. Empty: the value stays as it is."),
     )
     seen_version = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
@@ -52,7 +53,7 @@ class SecretAdmin(GuardedAdmin):
     can_add = True
     can_delete = True
     form = SecretForm
-    explanation = "Credentials that tools and providers ask for by name. Values are never shown."
+    explanation = _("Credentials that tools and providers ask for by name. Values are never shown.")
     fixed_fields = ("workspace", "name")
     list_display = ("name", "workspace", "description", "version", "changed", "updated_by", "used")
     list_filter = ("workspace",)
@@ -61,8 +62,8 @@ class SecretAdmin(GuardedAdmin):
     fields = ("workspace", "name", "description", "value", "seen_version")
     actions = ()
 
-    changed = moment_column("updated_at", "Changed")
-    used = moment_column("used_at", "Used")
+    changed = moment_column("updated_at", _("Changed"))
+    used = moment_column("used_at", _("Used"))
 
     def save_row(
         self, actor: Actor, row: Secret, form: "forms.ModelForm[Any]", *, is_new: bool

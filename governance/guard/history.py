@@ -7,15 +7,16 @@ from typing import Final
 from auditlog.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model
+from django.utils.translation import gettext_lazy as _
 
 from governance.contracts import Actor
 from governance.selectors.activity import activity_list
 
 SHOWN: Final = 100
 _VERBS: Final = {
-    LogEntry.Action.CREATE: "created",
-    LogEntry.Action.UPDATE: "changed",
-    LogEntry.Action.DELETE: "deleted",
+    LogEntry.Action.CREATE: _("created"),
+    LogEntry.Action.UPDATE: _("changed"),
+    LogEntry.Action.DELETE: _("deleted"),
 }
 
 
@@ -47,7 +48,7 @@ def _change(entry: LogEntry) -> Change:
     fields = entry.changes_dict if entry.action == LogEntry.Action.UPDATE else {}
     return Change(
         by=by,
-        verb=_VERBS.get(entry.action, "touched"),
+        verb=str(_VERBS.get(entry.action, _("touched"))),
         at=entry.timestamp,
         fields=tuple(_field(name, value) for name, value in fields.items()),
     )

@@ -9,6 +9,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from core.admin import Line, difference_line, moment, pill, pretty_json
 from governance import access
@@ -19,18 +21,18 @@ from governance.selectors.evidence import approval_evidence
 from governance.selectors.queue import ballot_of, is_irreversible, refusal_for
 
 KINDS: Final = {
-    ApprovalKind.TOOL_CALL.value: "Tool call",
-    ApprovalKind.IN_DOUBT.value: "Call in doubt",
-    ApprovalKind.BUDGET_RAISE.value: "Raise of a limit",
+    ApprovalKind.TOOL_CALL.value: _("Tool call"),
+    ApprovalKind.IN_DOUBT.value: _("Call in doubt"),
+    ApprovalKind.BUDGET_RAISE.value: _("Raise of a limit"),
 }
 # What the known answers are called, and what comes of them; others are shown by their own words.
 ANSWERS: Final = {
-    "happened": ("It happened", "The call is settled as done, and the model is told so."),
+    "happened": (_("It happened"), _("The call is settled as done, and the model is told so.")),
     "did_not_happen": (
-        "It did not happen, and shall not",
-        "The call is settled as failed; the model decides what to do next.",
+        _("It did not happen, and shall not"),
+        _("The call is settled as failed; the model decides what to do next."),
     ),
-    "retry": ("It did not happen; do it now", "The call is made again, under the same key."),
+    "retry": (_("It did not happen; do it now"), _("The call is made again, under the same key.")),
 }
 _OPEN: Final = frozenset({ApprovalState.PENDING.value, ApprovalState.APPROVED.value})
 
@@ -126,7 +128,7 @@ def question_shown(actor: Actor, row: Approval) -> Question:
     may_decide = access.can(actor, Perm.APPROVAL_DECIDE, row.workspace_id)
     return Question(
         approval=row,
-        kind=KINDS.get(row.kind, row.kind.replace("_", " ").capitalize()),
+        kind=str(KINDS.get(row.kind, row.kind.replace("_", " ").capitalize())),
         is_pending=is_pending,
         is_readable=is_readable,
         is_irreversible=is_irreversible(row),
@@ -166,8 +168,8 @@ def _answers(row: Approval) -> tuple[Answer, ...]:
         found.append(
             Answer(
                 value=value,
-                title=title,
-                consequence=consequence,
+                title=str(title),
+                consequence=str(consequence),
                 key=str(place) if place < 10 else "",
             )
         )
@@ -193,7 +195,11 @@ def _text(value: Any) -> str:
 
 
 def _voter(vote: ApprovalVote) -> str:
-    return f"{vote.user} for {vote.for_user}" if vote.for_user else str(vote.user)
+    return (
+        gettext("%(user)s for %(for_user)s") % {"user": vote.user, "for_user": vote.for_user}
+        if vote.for_user
+        else str(vote.user)
+    )
 
 
 def _asked_again(row: Approval) -> UUID | None:

@@ -3,22 +3,23 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from core.ids import new_id
 from governance.contracts import ApprovalKind, ApprovalState, Verdict
 from governance.models.workspace import Workspace
 
 
-def kind_choices() -> list[tuple[str, str]]:
-    return [(member.value, member.value) for member in ApprovalKind]
+def kind_choices() -> list[tuple[str, Any]]:
+    return [(member.value, _(member.value)) for member in ApprovalKind]
 
 
-def state_choices() -> list[tuple[str, str]]:
-    return [(member.value, member.value) for member in ApprovalState]
+def state_choices() -> list[tuple[str, Any]]:
+    return [(member.value, _(member.value)) for member in ApprovalState]
 
 
-def verdict_choices() -> list[tuple[str, str]]:
-    return [(member.value, member.value) for member in Verdict]
+def verdict_choices() -> list[tuple[str, Any]]:
+    return [(member.value, _(member.value)) for member in Verdict]
 
 
 class Approval(models.Model):

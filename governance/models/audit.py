@@ -2,14 +2,15 @@ from typing import Any
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from core.ids import new_id
 from governance.contracts import AuditAction
 from governance.models.workspace import Workspace
 
 
-def action_choices() -> list[tuple[str, str]]:
-    return [(member.value, member.value) for member in AuditAction]
+def action_choices() -> list[tuple[str, Any]]:
+    return [(member.value, _(member.value)) for member in AuditAction]
 
 
 def _workspace(**options: Any) -> Any:

@@ -1,6 +1,9 @@
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from core.ids import new_id
 from governance.budgets import Figures
@@ -8,16 +11,16 @@ from governance.contracts import BudgetKind, BudgetPeriod, ReservationState
 from governance.models.workspace import NAME_PATTERN, Workspace
 
 
-def budget_kind_choices() -> list[tuple[str, str]]:
-    return [(member.value, member.value) for member in BudgetKind]
+def budget_kind_choices() -> list[tuple[str, Any]]:
+    return [(member.value, _(member.value)) for member in BudgetKind]
 
 
-def budget_period_choices() -> list[tuple[str, str]]:
-    return [(member.value, member.value) for member in BudgetPeriod]
+def budget_period_choices() -> list[tuple[str, Any]]:
+    return [(member.value, _(member.value)) for member in BudgetPeriod]
 
 
-def reservation_state_choices() -> list[tuple[str, str]]:
-    return [(member.value, member.value) for member in ReservationState]
+def reservation_state_choices() -> list[tuple[str, Any]]:
+    return [(member.value, _(member.value)) for member in ReservationState]
 
 
 class Budget(models.Model):

@@ -1,18 +1,21 @@
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from core.ids import new_id
 from governance.contracts import ChannelKind, DeliveryState
 from governance.models.workspace import Workspace
 
 
-def kind_choices() -> list[tuple[str, str]]:
-    return [(member.value, member.value) for member in ChannelKind]
+def kind_choices() -> list[tuple[str, Any]]:
+    return [(member.value, _(member.value)) for member in ChannelKind]
 
 
-def state_choices() -> list[tuple[str, str]]:
-    return [(member.value, member.value) for member in DeliveryState]
+def state_choices() -> list[tuple[str, Any]]:
+    return [(member.value, _(member.value)) for member in DeliveryState]
 
 
 class Channel(models.Model):

@@ -1,5 +1,8 @@
+from typing import Any
+
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from core.ids import new_id
 from governance.contracts import GrantState
@@ -7,8 +10,8 @@ from governance.models.approval import Approval
 from governance.models.workspace import Workspace
 
 
-def grant_state_choices() -> list[tuple[str, str]]:
-    return [(member.value, member.value) for member in GrantState]
+def grant_state_choices() -> list[tuple[str, Any]]:
+    return [(member.value, _(member.value)) for member in GrantState]
 
 
 class Grant(models.Model):

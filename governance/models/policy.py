@@ -1,14 +1,17 @@
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from core.ids import new_id
 from governance.models.workspace import Workspace
 from governance.policy.sources import PolicyLanguage
 
 
-def language_choices() -> list[tuple[str, str]]:
-    return [(member.value, member.value) for member in PolicyLanguage]
+def language_choices() -> list[tuple[str, Any]]:
+    return [(member.value, _(member.value)) for member in PolicyLanguage]
 
 
 class Policy(models.Model):

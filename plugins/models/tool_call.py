@@ -1,15 +1,18 @@
+from typing import Any
+
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from core.ids import new_id
 from plugins.contracts import CallState, EffectClass
 
 
-def state_choices() -> list[tuple[str, str]]:
-    return [(member.value, member.value) for member in CallState]
+def state_choices() -> list[tuple[str, Any]]:
+    return [(member.value, _(member.value)) for member in CallState]
 
 
-def effect_choices() -> list[tuple[str, str]]:
-    return [(member.value, member.value) for member in EffectClass]
+def effect_choices() -> list[tuple[str, Any]]:
+    return [(member.value, _(member.value)) for member in EffectClass]
 
 
 class ToolCall(models.Model):

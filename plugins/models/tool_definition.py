@@ -1,16 +1,19 @@
+from typing import Any
+
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from core.ids import new_id
 from governance.models import Workspace
 from plugins.contracts import EffectClass, ToolKind
 
 
-def kind_choices() -> list[tuple[str, str]]:
-    return [(member.value, member.value) for member in ToolKind]
+def kind_choices() -> list[tuple[str, Any]]:
+    return [(member.value, _(member.value)) for member in ToolKind]
 
 
-def effect_choices() -> list[tuple[str, str]]:
-    return [(member.value, member.value) for member in EffectClass]
+def effect_choices() -> list[tuple[str, Any]]:
+    return [(member.value, _(member.value)) for member in EffectClass]
 
 
 class ToolDefinition(models.Model):

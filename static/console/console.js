@@ -2,6 +2,7 @@
 
 import { keepMoments } from "./moments.js";
 import { isTyping } from "./typing.js";
+import { gettext } from "./translated.js";
 
 const root = document.documentElement;
 const THEMES = ["auto", "light", "dark"];
@@ -97,7 +98,7 @@ async function copy(button) {
   const text = document.getElementById(button.dataset.copy)?.textContent ?? "";
   await navigator.clipboard.writeText(text);
   const word = button.querySelector("[data-copy-word]");
-  if (word) word.textContent = "Copied";
+  if (word) word.textContent = gettext("Copied");
 }
 
 function onClick(event) {
@@ -129,7 +130,7 @@ function closeFilters() {
 
 // Django writes "Date:" and "Time:" beside these fields, not as their labels.
 function labelDates() {
-  for (const [selector, word] of [[".vDateField", "date"], [".vTimeField", "time"]]) {
+  for (const [selector, word] of [[".vDateField", gettext("date")], [".vTimeField", gettext("time")]]) {
     for (const field of document.querySelectorAll(selector)) {
       const row = field.closest(".form-row")?.querySelector("label, legend")?.textContent ?? "";
       field.setAttribute("aria-label", `${row.trim().replace(/:$/, "")} ${word}`.trim());

@@ -2,6 +2,7 @@
 // speak REST and name the version they were shown with, so that of two people one wins.
 
 import { isTyping } from "./typing.js";
+import { gettext } from "./translated.js";
 
 const told = document.getElementById("debugger-told");
 const editor = document.getElementById("debugger-edit");
@@ -13,10 +14,10 @@ const hints = { tool: "bash, file_*", agent: "writer, review-*", cost: "0.50", t
 const words = {
   arguments: {
     label: "Arguments, a JSON object",
-    help: "They have to fit the tool's schema. Policy judges the call anew; an approval of the old arguments does not hold.",
+    help: gettext("They have to fit the tool's schema. Policy judges the call anew; an approval of the old arguments does not hold."),
   },
-  message: { label: "Text", help: "The model sees this instead. What was there before stays in the record." },
-  added: { label: "Message to the model", help: "It is added behind what the model has seen, and kept as yours." },
+  message: { label: gettext("Text"), help: gettext("The model sees this instead. What was there before stays in the record.") },
+  added: { label: gettext("Message to the model"), help: gettext("It is added behind what the model has seen, and kept as yours.") },
 };
 let edited = null;
 let busy = false;
@@ -59,7 +60,7 @@ async function send(place, method, path, body) {
     say(place, complaint);
     return !complaint;
   } catch {
-    say(place, "The server cannot be reached. Nothing was changed, as far as this page knows.");
+    say(place, gettext("The server cannot be reached. Nothing was changed, as far as this page knows."));
     return false;
   } finally {
     busy = false;
@@ -75,7 +76,7 @@ function points() {
 function openEditor(kind, button) {
   edited = { kind, call: button.dataset.call, position: Number(button.dataset.position) };
   const name = button.dataset.name ?? "";
-  const titles = { arguments: `Arguments of ${name}`, message: `Change ${name}`, added: "Say something" };
+  const titles = { arguments: gettext("Arguments of %(name)s", { name }), message: gettext("Change %(name)s", { name }), added: gettext("Say something") };
   document.getElementById("debugger-edit-title").textContent = titles[kind];
   document.getElementById("debugger-text-label").textContent = words[kind].label;
   document.getElementById("debugger-edit-help").textContent = words[kind].help;
@@ -93,7 +94,7 @@ async function save() {
     try {
       body.arguments = JSON.parse(text.value);
     } catch (error) {
-      say(place, `This is not JSON: ${error.message}`);
+      say(place, gettext("This is not JSON: %(why)s", { why: error.message }));
       text.focus();
       return;
     }

@@ -3,6 +3,7 @@
 
 import { children, fits, hottest, labelOf, matching, treeOf } from "./flame_tree.js";
 import { element } from "./words.js";
+import { gettext } from "./translated.js";
 
 const ROW = 22;
 const LEAST_SHARE = 0.0012; // thinner frames are not drawn until somebody comes nearer
@@ -20,24 +21,24 @@ class Flame {
     this.buttons = new Map();
     this.search = element("input");
     this.search.type = "search";
-    this.search.placeholder = "Search functions and files";
-    this.search.setAttribute("aria-label", "Search functions and files");
+    this.search.placeholder = gettext("Search functions and files");
+    this.search.setAttribute("aria-label", gettext("Search functions and files"));
     this.search.addEventListener("input", () => {
       this.wanted = this.search.value.trim().toLowerCase();
       this.draw();
     });
-    this.wider = element("button", "button", "Show all");
+    this.wider = element("button", "button", gettext("Show all"));
     this.wider.type = "button";
     this.wider.addEventListener("click", () => this.zoom(this.root));
     this.found = element("span", "flame-found");
     this.found.setAttribute("role", "status");
     const legend = element("div", "flame-legend");
-    for (const [kind, word] of [["ours", "this project"], ["other", "libraries"], ["machinery", "threads and loops"]]) legend.append(element("span", `is-${kind}`, word));
+    for (const [kind, word] of [["ours", gettext("this project")], ["other", gettext("libraries")], ["machinery", gettext("threads and loops")]]) legend.append(element("span", `is-${kind}`, word));
     const tools = element("div", "flame-tools");
     tools.append(this.search, this.wider, this.found, legend);
     this.canvas = element("div", "flame");
     this.canvas.setAttribute("role", "group");
-    this.canvas.setAttribute("aria-label", "Flamegraph: callers above, callees below, as wide as their share of the samples");
+    this.canvas.setAttribute("aria-label", gettext("Flamegraph: callers above, callees below, as wide as their share of the samples"));
     this.about = element("p", "flame-about");
     this.about.setAttribute("role", "status");
     const card = element("div", "card flame-box");
@@ -151,10 +152,10 @@ class Flame {
   table() {
     const box = element("section", "card table-box hot");
     const head = element("div", "card-head");
-    head.append(element("h2", "", "Functions that took the most themselves"));
+    head.append(element("h2", "", gettext("Functions that took the most themselves")));
     const table = element("table", "plain");
     const titles = table.createTHead().insertRow();
-    for (const [title, name] of [["Function", ""], ["Itself", "number"], ["With what it calls", "number"]]) {
+    for (const [title, name] of [[gettext("Function"), ""], [gettext("Itself"), "number"], [gettext("With what it calls"), "number"]]) {
       const cell = element("th", name, title);
       cell.scope = "col";
       titles.append(cell);

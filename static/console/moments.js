@@ -1,14 +1,16 @@
 // Keeps relative times true while a page is open. The server writes the first ones.
 
-const UNITS = [[86400, "d"], [3600, "h"], [60, "min"]];
+import { gettext } from "./translated.js";
+
+const UNITS = [[86400, gettext("d")], [3600, gettext("h")], [60, gettext("min")]];
 const OLD_SECONDS = 30 * 86400;
 
 export function relative(at, now) {
   const seconds = (now - at) / 1000;
   const distance = Math.abs(seconds);
-  const [size, unit] = UNITS.find(([size]) => distance >= size) ?? [1, "s"];
+  const [size, unit] = UNITS.find(([size]) => distance >= size) ?? [1, gettext("s")];
   const amount = `${Math.floor(distance / size)} ${unit}`;
-  return seconds >= 0 ? `${amount} ago` : `in ${amount}`;
+  return seconds >= 0 ? gettext("%(amount)s ago", { amount }) : gettext("in %(amount)s", { amount });
 }
 
 export function refreshMoments(scope = document) {

@@ -1,5 +1,7 @@
 // Ctrl-K on every page: the pages of the sidebar, deeds, and whatever the site finds by name or id.
 
+import { gettext, ngettext } from "./translated.js";
+
 const dialog = document.getElementById("palette");
 const field = document.getElementById("palette-words");
 const list = document.getElementById("palette-list");
@@ -94,8 +96,8 @@ function optionOf(item, index) {
 function show() {
   const words = field.value.trim().toLowerCase();
   const groups = [
-    ["Pages", best(places(), words, words ? PAGES_WITH_WORDS : PAGES_WITHOUT_WORDS)],
-    ["Actions", best(deeds(), words, 4)],
+    [gettext("Pages"), best(places(), words, words ? PAGES_WITH_WORDS : PAGES_WITHOUT_WORDS)],
+    [gettext("Actions"), best(deeds(), words, 4)],
     ...(words ? found : []),
   ].filter(([, items]) => items.length);
   options = groups.flatMap(([, items]) => items);
@@ -133,7 +135,7 @@ async function ask(words) {
   asked?.abort();
   const mine = new AbortController();
   asked = mine;
-  said.textContent = "Looking …";
+  said.textContent = gettext("Looking …");
   try {
     const address = `${dialog.dataset.find}?part=1&q=${encodeURIComponent(words)}`;
     const answer = await fetch(address, { signal: mine.signal });
@@ -141,9 +143,9 @@ async function ask(words) {
     found = groupsOf(await answer.text());
     show();
     const count = found.reduce((sum, [, items]) => sum + items.length, 0);
-    said.textContent = count ? `${count} found by name or id` : "No name and no id begins so";
+    said.textContent = count ? ngettext("%(n)s found by name or id", "%(n)s found by name or id", count) : gettext("No name and no id begins so");
   } catch (error) {
-    if (error.name !== "AbortError") said.textContent = `Nothing could be looked up. ${error.message}`;
+    if (error.name !== "AbortError") said.textContent = gettext("Nothing could be looked up. %(why)s", { why: error.message });
   }
 }
 

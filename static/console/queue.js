@@ -6,6 +6,7 @@ import { follow, following, forget, markCurrent, neighbour, refresh, rows, showR
 import * as open from "./queue_question.js";
 import { keepTicking, setClock } from "./queue_clock.js";
 import { isTyping } from "./typing.js";
+import { gettext, ngettext } from "./translated.js";
 
 const page = document.getElementById("queue");
 const narrow = matchMedia("(max-width: 900px)");
@@ -139,7 +140,7 @@ function send(fields) {
   busy(async () => {
     const answer = await deeds.post(`${shown.dataset.url}decide/`, { ...fields, seen: shown.dataset.seen });
     if (answer.is_done) {
-      say(`${answer.sentence} It cannot be undone.`, "success");
+      say(gettext("%(sentence)s It cannot be undone.", { sentence: answer.sentence }), "success");
       await goOn([shown.dataset.question]);
       return;
     }
@@ -172,25 +173,25 @@ function isGrave() {
 }
 
 function approve() {
-  if (open.question().dataset.answers === "yes") return say("Answer this one with one of its answers: 1, 2, …", "error");
+  if (open.question().dataset.answers === "yes") return say(gettext("Answer this one with one of its answers: 1, 2, …"), "error");
   const fields = { verdict: "approve" };
-  if (isGrave()) deeds.askSure(`Approve: ${open.question().dataset.title}?`, ["y", "a"], () => send(fields));
+  if (isGrave()) deeds.askSure(gettext("Approve: %(title)s?", { title: open.question().dataset.title }), ["y", "a"], () => send(fields));
   else send(fields);
 }
 
 function deny() {
-  if (open.question().dataset.answers === "yes") return say("Answer this one with one of its answers: 1, 2, …", "error");
+  if (open.question().dataset.answers === "yes") return say(gettext("Answer this one with one of its answers: 1, 2, …"), "error");
   deeds.show("deny");
 }
 
 function edit() {
-  if (!deeds.show("edit")) say("The arguments of this one cannot be changed.", "error");
+  if (!deeds.show("edit")) say(gettext("The arguments of this one cannot be changed."), "error");
 }
 
 function choose(button) {
   const title = button.firstChild.textContent.trim();
   const fields = { verdict: "approve", choice: button.dataset.choice };
-  deeds.askSure(`Answer: ${title}?`, ["y", button.dataset.key], () => send(fields));
+  deeds.askSure(gettext("Answer: %(title)s?", { title }), ["y", button.dataset.key], () => send(fields));
 }
 
 function alike() {
@@ -201,14 +202,17 @@ function alike() {
 function many(verdict) {
   const items = deeds.chosen();
   if (!items.length) return;
-  const word = verdict === "approve" ? "Approve" : "Deny";
-  deeds.askSure(`${word} ${items.length} questions?`, ["y"], () => sendMany(verdict, deeds.alikeReason(), items));
+  const n = items.length;
+  const asked = verdict === "approve"
+    ? ngettext("Approve %(n)s question?", "Approve %(n)s questions?", n)
+    : ngettext("Deny %(n)s question?", "Deny %(n)s questions?", n);
+  deeds.askSure(asked, ["y"], () => sendMany(verdict, deeds.alikeReason(), items));
 }
 
 function grant() {
   const link = open.question()?.querySelector("[data-grant]");
   if (link) link.click();
-  else say("No standing approval can be given with this one.", "error");
+  else say(gettext("No standing approval can be given with this one."), "error");
 }
 
 function submitPanel(form) {
@@ -280,7 +284,7 @@ function onLetter(event, isBegun) {
   take(event);
   if (event.repeat || isBusy || !open.isReady()) return;
   if (open.isOpen()) deedOf(event.key)?.();
-  else say("This one is not yours to answer now; it says why.", "error");
+  else say(gettext("This one is not yours to answer now; it says why."), "error");
 }
 
 function openKeys() {

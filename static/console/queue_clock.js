@@ -1,5 +1,7 @@
 // Count-downs to the end of a question's time, by the server's clock.
 
+import { gettext } from "./translated.js";
+
 const SOON = "is-soon";
 const OVER = "is-over";
 let ahead = 0; // by how much the server's clock is ahead of this one
@@ -15,11 +17,11 @@ function two(number) {
 
 export function left(milliseconds) {
   const seconds = Math.floor(milliseconds / 1000);
-  if (seconds < 0) return "time is over";
+  if (seconds < 0) return gettext("time is over");
   const [days, hours, minutes] = [Math.floor(seconds / 86400), Math.floor(seconds / 3600), Math.floor(seconds / 60)];
-  if (days >= 2) return `${days} days left`;
-  if (hours >= 1) return `${hours} h ${two(minutes % 60)} min left`;
-  return `${minutes}:${two(seconds % 60)} left`;
+  if (days >= 2) return gettext("%(days)s days left", { days });
+  if (hours >= 1) return gettext("%(hours)s h %(minutes)s min left", { hours, minutes: two(minutes % 60) });
+  return gettext("%(time)s left", { time: `${minutes}:${two(seconds % 60)}` });
 }
 
 export function tick(scope = document) {

@@ -1,6 +1,7 @@
 // What is begun at the foot of the open question: its panels, and what is sent from them.
 
 import { question } from "./queue_question.js";
+import { gettext } from "./translated.js";
 
 const TRY_MS = 300;
 const page = document.getElementById("queue");
@@ -17,8 +18,8 @@ export async function post(address, fields) {
   body.set("csrfmiddlewaretoken", page.querySelector("[name=csrfmiddlewaretoken]").value);
   for (const [name, value] of Object.entries(fields)) body.set(name, value);
   const answer = await fetch(address, { method: "POST", body, headers: { Accept: "application/json" } });
-  if (answer.redirected || answer.status === 403) throw new Error("You may not decide this any more. Sign in again; nothing was decided.");
-  if (!answer.ok) throw new Error(`The site answered ${answer.status}; look whether it was decided.`);
+  if (answer.redirected || answer.status === 403) throw new Error(gettext("You may not decide this any more. Sign in again; nothing was decided."));
+  if (!answer.ok) throw new Error(gettext("The site answered %(status)s; look whether it was decided.", { status: answer.status }));
   return answer.json();
 }
 
@@ -135,7 +136,7 @@ export async function showAlike(button) {
   const panel = panelOf("alike");
   const from = question();
   const answer = await fetch(button.dataset.alike, { headers: { Accept: "text/html" }, cache: "no-store" });
-  if (answer.redirected || !answer.ok) throw new Error("Questions alike cannot be shown now.");
+  if (answer.redirected || !answer.ok) throw new Error(gettext("Questions alike cannot be shown now."));
   const found = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("alike");
   if (question() !== from) return;
   panel.replaceChildren(document.adoptNode(found));

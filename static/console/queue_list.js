@@ -3,6 +3,7 @@
 
 import { refreshMoments } from "./moments.js";
 import { setClock, tick } from "./queue_clock.js";
+import { gettext } from "./translated.js";
 
 const PAUSE_MS = 1_500;
 const page = document.getElementById("queue");
@@ -105,9 +106,9 @@ async function ask(question) {
   });
   if (answer.status === 304) return null;
   if (answer.redirected || answer.status === 403) {
-    throw new Error("You may not see the queue any more. Sign in again, or ask for the permission approval.view.");
+    throw new Error(gettext("You may not see the queue any more. Sign in again, or ask for the permission approval.view."));
   }
-  if (!answer.ok) throw new Error(`The list cannot be asked for: the site answered ${answer.status}.`);
+  if (!answer.ok) throw new Error(gettext("The list cannot be asked for: the site answered %(status)s.", { status: answer.status }));
   const found = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("queue-list");
   const fresh = document.adoptNode(found);
   setClock(fresh.dataset.now);

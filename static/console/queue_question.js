@@ -2,6 +2,7 @@
 
 import { refreshMoments } from "./moments.js";
 import { tick } from "./queue_clock.js";
+import { gettext } from "./translated.js";
 
 const SETTLE_MS = 150; // keys pressed before somebody can have seen it are not for it
 const page = document.getElementById("queue");
@@ -42,8 +43,8 @@ export function settle() {
 
 async function fetched(id) {
   const answer = await fetch(`${page.dataset.place}${id}/question/`, { headers: { Accept: "text/html" }, cache: "no-store" });
-  if (answer.redirected || answer.status === 403) throw new Error("You may not see this question any more.");
-  if (!answer.ok) throw new Error(`The question cannot be shown: the site answered ${answer.status}.`);
+  if (answer.redirected || answer.status === 403) throw new Error(gettext("You may not see this question any more."));
+  if (!answer.ok) throw new Error(gettext("The question cannot be shown: the site answered %(status)s.", { status: answer.status }));
   return answer.text();
 }
 
@@ -89,7 +90,7 @@ export function forgetPrepared() {
 export async function showNothing() {
   wanted = "";
   const answer = await fetch(`${page.dataset.place}${page.dataset.query}`, { headers: { Accept: "text/html" } });
-  if (!answer.ok || answer.redirected) throw new Error("The queue cannot be shown. Sign in again.");
+  if (!answer.ok || answer.redirected) throw new Error(gettext("The queue cannot be shown. Sign in again."));
   const found = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("queue-main");
   const shown = found.querySelector("#question")?.dataset.question ?? "";
   main.replaceChildren(...[...found.childNodes].map((node) => document.adoptNode(node)));

@@ -6,6 +6,7 @@ import { goTo } from "./run_conversation.js";
 import { Rows } from "./run_rows.js";
 import { onShow, show, shownPanel } from "./run_tabs.js";
 import { closeButton, duration, element, pill } from "./words.js";
+import { gettext } from "./translated.js";
 
 const WIDE_ROW_PX = 38;
 const NARROW_ROW_PX = 58;
@@ -30,7 +31,7 @@ function refresh() {
   rows.show(found, { follows: trail.isLive });
   place.hidden = !found.length;
   document.getElementById("calls-empty").hidden = !trail.isWhole || search.value !== "" || found.length > 0;
-  const words = trail.refused || (search.value ? `${found.length} found` : trail.isWhole ? "" : "Reading the trace…");
+  const words = trail.refused || (search.value ? gettext("%(n)s found", { n: found.length }) : trail.isWhole ? "" : gettext("Reading the trace…"));
   if (told.textContent !== words) told.textContent = words;
 }
 
@@ -42,7 +43,7 @@ function draw(button, span) {
   if (span.mark.is_unprotected) parts.push(unprotected());
   parts.push(
     element("span", "quiet call-effect", span.effect ?? ""),
-    element("span", "quiet call-attempt", span.attempt > 1 ? `attempt ${span.attempt}` : ""),
+    element("span", "quiet call-attempt", span.attempt > 1 ? gettext("attempt %(n)s", { n: span.attempt }) : ""),
     element("span", "number call-took", took),
     element("span", "number quiet call-after", `+${duration(Math.max(span.from - trail.begin, 0))}`),
   );
@@ -52,7 +53,7 @@ function draw(button, span) {
 
 function unprotected() {
   const made = pill("unprotected");
-  made.querySelector(".pill-word").textContent = "no sandbox";
+  made.querySelector(".pill-word").textContent = gettext("no sandbox");
   return made;
 }
 
@@ -86,9 +87,9 @@ function fill(call) {
   head.append(element("h2", "", call.tool), pill(call.state));
   if (call.is_unprotected) head.append(unprotected());
   const links = element("div", "buttons");
-  const ledger = element("a", "button small", "Entry in the ledger");
+  const ledger = element("a", "button small", gettext("Entry in the ledger"));
   ledger.href = call.url;
-  const said = element("button", "button small", "In the conversation");
+  const said = element("button", "button small", gettext("In the conversation"));
   said.type = "button";
   said.addEventListener("click", () => goTo(call.position));
   links.append(said, ledger, closeButton(closeDetail));
@@ -99,26 +100,26 @@ function fill(call) {
   for (const change of call.changes) parts.push(...changed(change));
   for (const image of call.images) parts.push(picture(image));
   const url = callUrl(call.id);
-  parts.push(jsonView(call.arguments, { label: "Arguments", cut: call.cut, root: "/arguments", url }));
-  if (call.result !== "") parts.push(jsonView(call.result, { label: call.is_error ? "Error" : "Result", cut: call.cut, root: "/result", url }));
+  parts.push(jsonView(call.arguments, { label: gettext("Arguments"), cut: call.cut, root: "/arguments", url }));
+  if (call.result !== "") parts.push(jsonView(call.result, { label: call.is_error ? gettext("Error") : gettext("Result"), cut: call.cut, root: "/result", url }));
   detail.replaceChildren(...parts);
 }
 
 function edited(edit) {
-  const head = element("h3", "inspector-part", `Arguments as ${edit.by || "an approver"} changed them`);
-  const link = element("a", "", "the decision");
+  const head = element("h3", "inspector-part", gettext("Arguments as %(name)s changed them", { name: edit.by || gettext("an approver") }));
+  const link = element("a", "", gettext("the decision"));
   link.href = edit.url;
   const line = element("p", "quiet");
-  line.append("Asked for by the model, approved otherwise: ", link);
-  return [head, line, differenceView(edit.lines, "Changed arguments")];
+  line.append(gettext("Asked for by the model, approved otherwise: "), link);
+  return [head, line, differenceView(edit.lines, gettext("Changed arguments"))];
 }
 
 function changed(change) {
   const head = element("h3", "inspector-part");
   head.append(element("code", "", change.path), element("span", "quiet", ` ${change.note}`));
-  if (!change.lines.length) return [head, element("p", "quiet", "The same as before.")];
-  const parts = [head, differenceView(change.lines, `Changes of ${change.path}`)];
-  if (change.is_cut) parts.push(element("p", "quiet", "It is longer than what is shown."));
+  if (!change.lines.length) return [head, element("p", "quiet", gettext("The same as before."))];
+  const parts = [head, differenceView(change.lines, gettext("Changes of %(path)s", { path: change.path }))];
+  if (change.is_cut) parts.push(element("p", "quiet", gettext("It is longer than what is shown.")));
   return parts;
 }
 

@@ -1,6 +1,7 @@
 // Two runs side by side: n and p, or the buttons, lead from one difference to the next.
 
 import { isTyping } from "./typing.js";
+import { gettext } from "./translated.js";
 
 const steps = [...document.querySelectorAll("[data-difference]")];
 const told = document.getElementById("compare-told");
@@ -11,7 +12,7 @@ function move(by) {
   at = at < 0 && by < 0 ? steps.length - 1 : (at + by + steps.length) % steps.length;
   steps[at].focus({ preventScroll: true });
   steps[at].scrollIntoView({ block: "start", behavior: "instant" });
-  told.textContent = `Difference ${at + 1} of ${steps.length}`;
+  told.textContent = gettext("Difference %(n)s of %(all)s", { n: at + 1, all: steps.length });
 }
 
 document.addEventListener("keydown", (event) => {

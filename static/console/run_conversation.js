@@ -4,6 +4,7 @@
 import { refreshMoments } from "./moments.js";
 import { ask, gathered, isLive, lastEvent, openedIn, Refused, reopen } from "./run_live.js";
 import { numberInAddress, onShow, show, shownPanel } from "./run_tabs.js";
+import { gettext } from "./translated.js";
 
 const GATHER_MS = 100; // news within this time is shown at once
 const MAX_TURNS = 120;
@@ -196,7 +197,7 @@ async function fetchWhole(fold) {
     const { value } = await (await ask(fold.dataset.whole)).json();
     place.textContent = typeof value === "string" ? value : JSON.stringify(value, null, 2);
   } catch (error) {
-    place.textContent = error instanceof Refused ? error.message : "It cannot be had now; close this and open it again.";
+    place.textContent = error instanceof Refused ? error.message : gettext("It cannot be had now; close this and open it again.");
     if (!(error instanceof Refused)) fold.addEventListener("toggle", () => { place.textContent = ""; }, { once: true });
   }
 }

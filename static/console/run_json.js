@@ -3,6 +3,7 @@
 
 import { ask } from "./run_live.js";
 import { count, element, icon } from "./words.js";
+import { gettext } from "./translated.js";
 
 const OPEN_MEMBERS = 12; // a level with no more members is open at first
 const MAX_HITS = 200;
@@ -44,19 +45,19 @@ class JsonView {
     const bar = element("div", "json-bar");
     const field = element("input");
     views += 1;
-    Object.assign(field, { type: "search", placeholder: "Find", autocomplete: "off", id: `json-${views}` });
-    field.setAttribute("aria-label", `Find in ${this.label}`);
+    Object.assign(field, { type: "search", placeholder: gettext("Find"), autocomplete: "off", id: `json-${views}` });
+    field.setAttribute("aria-label", gettext("Find in %(what)s", { what: this.label }));
     field.addEventListener("input", () => this.search(field.value.trim().toLowerCase()));
     this.told = element("span", "quiet");
     this.told.setAttribute("role", "status");
     const copy = element("button", "button small");
     copy.type = "button";
-    const word = element("span", "", "Copy");
+    const word = element("span", "", gettext("Copy"));
     copy.append(icon("copy"), word);
     copy.addEventListener("click", async () => {
       const whole = Object.keys(this.cut).length && this.url ? await this.whole(this.root) : this.value;
       await navigator.clipboard.writeText(typeof whole === "string" ? whole : JSON.stringify(whole, null, 2));
-      word.textContent = "Copied";
+      word.textContent = gettext("Copied");
     });
     bar.append(element("h3", "", this.label));
     if (isBranch(this.value)) bar.append(field, this.told);
@@ -83,7 +84,7 @@ class JsonView {
     const shown = element(isLong ? "pre" : "span", `json-value is-${kind}${isLong ? " is-long" : ""}`, kind === "string" ? value : JSON.stringify(value));
     if (!Object.hasOwn(this.cut, pointer)) return shown;
     const both = element("div", "json-cut");
-    both.append(shown, this.more(pointer, `Show all ${count(this.cut[pointer])} characters`, (whole) => { shown.textContent = whole; }));
+    both.append(shown, this.more(pointer, gettext("Show all %(n)s characters", { n: count(this.cut[pointer]) }), (whole) => { shown.textContent = whole; }));
     return both;
   }
 
@@ -101,7 +102,7 @@ class JsonView {
       isFilled = true;
       for (const [key, item] of list) fold.append(this.node(key, item, `${pointer}/${escapePointer(key)}`, level + 1));
       if (Object.hasOwn(this.cut, pointer)) {
-        fold.append(this.more(pointer, `Show all ${count(this.cut[pointer])} members`, (whole) => {
+        fold.append(this.more(pointer, gettext("Show all %(n)s members", { n: count(this.cut[pointer]) }), (whole) => {
           fold.replaceWith(this.branch(name, whole, pointer, level));
         }));
       }
@@ -139,7 +140,7 @@ class JsonView {
     this.hits = new Set();
     this.above = new Set();
     if (word) this.find(null, this.value, this.root, [], word);
-    this.told.textContent = word ? `${this.hits.size}${this.hits.size >= MAX_HITS ? "+" : ""} found` : "";
+    this.told.textContent = word ? gettext("%(n)s found", { n: `${this.hits.size}${this.hits.size >= MAX_HITS ? "+" : ""}` }) : "";
     this.draw();
     this.tree.querySelector(".is-hit")?.scrollIntoView({ block: "nearest" });
   }

@@ -3,6 +3,7 @@
 
 import { refreshMoments } from "./moments.js";
 import { shownPanel } from "./run_tabs.js";
+import { gettext } from "./translated.js";
 
 const POLL_MS = 5_000; // without a socket
 const MAX_WAIT_MS = 15_000;
@@ -125,7 +126,7 @@ async function renewParts() {
   const next = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const part of [...next.querySelectorAll("[data-live]")]) place(part);
   document.getElementById("link-state").replaceWith(word);
-  if (!isLive()) showLink("ended", "ended");
+  if (!isLive()) showLink("ended", gettext("ended"));
 }
 
 export const refreshParts = gathered(renewParts, FRAGMENT_MS);
@@ -135,7 +136,7 @@ export const refreshParts = gathered(renewParts, FRAGMENT_MS);
 /** Tells `onNews` that something happened, and `onDelta` of words on their way. */
 export function follow({ onNews, onDelta }) {
   if (!isLive()) {
-    showLink("ended", "ended");
+    showLink("ended", gettext("ended"));
     return;
   }
   connect(onNews, onDelta);
@@ -149,7 +150,7 @@ function connect(onNews, onDelta) {
   const socket = new WebSocket(`${origin}${page.dataset.socket}?after=${encodeURIComponent(after)}`);
   socket.addEventListener("open", () => {
     tries = 0;
-    showLink("open", "live");
+    showLink("open", gettext("live"));
   });
   socket.addEventListener("message", (message) => {
     const frame = JSON.parse(message.data);
@@ -161,10 +162,10 @@ function connect(onNews, onDelta) {
     }
   });
   socket.addEventListener("close", (event) => {
-    if (!isLive()) return showLink("ended", "ended");
-    if (event.code === 4401 || event.code === 4403) return showLink("lost", "not allowed to watch");
+    if (!isLive()) return showLink("ended", gettext("ended"));
+    if (event.code === 4401 || event.code === 4403) return showLink("lost", gettext("not allowed to watch"));
     tries += 1;
-    showLink("lost", "reconnecting");
+    showLink("lost", gettext("reconnecting"));
     const wait = Math.min(500 * 2 ** tries, MAX_WAIT_MS) * (0.5 + Math.random() / 2);
     setTimeout(() => connect(onNews, onDelta), wait);
   });

@@ -4,6 +4,7 @@ import { jsonView } from "./run_json.js";
 import { addressOf, ask, refreshParts } from "./run_live.js";
 import { onShow } from "./run_tabs.js";
 import { closeButton, count, element } from "./words.js";
+import { gettext, ngettext } from "./translated.js";
 
 const PICTURE = /\.(png|jpe?g|gif|webp)$/i;
 const MAX_SHOWN = 100_000; // characters of a file
@@ -25,13 +26,13 @@ async function inspect(number) {
 function fill(state) {
   const head = element("div", "inspector-head");
   const close = closeButton(() => { place.hidden = true; });
-  head.append(element("h2", "", `Checkpoint ${state.sequence}`), element("span", "quiet", `${state.messages} messages of the history belong to it`), close);
+  head.append(element("h2", "", gettext("Checkpoint %(n)s", { n: state.sequence })), element("span", "quiet", ngettext("%(n)s message of the history belongs to it", "%(n)s messages of the history belong to it", state.messages)), close);
   const files = element("div", "files");
-  files.append(element("h3", "inspector-part", "Files"));
+  files.append(element("h3", "inspector-part", gettext("Files")));
   if (state.files.length) files.append(fileList(state));
-  else files.append(element("p", "quiet", state.files_note || "The workspace is empty."));
-  if (state.has_more_files) files.append(element("p", "quiet", `Only the first ${state.files.length} are shown.`));
-  place.replaceChildren(head, jsonView(state.engine, { label: "Engine", cut: state.cut }), files);
+  else files.append(element("p", "quiet", state.files_note || gettext("The workspace is empty.")));
+  if (state.has_more_files) files.append(element("p", "quiet", gettext("Only the first %(n)s are shown.", { n: state.files.length })));
+  place.replaceChildren(head, jsonView(state.engine, { label: gettext("Engine"), cut: state.cut }), files);
 }
 
 function fileList(state) {
@@ -66,10 +67,10 @@ async function toggleFile(line, button, url, file) {
   }
   try {
     const text = await (await ask(url, { Accept: "text/plain" })).text();
-    const block = element("pre", "block", text.slice(0, MAX_SHOWN) || "The file is empty.");
+    const block = element("pre", "block", text.slice(0, MAX_SHOWN) || gettext("The file is empty."));
     block.tabIndex = 0;
     content.append(block);
-    if (text.length > MAX_SHOWN) content.append(element("p", "quiet", `The first ${count(MAX_SHOWN)} of ${count(text.length)} characters.`));
+    if (text.length > MAX_SHOWN) content.append(element("p", "quiet", gettext("The first %(n)s of %(all)s characters.", { n: count(MAX_SHOWN), all: count(text.length) })));
   } catch (error) {
     content.append(element("p", "quiet", error.message));
   }

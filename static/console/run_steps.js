@@ -4,6 +4,7 @@ import { goTo } from "./run_conversation.js";
 import { Rows } from "./run_rows.js";
 import { onShow, shownPanel } from "./run_tabs.js";
 import { count, duration, element, money } from "./words.js";
+import { gettext } from "./translated.js";
 
 const WIDE_ROW_PX = 34;
 const NARROW_ROW_PX = 54;
@@ -49,8 +50,8 @@ function refresh() {
   document.getElementById("steps-empty").hidden = list.length > 0 || !trail.isWhole;
   rows.show(list, { follows: trail.isLive });
   const figures = [
-    ["Model calls", count(list.length)], ["Tokens in", count(sum.tokensIn)], ["Tokens out", count(sum.tokensOut)],
-    ["Cost", floor(sum.isFloor, sum.cost)], ["Time in models", duration(sum.took)],
+    [gettext("Model calls"), count(list.length)], [gettext("Tokens in"), count(sum.tokensIn)], [gettext("Tokens out"), count(sum.tokensOut)],
+    [gettext("Cost"), floor(sum.isFloor, sum.cost)], [gettext("Time in models"), duration(sum.took)],
   ];
   totals.hidden = !list.length;
   document.getElementById("steps-head").hidden = !list.length;
@@ -59,7 +60,7 @@ function refresh() {
     made.append(element("span", "quiet", name), element("strong", "", value));
     return made;
   }));
-  if (sum.isFloor) totals.append(element("p", "quiet", "Some calls had no known price: the cost is a floor."));
+  if (sum.isFloor) totals.append(element("p", "quiet", gettext("Some calls had no known price: the cost is a floor.")));
 }
 
 function draw(button, item) {

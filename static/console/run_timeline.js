@@ -10,6 +10,7 @@ import { onShow, shownPanel } from "./run_tabs.js";
 import { Axis } from "./run_axis.js";
 import { Trail } from "./run_trail.js";
 import { count, duration, element, icon, money } from "./words.js";
+import { gettext } from "./translated.js";
 
 const WIDE_ROW_PX = 30;
 const NARROW_ROW_PX = 46;
@@ -96,8 +97,8 @@ function refresh(cause) {
   const parts = [];
   if (trail.refused) parts.push(trail.refused);
   if (trail.dropped) parts.push(`The first ${count(trail.dropped)} events are not kept here; export the trace for all of them.`);
-  if (!list.length && trail.isWhole) parts.push(search.value ? "Nothing is called that." : "Nothing has happened yet.");
-  if (!trail.isWhole && !trail.refused) parts.push("Reading the trace…");
+  if (!list.length && trail.isWhole) parts.push(search.value ? gettext("Nothing is called that.") : gettext("Nothing has happened yet."));
+  if (!trail.isWhole && !trail.refused) parts.push(gettext("Reading the trace…"));
   const words = parts.join(" ");
   if (told.textContent !== words) told.textContent = words;
 }
@@ -169,7 +170,7 @@ function drawEvent(button, item) {
 }
 
 function sentence(item) {
-  const words = { model: "Model call", tool: "Tool call", wait: "Wait", agent: "Run" }[item.kind];
+  const words = { model: gettext("Model call"), tool: gettext("Tool call"), wait: gettext("Wait"), agent: gettext("Run") }[item.kind];
   const after = duration(Math.max(item.from - trail.begin, 0));
   const level = item.depth ? `, level ${item.depth + 1}` : "";
   return `${words} ${item.title}, ${figures(item)}, begins after ${after}${level}`;
@@ -198,10 +199,10 @@ function choose(item) {
 }
 
 function hint(item) {
-  if (item.child) return "Enter opens its page, space shows its steps here";
-  if (item.foreign) return "Enter opens the run it belongs to";
-  if (item.kind === "model" && item.mark) return "Enter leads to the message";
-  if (item.kind === "tool") return "Enter leads to the call";
+  if (item.child) return gettext("Enter opens its page, space shows its steps here");
+  if (item.foreign) return gettext("Enter opens the run it belongs to");
+  if (item.kind === "model" && item.mark) return gettext("Enter leads to the message");
+  if (item.kind === "tool") return gettext("Enter leads to the call");
   return "";
 }
 
@@ -263,7 +264,7 @@ function setView(next) {
   document.querySelector("[data-kinds]").hidden = view === "events";
   document.getElementById("waterfall").classList.toggle("shows-events", view === "events");
   detail.replaceChildren();
-  place.setAttribute("aria-label", view === "events" ? "Events of the run" : "Steps of the run along the time");
+  place.setAttribute("aria-label", view === "events" ? gettext("Events of the run") : gettext("Steps of the run along the time"));
   rows.nodes.forEach((node) => node.remove());
   rows.nodes.clear();
   rows.draw = view === "events" ? drawEvent : drawSpan;

@@ -2,6 +2,7 @@
 
 import { refreshMoments } from "./moments.js";
 import { isTyping } from "./typing.js";
+import { gettext, ngettext } from "./translated.js";
 
 const KEPT_BODIES = 8; // of 50 rows each; others are only as high as they were
 const NEAR = "900px";
@@ -47,7 +48,7 @@ async function fetchNext() {
 function sayProblem() {
   // The link to the next page stays, and says so.
   const link = document.getElementById("runs-next");
-  if (link) link.textContent = "More could not be read; open the next page";
+  if (link) link.textContent = gettext("More could not be read; open the next page");
 }
 
 function isNear(place) {
@@ -117,7 +118,7 @@ function choose(row, isChosen) {
 function showChosen() {
   form.toggleAttribute("data-chosen", chosen.size > 0);
   const words = document.getElementById("chosen-count");
-  if (words) words.textContent = `${chosen.size} chosen`;
+  if (words) words.textContent = ngettext("%(n)s chosen", "%(n)s chosen", chosen.size);
 }
 
 // From the row where choosing began to this one, as the first one is.

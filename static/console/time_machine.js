@@ -2,6 +2,7 @@
 // reader has seen enough. Counts are the server's; examples are added as they come.
 
 import { refreshMoments } from "./moments.js";
+import { gettext } from "./translated.js";
 
 const page = document.querySelector("[data-time-machine]");
 const problem = document.getElementById("try-problem");
@@ -44,7 +45,7 @@ function showStopped() {
 async function batch() {
   const answer = await fetch(page.dataset.batch, { method: "POST", body: question() });
   if (answer.redirected || answer.status === 403) {
-    complain("You may not look at these calls any more. Sign in again, or ask for the permissions policy.view, run.view and run.payload.");
+    complain(gettext("You may not look at these calls any more. Sign in again, or ask for the permissions policy.view, run.view and run.payload."));
     return false;
   }
   if (!answer.ok) throw new Error(`the site answered ${answer.status}`);
@@ -67,7 +68,7 @@ async function start() {
     while (!isStopped && await batch());
     if (isStopped && next) showStopped();
   } catch (error) {
-    complain(`The calls could not all be looked at: ${error.message}.`);
+    complain(gettext("The calls could not all be looked at: %(why)s.", { why: error.message }));
   } finally {
     page.removeAttribute("aria-busy");
   }

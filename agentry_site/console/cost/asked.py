@@ -6,14 +6,21 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
 from agents.selectors.cost import Period
 
-SPANS = {Period.DAY: "24 hours", Period.WEEK: "7 days", Period.MONTH: "30 days"}
+SPANS = {Period.DAY: _("24 hours"), Period.WEEK: _("7 days"), Period.MONTH: _("30 days")}
 
 
 class Measure(StrEnum):
     COST = "cost"
     TOKENS = "tokens"
+
+    @property
+    def word(self) -> str:
+        return gettext("cost") if self is Measure.COST else gettext("tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +60,10 @@ def asked_of(given: Mapping[str, str], permitted: Sequence[Any]) -> Asked:
         value = given.get(name, default)
         if value in known:
             return value
-        problems.append(f"{value[:40]!r} is no {name} you can choose; this shows another.")
+        problems.append(
+            gettext("%(value)s is no %(name)s you can choose; this shows another.")
+            % {"value": repr(value[:40]), "name": name}
+        )
         return default
 
     return Asked(

@@ -9,6 +9,8 @@ from typing import Final
 
 from django.utils.formats import date_format
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from agentry_site.console.cost.asked import Asked, Measure
 from agents.selectors.cost import CostReport, Heat, Period
@@ -16,7 +18,7 @@ from core.admin import money
 from observability.contracts import UsageSum
 
 LEVELS: Final = 5
-GONE: Final = "nobody who is known"
+GONE: Final = _("nobody who is known")
 _WIDTH: Final = 1_000  # of the bars, in their own units
 _HEIGHT: Final = 200
 
@@ -61,7 +63,7 @@ class HeatMap:
 def dollars(usage: UsageSum) -> SafeString | str:
     """Return a cost: a floor is marked, and one of which nothing is known is unknown, not 0."""
     if usage.is_floor and not usage.cost_usd:
-        return "unknown"
+        return gettext("unknown")
     return money(usage.cost_usd, is_partial=usage.is_floor)
 
 
@@ -135,13 +137,13 @@ def heat_of(
             for usage, (_, full) in zip(usages, columns, strict=True)
         )
         rows.append(
-            HeatRow(name=name or GONE, url=link(name), cells=cells, total=short(total, asked))
+            HeatRow(name=name or str(GONE), url=link(name), cells=cells, total=short(total, asked))
         )
     return HeatMap(
         columns=tuple(columns),
         rows=tuple(rows),
         others=heat.others,
-        note="+ has calls without a known price on top, ? only such calls"
+        note=gettext("+ has calls without a known price on top, ? only such calls")
         if asked.measure is Measure.COST and any(
             usage.is_floor for _, cells in heat.rows for usage in cells
         )
@@ -189,15 +191,28 @@ def _short_count(number: int) -> str:
 
 def _detail(place: str, usage: UsageSum) -> str:
     if not usage.calls:
-        return f"{place}: nothing"
-    words = "call" if usage.calls == 1 else "calls"
-    cost = "cost unknown" if usage.is_floor and not usage.cost_usd else f"${usage.cost_usd:,.4f}"
-    if usage.is_floor and usage.cost_usd:
-        cost = f"at least {cost}"
-    told = (
-        f"{place}: {cost}, {usage.calls:,} {words}, {usage.input_tokens:,} tokens in "
-        f"({usage.cache_read_tokens:,} cached), {usage.output_tokens:,} out"
+        return gettext("%(place)s: nothing") % {"place": place}
+    cost = (
+        gettext("cost unknown")
+        if usage.is_floor and not usage.cost_usd
+        else f"${usage.cost_usd:,.4f}"
     )
+    if usage.is_floor and usage.cost_usd:
+        cost = gettext("at least %(cost)s") % {"cost": cost}
+    told = ngettext(
+        "%(place)s: %(cost)s, %(calls)s call, %(in)s tokens in (%(cached)s cached), %(out)s out",
+        "%(place)s: %(cost)s, %(calls)s calls, %(in)s tokens in (%(cached)s cached), %(out)s out",
+        usage.calls,
+    ) % {
+        "place": place,
+        "cost": cost,
+        "calls": f"{usage.calls:,}",
+        "in": f"{usage.input_tokens:,}",
+        "cached": f"{usage.cache_read_tokens:,}",
+        "out": f"{usage.output_tokens:,}",
+    }
     if usage.is_floor:
-        told += f", {usage.unknown_calls:,} without a known price"
+        told += gettext(", %(unknown_calls)s without a known price") % {
+            "unknown_calls": f"{usage.unknown_calls:,}"
+        }
     return told

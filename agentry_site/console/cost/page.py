@@ -9,6 +9,8 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.text import capfirst
+from django.utils.translation import gettext
 
 from agentry_site.console.cost.asked import SPANS, Asked, Measure, asked_of
 from agentry_site.console.cost.export import csv_lines, json_pieces
@@ -44,9 +46,11 @@ class CostPage(Page):
         asked = self._asked(request)
         context = self.context(
             request,
-            title="Cost",
-            periods=_choices(asked, "period", [(each.value, SPANS[each]) for each in Period]),
-            measures=_choices(asked, "measure", [(each.value, each.title()) for each in Measure]),
+            title=gettext("Cost"),
+            periods=_choices(asked, "period", [(each.value, str(SPANS[each])) for each in Period]),
+            measures=_choices(
+                asked, "measure", [(each.value, capfirst(each.word)) for each in Measure]
+            ),
             part_url=_address("cost_part", asked),
             csv_url=_address("cost_csv", asked),
             json_url=_address("cost_json", asked),

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
 
 from agentry_site.console.cost.asked import SPANS, Asked
 from agentry_site.console.cost.drawn import (
@@ -132,28 +133,36 @@ def _figures(totals: Totals, asked: Asked) -> tuple[Figure, ...]:
     unknown = _percent(period.unknown_calls, period.calls)
     return (
         Figure(
-            title=f"Last {SPANS[asked.period]}", value=dollars(period), note=_change(totals),
-            icon="cost", tone="blue",
-        ),
-        Figure(title="Today", value=dollars(totals.today), note="since midnight UTC", icon="sun"),
-        Figure(
-            title="This month", value=dollars(totals.month), icon="activity",
-            note=f"{count(totals.month.calls)} calls",
+            title=gettext("Last %(period)s") % {"period": SPANS[asked.period]},
+            value=dollars(period), note=_change(totals), icon="cost", tone="blue",
         ),
         Figure(
-            title="Forecast",
+            title=gettext("Today"), value=dollars(totals.today),
+            note=gettext("since midnight UTC"), icon="sun",
+        ),
+        Figure(
+            title=gettext("This month"), value=dollars(totals.month), icon="activity",
+            note=ngettext("%(n)s call", "%(n)s calls", totals.month.calls)
+            % {"n": count(totals.month.calls)},
+        ),
+        Figure(
+            title=gettext("Forecast"),
             value=money(forecast.usd, is_partial=totals.month.is_floor) if forecast else "–",
-            note=f"${forecast.low_usd:,.2f} to ${forecast.high_usd:,.2f} by month’s end"
-            if forecast else "after three complete days of usage",
+            note=gettext("%(low)s to %(high)s by month’s end")
+            % {"low": f"${forecast.low_usd:,.2f}", "high": f"${forecast.high_usd:,.2f}"}
+            if forecast else gettext("after three complete days of usage"),
             icon="speed",
         ),
         Figure(
-            title="Tokens", value=count(period.input_tokens + period.output_tokens),
-            note=f"{count(period.output_tokens)} out, {cached} of input cached", icon="models",
+            title=gettext("Tokens"), value=count(period.input_tokens + period.output_tokens),
+            note=gettext("%(out)s out, %(cached)s of input cached")
+            % {"out": count(period.output_tokens), "cached": cached},
+            icon="models",
         ),
         Figure(
-            title="No known price", value=unknown, icon="warning",
-            note=f"{count(period.unknown_calls)} of {count(period.calls)} calls",
+            title=gettext("No known price"), value=unknown, icon="warning",
+            note=gettext("%(unknown)s of %(all)s calls")
+            % {"unknown": count(period.unknown_calls), "all": count(period.calls)},
             tone="amber" if period.unknown_calls else "green",
         ),
     )  # fmt: skip
@@ -162,10 +171,14 @@ def _figures(totals: Totals, asked: Asked) -> tuple[Figure, ...]:
 def _change(totals: Totals) -> str:
     before, now = totals.before.cost_usd, totals.period.cost_usd
     if not before:
-        return "nothing known was spent before"
+        return gettext("nothing known was spent before")
     change = round((now - before) / before * 100)
-    way = "as much as" if not change else f"{abs(change)}% {'more' if change > 0 else 'less'} than"
-    return f"{way} the {SPANS[totals.span.period]} before"
+    told = {"percent": abs(change), "span": SPANS[totals.span.period]}
+    if not change:
+        return gettext("as much as the %(span)s before") % told
+    if change > 0:
+        return gettext("%(percent)s%% more than the %(span)s before") % told
+    return gettext("%(percent)s%% less than the %(span)s before") % told
 
 
 def _unknown(totals: Totals) -> str:
@@ -173,12 +186,16 @@ def _unknown(totals: Totals) -> str:
     if not usage.is_floor:
         return ""
     tokens = count(usage.unknown_input_tokens + usage.unknown_output_tokens)
-    return (
-        f"{count(usage.unknown_calls)} of {count(usage.calls)} calls ({tokens} tokens) were "
-        "answered by models whose price nobody knows. Amounts marked ≥ are what is known; budgets "
-        "count "
-        f"{money(totals.unknown_usd)} for the rest, at the declared stand-in price."
-    )
+    return gettext(
+        "%(unknown_calls)s of %(calls)s calls (%(tokens)s tokens) were answered by models whose "
+        "price nobody knows. Amounts marked ≥ are what is known; budgets count %(unknown_usd)s "
+        "for the rest, at the declared stand-in price."
+    ) % {
+        "unknown_calls": count(usage.unknown_calls),
+        "calls": count(usage.calls),
+        "tokens": tokens,
+        "unknown_usd": money(totals.unknown_usd),
+    }
 
 
 def _percent(part: int, whole: int) -> str:
@@ -197,7 +214,7 @@ def _spenders(
     whole = totals.period.cost_usd
     return tuple(
         SpenderRow(
-            name=spender.name or GONE,
+            name=spender.name or str(GONE),
             note=spender.provider,
             url=link(spender.name),
             cost=dollars(spender.sum),

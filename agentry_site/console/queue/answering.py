@@ -11,6 +11,8 @@ from uuid import UUID
 
 import msgspec
 from django.http import HttpRequest, JsonResponse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from core.errors import DomainError, InvalidInputError
 from governance.contracts import Actor, ApprovalState
@@ -25,9 +27,9 @@ from governance.services.approvals import (
 
 SURFACE: Final = "console"
 _DONE: Final = {
-    ApprovalState.APPROVED.value: "Approved",
-    ApprovalState.DENIED.value: "Denied",
-    ApprovalState.PENDING.value: "Your yes counts; others must agree",
+    ApprovalState.APPROVED.value: _("Approved"),
+    ApprovalState.DENIED.value: _("Denied"),
+    ApprovalState.PENDING.value: _("Your yes counts; others must agree"),
 }
 
 
@@ -52,7 +54,7 @@ def decided(request: HttpRequest, actor: Actor, approval_id: UUID) -> JsonRespon
         )
     except DomainError as error:
         return refused(error)
-    word = "Answered" if row.choice else _DONE[row.state]
+    word = gettext("Answered") if row.choice else _DONE[row.state]
     return JsonResponse(
         {
             "is_done": True,
@@ -127,7 +129,7 @@ def _summary(outcomes: list[Outcome]) -> str:
     counted = {word: sum(each.state == state for each in outcomes) for state, word in _DONE.items()}
     parts = [f"{n} {word[0].lower()}{word[1:]}" for word, n in counted.items() if n]
     if lost := sum(bool(each.problem) for each in outcomes):
-        parts.append(f"{lost} not decided")
+        parts.append(gettext("%(lost)s not decided") % {"lost": lost})
     return f"{', '.join(parts)}."
 
 

@@ -12,6 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseNotModified
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext
 
 from agentry_site.console.pages import Page
 from agentry_site.console.queue.answering import decided, decided_many, tried
@@ -74,7 +75,7 @@ class ApprovalQueue(Page):
             row = self._row(request, found.rows[0].id)
         context = self.context(
             request,
-            title="Approvals",
+            title=gettext("Approvals"),
             listing=found,
             view=view,
             is_mine=view.show == MINE,

@@ -12,9 +12,11 @@ from uuid import UUID
 
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from core import clock
-from core.admin import moment, no_sandbox, pill, short_id
+from core.admin import moment, no_sandbox, pill, short_id, told
 from governance import access
 from governance.contracts import Actor, ApprovalState
 from governance.guard.question import ANSWERS, KINDS
@@ -34,7 +36,7 @@ from governance.services.approvals.deciding import what_changed
 MINE: Final = "mine"
 ALL: Final = "all"
 DECIDED: Final = "decided"
-_TABS: Final = ((MINE, "For me"), (ALL, "All open"), (DECIDED, "Decided today"))
+_TABS: Final = ((MINE, _("For me")), (ALL, _("All open")), (DECIDED, _("Decided today")))
 _SHORTEST_NOTICE: Final = timedelta(minutes=10)
 MAX_SHOWN: Final = 2_000
 _NUMBER: Final = re.compile("[1-9][0-9]{0,4}")
@@ -161,7 +163,7 @@ def truth_of(actor: Actor, row: Any, seen: str) -> Truth:
     """Say how a question stands, for somebody who looks at it as it was at `seen`."""
     sentence = outcome(row, is_readable=access.may_see_payload(actor, row.workspace_id))
     if not sentence and seen and seen != row.binding_digest:
-        sentence = f"{what_changed(row)} since you opened it."
+        sentence = gettext("%(change)s since you opened it.") % {"change": what_changed(row)}
     return Truth(id=row.pk, state=row.state, digest=row.binding_digest, sentence=sentence)
 
 
@@ -171,20 +173,31 @@ def outcome(row: Any, *, is_readable: bool) -> str:
         return ""
     because = f" “{row.reason}”" if row.reason and is_readable and row.decided_by_name else ""
     if row.state == ApprovalState.WITHDRAWN.value:
-        return "It was withdrawn: what it was about is gone."
+        return gettext("It was withdrawn: what it was about is gone.")
     if not row.decided_by_name:
-        return f"Nobody decided in time; it is {row.state}."
+        return gettext("Nobody decided in time; it is %(state)s.") % {"state": told(row.state)}
     if row.choice:
-        title, _ = ANSWERS.get(row.choice, (row.choice.replace("_", " "), ""))
-        return f"{row.decided_by_name} answered: {title}.{because}"
-    return f"{row.decided_by_name} {row.state} it.{because}"
+        title, _rest = ANSWERS.get(row.choice, (row.choice.replace("_", " "), ""))
+        return gettext("%(decided_by_name)s answered: %(title)s.%(because)s") % {
+            "decided_by_name": row.decided_by_name,
+            "title": title,
+            "because": because,
+        }
+    return gettext("%(decided_by_name)s %(state)s it.%(because)s") % {
+        "decided_by_name": row.decided_by_name,
+        "state": told(row.state),
+        "because": because,
+    }
 
 
 def _row(row: QueueRow, detail: RowDetail, view: View) -> RowShown:
     is_pending = row.state == ApprovalState.PENDING.value
-    facts = [row.workspace, f"for {row.requester}" if row.requester else ""]
+    facts = [
+        row.workspace,
+        gettext("for %(requester)s") % {"requester": row.requester} if row.requester else "",
+    ]
     if row.kind != "tool_call":
-        facts.insert(0, KINDS.get(row.kind, row.kind.replace("_", " ")))
+        facts.insert(0, str(KINDS.get(row.kind, row.kind.replace("_", " "))))
     return RowShown(
         id=row.id,
         digest=row.digest,
@@ -201,7 +214,10 @@ def _row(row: QueueRow, detail: RowDetail, view: View) -> RowShown:
             is_edited=detail.is_edited,
             is_escalated=row.is_escalated,
         ),
-        quorum=f"{row.agreed} of {row.quorum} agreed" if is_pending and row.quorum > 1 else "",
+        quorum=gettext("%(agreed)s of %(quorum)s agreed")
+        % {"agreed": row.agreed, "quorum": row.quorum}
+        if is_pending and row.quorum > 1
+        else "",
         is_others=is_pending and bool(row.why_not),
         state="" if is_pending else pill(row.state),
         by=row.decided_by,
@@ -221,13 +237,13 @@ def marks(
     """Return the signs of risk, the gravest first."""
     found = [no_sandbox()] if is_unprotected else []
     if is_irreversible:
-        found.append(pill("denied", label="irreversible"))
+        found.append(pill("denied", label=gettext("irreversible")))
     if is_privileged:
-        found.append(pill("pending", label="privileged"))
+        found.append(pill("pending", label=gettext("privileged")))
     if is_escalated:
-        found.append(pill("pending", label="escalated"))
+        found.append(pill("pending", label=gettext("escalated")))
     if is_edited:
-        found.append(pill("draft", label="arguments changed"))
+        found.append(pill("draft", label=gettext("arguments changed")))
     return tuple(found)
 
 
@@ -243,7 +259,7 @@ def _tabs(view: View, pending: Queue) -> tuple[Tab, ...]:
     counts = {MINE: str(pending.mine), ALL: str(pending.open)}
     return tuple(
         Tab(
-            title=title,
+            title=str(title),
             url=reverse("admin:approval_queue") + view.query(show=show),
             count=counts.get(show, ""),
             is_current=view.show == show,
@@ -259,13 +275,15 @@ def _narrowings(view: View, queue: Queue) -> tuple[Narrowing, ...]:
             name=name,
             label=label,
             value=value,
-            options=tuple((each, words.get(each, each)) for each in sorted({*found, value} - {""})),
+            options=tuple(
+                (each, str(words.get(each, each))) for each in sorted({*found, value} - {""})
+            ),
         )
         for name, label, value, found, words in (
-            ("workspace", "Workspace", wanted.workspace, choices.workspaces, {}),
-            ("agent", "Agent", wanted.agent, choices.agents, {}),
-            ("tool", "Tool", wanted.tool, choices.tools, {}),
-            ("kind", "Kind", wanted.kind, choices.kinds, KINDS),
+            ("workspace", gettext("Workspace"), wanted.workspace, choices.workspaces, {}),
+            ("agent", gettext("Agent"), wanted.agent, choices.agents, {}),
+            ("tool", gettext("Tool"), wanted.tool, choices.tools, {}),
+            ("kind", gettext("Kind"), wanted.kind, choices.kinds, KINDS),
         )
     )
 

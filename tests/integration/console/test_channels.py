@@ -198,7 +198,7 @@ def test_deleting_asks_first_and_says_what_is_not_sent_any_more(
     admin = browse("admin")
 
     asked = admin.get(address(channel, "delete")).content.decode()
-    assert "1 messages that are still to be sent, and will not be" in asked
+    assert "1 message that is still to be sent, and will not be" in asked
     assert Channel.objects.exists()
     admin.post(address(channel, "delete"), {"post": "yes"})
     assert (Channel.objects.count(), Delivery.objects.count()) == (0, 0)
@@ -296,7 +296,7 @@ def test_many_messages_are_sent_again_and_those_on_their_way_are_named(
 
     sentences = [str(message) for message in answer.context["messages"]]
     assert any("on its way already" in sentence for sentence in sentences)
-    assert "1 are on their way again." in sentences
+    assert "1 is on its way again." in sentences
     failed.refresh_from_db()
     assert failed.state == "pending"
 
