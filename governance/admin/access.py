@@ -375,7 +375,7 @@ class AuditEntryAdmin(ChainAdmin):
     def details(self, entry: AuditEntry) -> SafeString:
         return json_block(entry.payload)
 
-    @admin.display(description="Details")
+    @admin.display(description=_("Details"))
     def details_withheld(self, entry: AuditEntry) -> SafeString:
         shown, is_hidden = payload_shown(entry, is_readable=False)
         return format_html("{}{}", json_block(shown), WITHHELD if is_hidden else "")

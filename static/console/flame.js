@@ -82,7 +82,7 @@ class Flame {
     const deepest = Math.max(...this.nodes.map((node) => node.depth));
     this.canvas.style.height = `${(deepest + 1) * ROW}px`;
     this.wider.hidden = this.at === this.root;
-    this.found.textContent = this.wanted ? `${share(matching(this.root, this.wanted), this.root.total)} of all samples go through “${this.search.value.trim()}”` : "";
+    this.found.textContent = this.wanted ? gettext("%(share)s of all samples go through “%(wanted)s”", { share: share(matching(this.root, this.wanted), this.root.total), wanted: this.search.value.trim() }) : "";
     const entry = this.buttons.get(focused) ?? this.buttons.get(this.at);
     entry.tabIndex = 0;
     if (focused) entry.focus({ preventScroll: true });
@@ -113,8 +113,8 @@ class Flame {
   tell(node) {
     if (!node) return;
     const name = element("strong", "", labelOf(node));
-    const own = node.own ? `, ${share(node.own, this.root.total)} in itself` : "";
-    this.about.replaceChildren(name, ` · ${share(node.total, this.root.total)} of all samples${own} · ${(node.total / this.rate).toFixed(2)} s of a thread's time`);
+    const own = node.own ? gettext(", %(share)s in itself", { share: share(node.own, this.root.total) }) : "";
+    this.about.replaceChildren(name, ` · ${gettext("%(share)s of all samples%(own)s · %(seconds)s s of a thread's time", { share: share(node.total, this.root.total), own, seconds: (node.total / this.rate).toFixed(2) })}`);
   }
 
   onClick(event) {
@@ -184,7 +184,7 @@ async function show(box) {
 }
 
 function complain(box, error) {
-  const notice = element("p", "notice error", `The flamegraph could not be drawn: ${error.message}. Load the page again, or download the stacks.`);
+  const notice = element("p", "notice error", gettext("The flamegraph could not be drawn: %(problem)s. Load the page again, or download the stacks.", { problem: error.message }));
   notice.setAttribute("role", "alert");
   box.replaceChildren(notice);
 }

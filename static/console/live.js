@@ -1,5 +1,7 @@
 // Asks for a part of the page again and again while it is looked at, and says when it cannot be had.
 
+import { gettext } from "./translated.js";
+
 const LATE_MS = 30_000; // between attempts while the site cannot be reached
 const mark = document.getElementById("live-mark");
 
@@ -27,11 +29,11 @@ export function keepLive(url, pauseMs, show) {
     if (isAsking || document.hidden) return; // goes on when it is seen again
     isAsking = true;
     try {
-      if (!(await look())) return say("You were signed out. Load the page again.");
+      if (!(await look())) return say(gettext("You were signed out. Load the page again."));
       say("");
       pause = pauseMs;
     } catch {
-      say("Not up to date: the site cannot be reached.");
+      say(gettext("Not up to date: the site cannot be reached."));
       pause = Math.min(pause * 2, Math.max(LATE_MS, pauseMs));
     } finally {
       isAsking = false;

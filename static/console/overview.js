@@ -2,7 +2,6 @@
 
 import { keepLive } from "./live.js";
 import { refreshMoments } from "./moments.js";
-import { gettext } from "./translated.js";
 
 const PAUSE_MS = 4_000;
 
