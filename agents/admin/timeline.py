@@ -88,7 +88,7 @@ def _tool(payload: Mapping[str, Any]) -> str:
 def _control(payload: Mapping[str, Any]) -> str:
     return gettext("%(by)s asked to %(control)s") % {
         "by": payload.get("by", "somebody"),
-        "control": payload.get("control", "change it"),
+        "control": payload.get("control", gettext("change it")),
     }
 
 

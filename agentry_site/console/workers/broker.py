@@ -6,6 +6,7 @@ from typing import Any, Final
 import redis
 from celery import current_app
 from django.conf import settings
+from django.utils.translation import gettext
 
 _SECONDS: Final = 1.0
 
@@ -35,5 +36,7 @@ def broker_now() -> Broker | None:
             pipeline.hlen("unacked")
             *depths, taken = pipeline.execute()
     except redis.RedisError as error:
-        return Broker(problem=f"Redis does not answer ({type(error).__name__}).")
+        return Broker(
+            problem=gettext("Redis does not answer (%(name)s).") % {"name": type(error).__name__}
+        )
     return Broker(waiting=tuple(zip(names, depths, strict=True)), taken=taken)

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect, render
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.translation import gettext
 
 from agentry_site.console.pages import Page
 from agentry_site.console.workers.queues import queues_of
@@ -40,7 +41,7 @@ class WorkersPage(Page):
         return bool(runs.has_view_permission(request))
 
     def page_view(self, request: HttpRequest) -> HttpResponse:
-        context = self.context(request, title="Workers", **self._live(request))
+        context = self.context(request, title=gettext("Workers"), **self._live(request))
         return TemplateResponse(request, "console/workers/page.html", context)
 
     def live_view(self, request: HttpRequest) -> HttpResponse:
@@ -54,12 +55,17 @@ class WorkersPage(Page):
         rows = self._workers(request)
         row = next((row for row in rows if row.id == pk), None)
         if row is None:
-            messages.error(request, "There is no such worker; it has stopped.")
+            messages.error(request, gettext("There is no such worker; it has stopped."))
             return redirect("admin:workers")
         if request.method == "POST":
             return self._done(request, pk, is_drain=True)
         serving = [each for each in rows if each.stands is WorkerState.SERVING and each.id != pk]
-        context = self.context(request, title=f"Drain {row.name}", row=row, others=len(serving))
+        context = self.context(
+            request,
+            title=gettext("Drain %(name)s") % {"name": row.name},
+            row=row,
+            others=len(serving),
+        )
         return TemplateResponse(request, "console/workers/drain.html", context)
 
     def undrain_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
@@ -76,8 +82,12 @@ class WorkersPage(Page):
         except DomainError as error:
             messages.error(request, str(error))
         else:
-            done = "is asked to drain" if is_drain else "is put to work again"
-            messages.success(request, f"The worker {worker} {done}; it takes note within seconds.")
+            done = gettext("is asked to drain") if is_drain else gettext("is put to work again")
+            messages.success(
+                request,
+                gettext("The worker %(worker)s %(done)s; it takes note within seconds.")
+                % {"worker": worker, "done": done},
+            )
         return redirect("admin:workers")
 
     def _workers(self, request: HttpRequest) -> list[Any]:

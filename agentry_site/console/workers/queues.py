@@ -10,6 +10,8 @@ from asgiref.sync import async_to_sync
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from agentry_site.console.workers.broker import broker_now
 from agents.selectors.queues import RunQueue, run_queues
@@ -24,13 +26,13 @@ from sandbox.services import sandboxes
 
 LATE: Final = timedelta(seconds=60)
 _WAITS: Final = {
-    WaitKind.APPROVAL: ("Runs waiting for an approval", "a person must say yes or no"),
-    WaitKind.QUESTION: ("Runs waiting for an answer", "an agent has asked a person"),
-    WaitKind.CHILDREN: ("Runs waiting for others", "what they delegated is under way"),
-    WaitKind.TIMER: ("Runs waiting for a time", "they go on by themselves"),
-    WaitKind.BUDGET: ("Runs waiting for money", "a budget has no room for the next call"),
-    WaitKind.IN_DOUBT: ("Runs with a call in doubt", "somebody must say what happened"),
-    WaitKind.TURN: ("Runs waiting for their turn", "their session is busy"),
+    WaitKind.APPROVAL: (_("Runs waiting for an approval"), _("a person must say yes or no")),
+    WaitKind.QUESTION: (_("Runs waiting for an answer"), _("an agent has asked a person")),
+    WaitKind.CHILDREN: (_("Runs waiting for others"), _("what they delegated is under way")),
+    WaitKind.TIMER: (_("Runs waiting for a time"), _("they go on by themselves")),
+    WaitKind.BUDGET: (_("Runs waiting for money"), _("a budget has no room for the next call")),
+    WaitKind.IN_DOUBT: (_("Runs with a call in doubt"), _("somebody must say what happened")),
+    WaitKind.TURN: (_("Runs waiting for their turn"), _("their session is busy")),
 }
 
 
@@ -63,33 +65,37 @@ def _of_runs(queue: RunQueue) -> Queue:
     runs = reverse("admin:agents_run_changelist")
     if queue.wait is WaitKind.NONE:
         return _queue(
-            "Runs ready", "for the next worker with room", queue.depth, queue.since,
+            gettext("Runs ready"), gettext("for the next worker with room"),
+            queue.depth, queue.since,
             url=f"{runs}?{urlencode({'state': 'queued'})}", hurries=True,
         )  # fmt: skip
     title, note = _WAITS[queue.wait]
     url = f"{runs}?{urlencode({'state': 'waiting', 'sort': 'oldest'})}"
-    return _queue(title, note, queue.depth, queue.since, url=url)
+    return _queue(str(title), str(note), queue.depth, queue.since, url=url)
 
 
 def _of_deliveries(actor: Actor) -> Queue:
     due, since, later = deliveries_waiting(actor)
-    note = "messages to channels and letters"
+    note = gettext("messages to channels and letters")
     if later:
-        note += f"; {count(later)} are tried again later"
+        note += gettext("; %(later)s are tried again later") % {"later": count(later)}
     url = f"{reverse('admin:governance_delivery_changelist')}?state__exact=pending"
-    return _queue("Deliveries to send", note, due, since, url=url, hurries=True)
+    return _queue(gettext("Deliveries to send"), note, due, since, url=url, hurries=True)
 
 
 def _of_sandboxes() -> Queue:
-    title = "Calls waiting for a sandbox"
+    title = gettext("Calls waiting for a sandbox")
     try:
         crowd = async_to_sync(sandboxes().crowd)()
     except DomainError as error:
         return Queue(title=title, note="", depth="–", since="", problem=str(error))
     if crowd is None:
-        return _queue(title, "this process has opened no sandbox yet", 0, None)
+        return _queue(title, gettext("this process has opened no sandbox yet"), 0, None)
     since = clock.now() - timedelta(seconds=crowd.oldest_seconds) if crowd.waiting else None
-    note = f"{crowd.taken} of {crowd.at_most} sandboxes of this host are open"
+    note = gettext("%(taken)s of %(at_most)s sandboxes of this host are open") % {
+        "taken": crowd.taken,
+        "at_most": crowd.at_most,
+    }
     return _queue(title, note, crowd.waiting, since, hurries=True)
 
 
@@ -97,15 +103,21 @@ def _of_broker() -> Iterator[Queue]:
     broker = broker_now()
     if broker is None:
         yield Queue(
-            title="Celery", note="no broker: this process does its tasks at once", depth="–",
+            title=gettext("Celery"), depth="–",
+            note=gettext("no broker: this process does its tasks at once"),
             since="", is_idle=True,
         )  # fmt: skip
         return
     if broker.problem:
-        yield Queue(title="Celery", note="", depth="–", since="", problem=broker.problem)
+        yield Queue(title=gettext("Celery"), note="", depth="–", since="", problem=broker.problem)
         return
     for name, depth in broker.waiting:
-        yield _queue(f"Celery: {name}", f"{count(broker.taken)} taken and under way", depth, None)
+        yield _queue(
+            gettext("Celery: %(name)s") % {"name": name},
+            gettext("%(taken)s taken and under way") % {"taken": count(broker.taken)},
+            depth,
+            None,
+        )
 
 
 def _queue(

@@ -8,6 +8,8 @@ from uuid import UUID
 from django.conf import settings
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from agentry_site.console.overview import Figure
 from agentry_site.console.workers.queues import Queue
@@ -20,8 +22,8 @@ from observability.selectors.profiles import ProcessSeen, processes_seen
 
 MINUTES: Final = 5  # what a worker counts as lately
 _PILLS: Final = {
-    WorkerState.SERVING: ("alive", "takes runs"),
-    WorkerState.ASKED: ("draining", "asked to drain"),
+    WorkerState.SERVING: ("alive", _("takes runs")),
+    WorkerState.ASKED: ("draining", _("asked to drain")),
     WorkerState.DRAINING: ("draining", "draining"),
     WorkerState.DRAINED: ("off", "drained"),
     WorkerState.SILENT: ("silent", "silent"),
@@ -65,15 +67,19 @@ def _row(worker: Any, held: int, process: ProcessSeen | None) -> WorkerRow:
     word, label = _PILLS[stands]
     lag = None if process is None else process.lag_p99_seconds
     is_asked = worker.drain_asked_at is not None
-    asked = f"asked by {worker.drain_asked_by}" if is_asked else ""
+    asked = (
+        gettext("asked by %(drain_asked_by)s") % {"drain_asked_by": worker.drain_asked_by}
+        if is_asked
+        else ""
+    )
     if not is_asked and worker.is_draining and stands is not WorkerState.SILENT:
-        asked = "its process stops, or it was just put to work again"
+        asked = gettext("its process stops, or it was just put to work again")
     return WorkerRow(
         id=worker.pk,
         name=worker.name,
         url=reverse("admin:agents_worker_change", args=[worker.pk]),
         stands=stands,
-        state=pill(word, label=label),
+        state=pill(word, label=str(label)),
         asked=asked,
         held=held,
         capacity=worker.capacity,
@@ -96,8 +102,9 @@ def figures_of(
     here = reverse("admin:workers")
     found = [
         Figure(
-            key="ready", title="Ready", value=ready.depth,
-            note="the oldest is late" if ready.is_late else "runs that wait for a worker",
+            key="ready", title=gettext("Ready"), value=ready.depth,
+            note=gettext("the oldest is late")
+            if ready.is_late else gettext("runs that wait for a worker"),
             icon="state-queued", tone="amber" if ready.is_late else "grey", url=ready.url,
             is_urgent=ready.is_late,
         )
@@ -106,8 +113,10 @@ def figures_of(
     resting = sum(row.stands in {WorkerState.DRAINING, WorkerState.DRAINED} for row in rows)
     found.append(
         Figure(
-            key="workers", title="Workers", value=count(len(serving) if is_known else alive),
-            note=f"take runs; {resting} drain or are drained" if resting else "take runs",
+            key="workers", title=gettext("Workers"),
+            value=count(len(serving) if is_known else alive),
+            note=gettext("take runs; %(resting)s drain or are drained") % {"resting": resting}
+            if resting else gettext("take runs"),
             icon="workers", tone="green" if alive else "red", url=f"{here}#workers",
             is_urgent=not (serving if is_known else alive),
         )
@@ -120,13 +129,15 @@ def figures_of(
     return [
         *found,
         Figure(
-            key="held", title="Held", value=count(sum(row.held for row in living)),
-            note=f"runs in workers; room for {count(room)}", icon="state-running", tone="blue",
+            key="held", title=gettext("Held"), value=count(sum(row.held for row in living)),
+            note=gettext("runs in workers; room for %(room)s") % {"room": count(room)},
+            icon="state-running", tone="blue",
             url=f"{reverse('admin:agents_run_changelist')}?state=running",
         ),
         Figure(
-            key="ended", title="Ended", value=count(ended),
-            note=f"runs in {MINUTES} minutes, {ended / MINUTES:.1f} a minute",
+            key="ended", title=gettext("Ended"), value=count(ended),
+            note=gettext("runs in %(minutes)s minutes, %(ended)s a minute")
+            % {"minutes": MINUTES, "ended": f"{ended / MINUTES:.1f}"},
             icon="state-succeeded", tone="green", url=f"{reverse('admin:agents_run_changelist')}",
         ),
     ]  # fmt: skip
