@@ -17,7 +17,7 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiJsonRenderer
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
-from agents.selectors.workers import workers_alive
+from agents.selectors.workers import workers_alive, workers_serving
 from core.errors import DomainError
 from core.metrics.exposition import content_type
 from core.process import installed_version
@@ -162,10 +162,14 @@ def _redis() -> str:
 
 def _workers() -> str:
     try:
-        alive = workers_alive()
+        alive, serving = workers_alive(), workers_serving()
     except DatabaseError as error:
         return f"The workers cannot be read ({type(error).__name__})."
-    return "" if alive else "No worker is alive; runs are accepted and wait for one."
+    if not alive:
+        return "No worker is alive; runs are accepted and wait for one."
+    if not serving:
+        return "All workers are drained or stop; runs are accepted and wait for one that serves."
+    return ""
 
 
 api_patterns: list[Any] = [

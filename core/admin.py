@@ -6,10 +6,12 @@ How a state looks is in the style sheet and the icon sprite, by its word (`is-ru
 
 import difflib
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from django.contrib.admin import display
@@ -197,6 +199,9 @@ class Line:
 
 
 _KINDS: Final = {"+": "added", "-": "removed", "@": "place"}
+_AROUND: Final = 3
+_LONG: Final = 200
+_MOST_ALIKE: Final = 200_000
 
 
 def difference_line(line: str) -> Line:
@@ -208,10 +213,39 @@ def difference_line(line: str) -> Line:
 
 
 def text_difference(before: str, after: str) -> tuple[Line, ...]:
-    """Return the changed lines between two texts, with three lines around each."""
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=3)
-    return tuple(
-        difference_line(line)
-        for number, line in enumerate(lines)
-        if number > 1  # the first two name the files
-    )
+    """Return the changed lines between two texts, with three lines around each.
+
+    Of texts with very many lines alike, which take minutes to compare, all between the first and
+    the last difference is told as changed.
+    """
+    old, new = before.splitlines(), after.splitlines()
+    lines: Iterable[str]
+    if _alike(old, new) > _MOST_ALIKE:
+        lines = _from_first_to_last(old, new)
+    else:
+        lines = islice(difflib.unified_diff(old, new, lineterm="", n=_AROUND), 2, None)
+    return tuple(difference_line(line) for line in lines)
+
+
+def _alike(old: Sequence[str], new: Sequence[str]) -> int:
+    """Count the pairs of equal lines, which is what comparing costs; `difflib` passes over those
+    that make more than a hundredth of a long text."""
+    counts, most = Counter(old), len(new) // 100 + 1 if len(new) >= _LONG else len(new)
+    return sum(number * counts[line] for line, number in Counter(new).items() if number <= most)
+
+
+def _from_first_to_last(old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
+    """Yield one block of a unified difference."""
+    shorter = min(len(old), len(new))
+    head = next((n for n in range(shorter) if old[n] != new[n]), shorter)
+    rest = shorter - head
+    tail = next((n for n in range(rest) if old[-1 - n] != new[-1 - n]), rest)
+    if head == len(old) == len(new):
+        return
+    begin = max(head - _AROUND, 0)
+    ends = [len(lines) - tail + min(tail, _AROUND) for lines in (old, new)]
+    yield "@@ -{0},{1} +{0},{2} @@".format(begin + 1, *(end - begin for end in ends))
+    yield from (f" {line}" for line in old[begin:head])
+    yield from (f"-{line}" for line in old[head : len(old) - tail])
+    yield from (f"+{line}" for line in new[head : len(new) - tail])
+    yield from (f" {line}" for line in old[len(old) - tail : ends[0]])

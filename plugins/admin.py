@@ -306,6 +306,7 @@ class ToolForm(_ToolForm):
 @admin.register(ToolDefinition)
 class ToolDefinitionAdmin(ServiceAdmin):
     view_perm = Perm.TOOL_VIEW
+    document_kind = "Tool"
     edit_perm = Perm.TOOL_EDIT
     can_add = True
     can_delete = True

@@ -102,6 +102,7 @@ GROUPS: Final["tuple[tuple[StrOrPromise, tuple[Place, ...]], ...]"] = (
             Place(model="governance.Membership", title=_("Members"), icon="members"),
             Place(model="governance.Role", title=_("Roles"), icon="roles"),
             Place(model="governance.ApiToken", title=_("Tokens"), icon="tokens"),
+            Place(page="documents", title=_("Import and export"), icon="download"),
             Place(page="site_settings", title=_("Settings"), icon="gear"),
         ),
     ),

@@ -247,17 +247,21 @@ def _spent(site: AdminSite, actor: Actor) -> Figure:
 def _workers(rows: QuerySet[Any]) -> Figure:
     alive = list(rows.filter(seen_at__gt=_heard_since()))
     driven = sum(worker.running for worker in alive)
+    resting = sum(worker.is_draining for worker in alive)
+    note = gettext("nothing can start")
+    if alive:
+        note = ngettext("driving %(n)s run", "driving %(n)s runs", driven) % {"n": driven}
+    if resting:
+        note += ", " + gettext("%(n)s draining or drained") % {"n": resting}
     return Figure(
         key="workers",
         title=gettext("Workers alive"),
         value=count(len(alive)),
-        note=ngettext("driving %(n)s run", "driving %(n)s runs", driven) % {"n": driven}
-        if alive
-        else gettext("nothing can start"),
+        note=note,
         icon="workers",
-        tone="green" if alive else "red",
+        tone="green" if len(alive) > resting else "red",
         url=reverse("admin:workers"),
-        is_urgent=not alive,
+        is_urgent=len(alive) <= resting,
     )
 
 

@@ -3,6 +3,7 @@
 from typing import Final
 
 from agentry_site.console.cost import CostPage
+from agentry_site.console.documents import DocumentsPage
 from agentry_site.console.errors import Errors
 from agentry_site.console.find import Find
 from agentry_site.console.pages import Page
@@ -20,6 +21,7 @@ PAGES: Final[tuple[type[Page], ...]] = (
     SiteSettings,
     Errors,
     WorkersPage,
+    DocumentsPage,
     TraceViewer,
     Profiles,
     ApprovalQueue,

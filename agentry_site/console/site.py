@@ -15,6 +15,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.translation import gettext_lazy as _
 
+from agentry_site.console.documents import export_selected
 from agentry_site.console.navigation import groups_for, place_of
 from agentry_site.console.overview import overview_of
 from agentry_site.console.page_list import PAGES
@@ -37,6 +38,7 @@ class ConsoleSite(admin.AdminSite):
 
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)
+        self.add_action(export_selected)
         self.pages: tuple[Page, ...] = tuple(page(self) for page in PAGES)
 
     def register(

@@ -26,6 +26,7 @@ from governance.guard.saving import ServiceAdmin
 @admin.register(Agent)
 class AgentAdmin(ServiceAdmin):
     view_perm = Perm.AGENT_VIEW
+    document_kind = "Agent"
     edit_perm = Perm.AGENT_EDIT
     can_add = True
     can_delete = True

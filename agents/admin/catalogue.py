@@ -27,6 +27,7 @@ _PRICES = ("input_price_usd", "output_price_usd", "cache_read_price_usd", "cache
 class ProviderAdmin(ServiceAdmin):
     """The key goes in and never comes out: it is no field of the row's form."""
 
+    document_kind = "Provider"
     view_perm = Perm.PROVIDER_VIEW
     edit_perm = Perm.PROVIDER_EDIT
     can_add = True
@@ -93,6 +94,7 @@ class ProviderAdmin(ServiceAdmin):
 
 @admin.register(Model)
 class ModelAdmin(ServiceAdmin):
+    document_kind = "Model"
     view_perm = Perm.PROVIDER_VIEW
     edit_perm = Perm.PROVIDER_EDIT
     can_add = True
@@ -151,6 +153,7 @@ class ModelAdmin(ServiceAdmin):
 
 @admin.register(ModelRoute)
 class ModelRouteAdmin(ServiceAdmin):
+    document_kind = "Route"
     view_perm = Perm.PROVIDER_VIEW
     edit_perm = Perm.PROVIDER_EDIT
     can_add = True

@@ -25,7 +25,7 @@ from core.ids import new_id
 from governance.binding import digest_of_facts
 from governance.budgets import LARGEST_USD, dollars, suggested_raise
 from governance.contracts import ApprovalKind
-from governance.selectors.budgets import runs_capped
+from governance.selectors.budgets import roots_capped, runs_capped
 from governance.selectors.policies import policy_subject
 from governance.services.approvals import questions_withdraw
 from governance.services.spending import (
@@ -299,6 +299,13 @@ def payers_load(contexts: Mapping[UUID, RunContext], capped: Iterable[UUID]) -> 
             context.payers = (run_id,)
     missing = own.keys() - runs_capped(list(own)) if own else set()
     run_caps_open([_cap(own[run_id]) for run_id in sorted(missing)])
+
+
+def payers_above(roots: Mapping[UUID, UUID]) -> dict[UUID, tuple[UUID, ...]]:
+    """Return whose limits count for runs under way, given with the roots of their trees, where a
+    run of the tree has one."""
+    capped = roots_capped(set(roots.values()))
+    return {run_id: tuple(_line_of(run_id)) for run_id, root in roots.items() if root in capped}
 
 
 def _line_of(run_id: UUID) -> Iterable[UUID]:

@@ -1,8 +1,8 @@
 """What the engine tells of runs, model calls and tool calls: counts, and spans where tracing is on.
 
 Runs and tool calls are told once their end is durable, never before; a model call when it ended.
-Names, counts and states only; messages, arguments
-and results go into spans where the site has opted in, redacted, and nowhere else.
+Names, counts and states only; messages, arguments and results go into spans where the site has
+opted in, redacted, and nowhere else.
 """
 
 import time

@@ -33,5 +33,14 @@ def worker_state(worker: Worker) -> WorkerState:
 
 
 def workers_alive() -> int:
+    return _alive().count()
+
+
+def workers_serving() -> int:
+    """Return how many workers take runs: they are alive, and neither drain nor are drained."""
+    return _alive().filter(is_draining=False).count()
+
+
+def _alive() -> QuerySet[Worker]:
     since = clock.now() - timedelta(seconds=SILENT_AFTER_SECONDS)
-    return Worker.objects.filter(seen_at__gt=since).count()
+    return Worker.objects.filter(seen_at__gt=since)

@@ -211,8 +211,8 @@ def _budget(actor: Actor, workspace: "Workspace", document: Document) -> Applied
         made = budget_create(
             actor, workspace=workspace, name=document.name, note=note, **spec.model_dump()
         )
-        return Applied(before=None, after=_shown_budget(made))
-    before = _shown_budget(row)
+        return Applied(before=None, after=budget_document(made))
+    before = budget_document(row)
     fixed = {
         name: before["spec"][name] for name in ("kind", "agent", "user", "period", "time_zone")
     }
@@ -226,10 +226,11 @@ def _budget(actor: Actor, workspace: "Workspace", document: Document) -> Applied
     changed: Any = {name: value for name, value in wanted.items() if value != getattr(row, name)}
     if changed:
         row = budget_update(actor, budget=row, **changed)
-    return Applied(before=before, after=_shown_budget(row))
+    return Applied(before=before, after=budget_document(row))
 
 
-def _shown_budget(row: "Budget") -> dict[str, Any]:
+def budget_document(row: "Budget") -> dict[str, Any]:
+    """Return a budget as a document says it, description and spec."""
     return {
         "description": row.note,
         "spec": {

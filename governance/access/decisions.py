@@ -94,6 +94,18 @@ def permissions_by_workspace(actor: Actor) -> dict[UUID, frozenset[Perm]]:
     return result
 
 
+def permissions_somewhere(actor: Actor) -> frozenset[Perm]:
+    """Return what the actor may do in at least one workspace, in one query."""
+    if actor.is_system or actor.user_id is None:
+        return frozenset()
+    if not actor.is_superuser:
+        return frozenset().union(*permissions_by_workspace(actor).values())
+    within = {} if actor.workspace_id is None else {"pk": actor.workspace_id}
+    if not Workspace.objects.filter(**within).exists():
+        return frozenset()
+    return EVERYTHING if actor.scopes is None else EVERYTHING & actor.scopes
+
+
 def can(actor: Actor, perm: Perm | str, workspace: Workspace | UUID | None) -> bool:
     """Say whether the actor may do this in the workspace."""
     known = known_perm(perm)

@@ -8,10 +8,11 @@ from governance.admin import (
     grants,
     policies,
     policy_versions,
+    records,
     secrets,
 )
 
 __all__ = [
     "access", "approvals", "budgets", "channels", "grants", "policies", "policy_versions",
-    "secrets",
+    "records", "secrets",
 ]  # fmt: skip

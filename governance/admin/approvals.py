@@ -32,7 +32,7 @@ from governance import access
 from governance.admin.grants import GrantForm
 from governance.contracts import DECIDING, ApprovalKind, ApprovalState, Perm, Verdict
 from governance.guard.admin import GuardedAdmin
-from governance.guard.question import is_unprotected, question_shown
+from governance.guard.question import is_unprotected, question_shown, voter
 from governance.models import Approval, ApprovalVote
 from governance.selectors.approvals import decider_of
 from governance.services.approvals import approval_decide, grant_give, grant_propose
@@ -105,12 +105,6 @@ class DecisionForm(forms.Form):
         return given
 
 
-def _voter(vote: ApprovalVote) -> str:
-    if not vote.for_user:
-        return str(vote.user)
-    return gettext("%(user)s for %(absent)s") % {"user": vote.user, "absent": vote.for_user}
-
-
 @admin.register(Approval)
 class ApprovalAdmin(GuardedAdmin):
     """Questions to people, to read; whoever may can answer the open ones."""
@@ -174,7 +168,7 @@ class ApprovalAdmin(GuardedAdmin):
     @admin.display(description=_("Votes"))
     def votes_shown(self, row: Approval) -> SafeString | str:
         rows = row.votes.select_related("user", "for_user")
-        votes = [(_voter(vote), told(vote.verdict)) for vote in rows]
+        votes = [(voter(vote), told(vote.verdict)) for vote in rows]
         return format_html_join(", ", "{}: {}", votes) if votes else NOTHING
 
     @admin.display(description=_("Arguments and reasons"))

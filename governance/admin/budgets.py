@@ -163,6 +163,7 @@ class RaiseForm(forms.Form):
 class BudgetAdmin(ServiceAdmin):
     """Budgets are set here; what they count is written by workers only."""
 
+    document_kind = "Budget"
     view_perm = Perm.BUDGET_VIEW
     edit_perm = Perm.BUDGET_EDIT
     can_add = True

@@ -68,6 +68,7 @@ class GuardedAdmin(_ModelAdmin):
     can_delete: ClassVar[bool] = False
     workspace_path: ClassVar[str] = "workspace"
     fixed_fields: ClassVar[tuple[str, ...]] = ()
+    document_kind: ClassVar[str] = ""  # what `apply` calls these rows; it can be exported then
     show_full_result_count = False
 
     def __init__(self, model: type[Model], admin_site: admin.AdminSite) -> None:
@@ -109,6 +110,10 @@ class GuardedAdmin(_ModelAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
         return self._may(request, self.edit_perm, obj)
+
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        """Say whether rows can be taken away as documents; asked by the console's action."""
+        return bool(self.document_kind) and self._may(request, self.view_perm, None)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return self.can_add and self._may(request, self.edit_perm, None)
@@ -293,7 +298,7 @@ def may_somewhere(request: HttpRequest, actor: Actor, needed: Needed) -> bool:
 
     Every page lists what the console has, and so asks for each model several times.
     """
-    known: dict[Needed, bool] = request.__dict__.setdefault("_may_somewhere", {})
-    if needed not in known:
-        known[needed] = access.permitted_workspace_ids(actor, needed).exists()
-    return known[needed]
+    held: frozenset[Perm] | None = request.__dict__.get("_held_somewhere")
+    if held is None:
+        held = request.__dict__["_held_somewhere"] = access.permissions_somewhere(actor)
+    return needed in held

@@ -141,7 +141,7 @@ def question_shown(actor: Actor, row: Approval) -> Question:
         changes=_changes(row) if is_readable else (),
         votes=tuple(
             Vote(
-                who=_voter(vote),
+                who=voter(vote),
                 at=moment(vote.at),
                 is_counted=vote.digest == row.binding_digest,
             )
@@ -194,7 +194,8 @@ def _text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _voter(vote: ApprovalVote) -> str:
+def voter(vote: ApprovalVote) -> str:
+    """Say who voted, and in whose place."""
     return (
         gettext("%(user)s for %(for_user)s") % {"user": vote.user, "for_user": vote.for_user}
         if vote.for_user

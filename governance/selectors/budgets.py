@@ -158,6 +158,12 @@ def workspaces_budgeted(workspace_ids: Collection[UUID]) -> set[UUID]:
     return set(rows.values_list("workspace_id", flat=True))
 
 
+def roots_capped(root_ids: Collection[UUID]) -> set[UUID]:
+    """Return those of the trees of runs in which a run has a limit of its own."""
+    rows = BudgetAccount.objects.filter(root_id__in=root_ids, limit_usd__isnull=False)
+    return {root_id for root_id in rows.values_list("root_id", flat=True) if root_id is not None}
+
+
 def runs_capped(run_ids: Collection[UUID]) -> set[UUID]:
     """Return those of the runs that have an account, also one whose limit was taken away."""
     rows = BudgetAccount.objects.filter(run_id__in=run_ids)

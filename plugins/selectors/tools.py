@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from governance.models import Workspace
 
 
-def declared_tools(workspace_id: UUID) -> QuerySet[ToolDefinition]:
-    """The tools of a workspace that runs may be started with."""
-    return ToolDefinition.objects.filter(workspace_id=workspace_id, is_enabled=True)
+def declared_tools(workspace_id: UUID, *, with_disabled: bool = False) -> QuerySet[ToolDefinition]:
+    """The tools of a workspace that runs may be started with; or all it has."""
+    rows = ToolDefinition.objects.filter(workspace_id=workspace_id)
+    return rows if with_disabled else rows.filter(is_enabled=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

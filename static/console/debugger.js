@@ -20,6 +20,7 @@ const words = {
   added: { label: gettext("Message to the model"), help: gettext("It is added behind what the model has seen, and kept as yours.") },
 };
 let edited = null;
+let seen = 0; // the version that an open sheet shows; the panel behind it goes on
 let busy = false;
 let before = "";
 
@@ -34,6 +35,16 @@ function say(place, sentence) {
 
 // --- asking the server -------------------------------------------------------------------------------
 
+// `arguments`, as text, go as they were written: numbers of a page are less exact than those of JSON.
+function written({ arguments: given, ...rest }) {
+  const told = JSON.stringify(rest);
+  return given === undefined ? told : `${told.slice(0, -1)},"arguments":${given}}`;
+}
+
+function version() {
+  return Number(panel().dataset.version);
+}
+
 async function ask(method, path, body) {
   const answer = await fetch(panel().dataset.debugger + path, {
     method,
@@ -41,7 +52,7 @@ async function ask(method, path, body) {
       "Content-Type": "application/json",
       "X-CSRFToken": document.querySelector("#deeds [name=csrfmiddlewaretoken]").value,
     },
-    body: JSON.stringify({ version: Number(panel().dataset.version), ...body }),
+    body: written({ version: version(), ...body }),
   });
   if (answer.ok) return "";
   const problem = await answer.json();
@@ -75,6 +86,7 @@ function points() {
 
 function openEditor(kind, button) {
   edited = { kind, call: button.dataset.call, position: Number(button.dataset.position) };
+  seen = version();
   const name = button.dataset.name ?? "";
   const titles = { arguments: gettext("Arguments of %(name)s", { name }), message: gettext("Change %(name)s", { name }), added: gettext("Say something") };
   document.getElementById("debugger-edit-title").textContent = titles[kind];
@@ -88,11 +100,12 @@ function openEditor(kind, button) {
 
 async function save() {
   const place = document.getElementById("debugger-edit-error");
-  const body = { kind: edited.kind };
+  const body = { version: seen, kind: edited.kind };
   if (edited.kind === "arguments") {
     body.call = edited.call;
     try {
-      body.arguments = JSON.parse(text.value);
+      JSON.parse(text.value);
+      body.arguments = text.value;
     } catch (error) {
       say(place, gettext("This is not JSON: %(why)s", { why: error.message }));
       text.focus();
@@ -109,6 +122,7 @@ async function save() {
 // --- step mode and breakpoints -----------------------------------------------------------------------------
 
 function openSettings() {
+  seen = version();
   document.getElementById("debugger-step").value = panel().dataset.step;
   document.getElementById("debugger-tree").checked = panel().dataset.scope === "tree";
   list.replaceChildren(...points().map(chip));
@@ -144,6 +158,7 @@ function addPoint() {
 async function apply() {
   addPoint();
   const done = await send(document.getElementById("debugger-settings-error"), "PUT", "debug", {
+    version: seen,
     step: document.getElementById("debugger-step").value,
     scope: document.getElementById("debugger-tree").checked ? "tree" : "run",
     breakpoints: [...list.children].map(({ dataset: { kind, value: at } }) => ({ kind, value: at })),

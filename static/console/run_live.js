@@ -6,6 +6,7 @@ import { shownPanel } from "./run_tabs.js";
 import { gettext } from "./translated.js";
 
 const POLL_MS = 5_000; // without a socket
+const TREE_MS = 2_000; // other runs of the tree have sockets of their own
 const MAX_WAIT_MS = 15_000;
 const FRAGMENT_MS = 300; // at least so long between two looks at the parts that change
 
@@ -143,6 +144,9 @@ export function follow({ onNews, onDelta }) {
   setInterval(() => {
     if (isLive() && tries > 0) onNews();
   }, POLL_MS);
+  setInterval(() => {
+    if (isLive() && !document.hidden && document.querySelector("#run-family li")) refreshParts();
+  }, TREE_MS);
 }
 
 function connect(onNews, onDelta) {

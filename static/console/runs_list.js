@@ -37,22 +37,20 @@ async function fetchNext() {
     near.observe(body);
     if (!body.dataset.next) document.getElementById("runs-next")?.remove();
     letGo(body);
+    // Asked anew where the end is: whoever goes there at once is seen neither to leave nor to come.
+    atEnd.unobserve(foot);
+    atEnd.observe(foot);
   } catch {
     sayProblem();
   } finally {
     isFetching = false;
   }
-  if (isNear(foot)) requestAnimationFrame(fetchNext);
 }
 
 function sayProblem() {
   // The link to the next page stays, and says so.
   const link = document.getElementById("runs-next");
   if (link) link.textContent = gettext("More could not be read; open the next page");
-}
-
-function isNear(place) {
-  return place.getBoundingClientRect().top < innerHeight + 900;
 }
 
 // Keeps the tab's memory bounded: of the bodies, only those nearest to what is seen keep their rows.

@@ -37,9 +37,9 @@ SELECT
   'Write the report number ' || n || CASE WHEN n %% 2 = 0 THEN ' of the quarterly review' ELSE ''
     END || CASE WHEN n %% 5000 = 7 THEN ' about heliotrope' ELSE '' END || ' '
     || (SELECT string_agg(word.text, ' ') FROM (SELECT (%(words)s::text[])[1 + (n * 7 + i * 31
-       + i * i * n) %% 40] AS text FROM generate_series(1, 60) i) word),
+       + i * i * n::bigint) %% 40] AS text FROM generate_series(1, 60) i) word),
   CASE WHEN made.state = 'succeeded' THEN (SELECT string_agg(word.text, ' ') FROM (
-       SELECT (%(words)s::text[])[1 + (n * 3 + i * 17 + i * i * n) %% 40] || i AS text
+       SELECT (%(words)s::text[])[1 + (n * 3 + i * 17 + i * i * n::bigint) %% 40] || i AS text
        FROM generate_series(1, 120) i) word) ELSE '' END,
   '{"max_iterations": 25, "max_tokens": 200000, "max_cost_usd": "5.00"}', NULL,
   40 + n %% 60, 4 + n %% 30, 1 + n %% 12, 800 + n %% 30000, 100 + n %% 3000, 0,

@@ -21,7 +21,7 @@ from agentry.cli.documents.values import SECRET, with_value, wrong_value
 
 API_VERSION = "agentry/v1"
 # In the order they depend on each other.
-KINDS = ("Secret", "Provider", "Model", "Route", "Tool", "Agent")
+KINDS = ("Secret", "Provider", "Model", "Route", "Tool", "Budget", "Agent")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._:@+-]{0,98}[A-Za-z0-9])?")
 _TOP = frozenset({"apiVersion", "kind", "metadata", "spec"})
 _METADATA = frozenset({"name", "description"})

@@ -110,15 +110,16 @@ def figures_of(
         )
     ]  # fmt: skip
     serving = [row for row in rows if row.stands is WorkerState.SERVING]
+    taking = len(serving) if is_known else alive
     resting = sum(row.stands in {WorkerState.DRAINING, WorkerState.DRAINED} for row in rows)
     found.append(
         Figure(
             key="workers", title=gettext("Workers"),
-            value=count(len(serving) if is_known else alive),
+            value=count(taking),
             note=gettext("take runs; %(resting)s drain or are drained") % {"resting": resting}
             if resting else gettext("take runs"),
-            icon="workers", tone="green" if alive else "red", url=f"{here}#workers",
-            is_urgent=not (serving if is_known else alive),
+            icon="workers", tone="green" if taking else "red", url=f"{here}#workers",
+            is_urgent=not taking,
         )
     )  # fmt: skip
     if not is_known:

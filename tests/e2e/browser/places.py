@@ -42,6 +42,7 @@ PLACES = {
     "cost": "cost/?period=30d",
     "cost-day": "cost/?period=24h&measure=tokens&workspace=acme",
     "workers": "workers/",
+    "documents": "documents/",
     "worker-processes": "agents/worker/",
     "agents": "agents/agent/",
     "agent": "agents/agent/{stage.rows[agent]}/change/",

@@ -1,12 +1,13 @@
 """The debugger in a real browser: two operators, one run with tools, a child and an approval."""
 
 import json
+import time
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.e2e.browser.conftest import Complaints
 from tests.e2e.browser.driver import page_open, serious, sign_in
@@ -148,6 +149,28 @@ def test_a_second_step_with_what_was_seen_before_is_told_who_was_first(
     refused(complaints, 409)
 
 
+def test_what_happens_below_is_shown_while_the_run_itself_stands_still(
+    page: Page, stage: Stage
+) -> None:
+    points = [{"kind": "agent", "value": "edit*"}]
+    settings = {"step": "off", "scope": "tree", "breakpoints": points}
+    asked = {"agent": "release-notes", "input": "Notes for 2.7.", "debug": settings}
+    run = rest(stage, "POST", "runs", asked)["id"]
+    _until_held_below(stage, run)
+    visit(page, stage, run, "olga")
+    expect(panel(page)).to_contain_text("Held below")
+
+    def renamed(route: Route) -> None:
+        body = route.fetch().text().replace("Held below", "Held somewhere below")
+        route.fulfill(content_type="text/html", body=body)
+
+    page.route(f"**/run/{run}/live/**", renamed)
+
+    expect(panel(page)).to_contain_text("Held somewhere below")
+    page.unroute_all(behavior="wait")
+    rest(stage, "POST", f"runs/{run}/cancel", {})
+
+
 def refused(complaints: Complaints, status: int) -> None:
     """The browser tells its console of every refusal; this one was meant."""
     (heard,) = complaints.heard
@@ -155,9 +178,48 @@ def refused(complaints: Complaints, status: int) -> None:
     complaints.heard.clear()
 
 
-def _question(stage: Stage, run: str) -> str:
-    import time
+def test_who_writes_while_another_changes_the_same_is_told_so(
+    page: Page, other: Page, stage: Stage, complaints: Complaints
+) -> None:
+    """The panel behind an open sheet follows the run; what the sheet shows is older."""
+    settings = {"step": "both", "scope": "run", "breakpoints": []}
+    asked = {"agent": "release-notes", "input": "Notes for 2.6.", "debug": settings}
+    run = rest(stage, "POST", "runs", asked)["id"]
+    visit(page, stage, run, "olga")
+    visit(other, stage, run, "root")
+    expect(panel(page)).to_contain_text("Held before model call 1")
+    page.keyboard.press("s")
+    expect(panel(other)).to_contain_text("Held before 2 calls (todo, write)")
 
+    other.get_by_role("button", name="Edit the arguments of write").click()
+    editor = other.get_by_role("dialog")
+    edited(page, complaints)
+    expect(panel(other)).to_contain_text("olga changed the arguments of write")
+    digits = "12345678901234567890"
+    with other.expect_request("**/edits") as sent:
+        editor.get_by_label("Arguments, a JSON object").fill(f'{{"path": "m.md", "n": {digits}}}')
+        editor.get_by_role("button", name="Save the change").click()
+    expect(editor.get_by_role("alert")).to_contain_text("olga changed the arguments of write")
+    refused(complaints, 409)
+    assert f'"n": {digits}' in (sent.value.post_data or ""), "a page has no such numbers"
+    (edit,) = rest(stage, "GET", f"runs/{run}/edits")["items"]
+    assert edit["edited_by_name"] == "olga"
+    rest(stage, "POST", f"runs/{run}/cancel", {})
+
+
+def _until_held_below(stage: Stage, run: str) -> None:
+    """Say yes to whatever the run asks until a run it began is held."""
+    for _ in range(300):
+        if rest(stage, "GET", f"runs/{run}/debug")["held_below"]:
+            return
+        for item in rest(stage, "GET", "approvals?state=pending")["items"]:
+            if item.get("run") == run:
+                rest(stage, "POST", f"approvals/{item['id']}/decide", {"verdict": "approve"})
+        time.sleep(0.1)
+    raise AssertionError("no run below is held")
+
+
+def _question(stage: Stage, run: str) -> str:
     for _ in range(300):
         items = rest(stage, "GET", "approvals?state=pending")["items"]
         found = [item["id"] for item in items if item.get("run") == run]

@@ -68,6 +68,23 @@ def test_documents_are_sent_in_the_order_they_depend_on_each_other(
     assert "sk-secret" not in result.output
 
 
+def test_a_budget_is_a_document_too(server: ContractServer, tmp_path: Path) -> None:
+    file = tmp_path / "budget.yaml"
+    spec = "{kind: workspace, limit_usd: '40', period: week}"
+    file.write_text(
+        f"apiVersion: agentry/v1\nkind: Budget\nmetadata: {{name: research}}\nspec: {spec}\n"
+    )
+    server.always(
+        APPLY,
+        {"changes": [{"kind": "Budget", "name": "research", "action": "create", "diff": []}]},
+    )
+
+    result = invoke("apply", "-f", str(file))
+
+    assert (result.exit_code, result.stdout) == (0, "+ Budget/research create\n")
+    assert server.seen[0].body["documents"][0]["kind"] == "Budget"
+
+
 def test_without_documents_it_is_said_what_one_is(server: ContractServer) -> None:
     result = invoke("apply", "-f", "-", stdin="")
 

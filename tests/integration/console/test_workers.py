@@ -233,6 +233,8 @@ def test_a_drain_is_asked_about_done_and_undone(cast: Cast, browse: Browser) -> 
     done = root.post(drain, follow=True)
     row.refresh_from_db()
     assert "h1:7 is asked to drain" in done.content.decode()
+    tile = next(each for each in done.context["figures"] if each.key == "workers")
+    assert (tile.value, tile.tone, tile.is_urgent) == ("0", "red", True)
     assert (row.drain_asked_by, done.context["workers"][0].may_undrain) == ("root", True)
     history = root.get(reverse("admin:agents_worker_history", args=[row.pk])).content.decode()
     assert "drain" in history
@@ -242,6 +244,19 @@ def test_a_drain_is_asked_about_done_and_undone(cast: Cast, browse: Browser) -> 
     row.refresh_from_db()
     assert row.drain_asked_at is None
     assert AuditEntry.objects.filter(action="worker_changed", workspace=None).count() == 2
+
+
+def test_the_overview_says_when_nobody_takes_runs(cast: Cast, browse: Browser) -> None:
+    row = worker(running=3)
+
+    def tile() -> Any:
+        figures = browse("root").get("/admin/").context["overview"].figures
+        return next(each for each in figures if each.key == "workers")
+
+    assert (tile().tone, tile().note, tile().is_urgent) == ("green", "driving 3 runs", False)
+    Worker.objects.filter(pk=row.pk).update(is_draining=True)
+    assert (tile().tone, tile().is_urgent) == ("red", True)
+    assert tile().note == "driving 3 runs, 1 draining or drained"
 
 
 def test_a_second_worker_that_serves_takes_the_warning_away(cast: Cast, browse: Browser) -> None:

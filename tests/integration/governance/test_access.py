@@ -165,6 +165,37 @@ def test_groups_give_permissions_too(cast: Cast) -> None:
     assert not access.permitted_workspace_ids(actor, Perm.RUN_VIEW).exists()
 
 
+def test_what_is_held_somewhere_is_what_a_workspace_is_found_for(cast: Cast) -> None:
+    """Of people, groups and tokens that narrow, with one question and not one a permission."""
+    group = Group.objects.create(name="watchers")
+    cast.users["nobody"].groups.add(group)
+    WorkspaceGroupPermission.objects.create(
+        group=group,
+        content_object=cast.other,
+        permission=Permission.objects.get(codename="run_view"),
+    )
+    actors = [cast.actor(name) for name in cast.users]
+    actors += [
+        cast.narrowed("operator", scopes=["run.view"]),
+        cast.narrowed("operator", workspace=cast.acme),
+        cast.narrowed("root", workspace=cast.other, scopes=["run.view", "activity.view"]),
+        SYSTEM,
+    ]
+    found = {}
+    for actor in actors:
+        with CaptureQueriesContext(connection) as queries:
+            held = access.permissions_somewhere(actor)
+        assert len(queries) <= 1
+        assert held == {
+            perm for perm in Perm if access.permitted_workspace_ids(actor, perm).exists()
+        }
+        found[actor.username] = held
+    assert found["nobody"] == {Perm.RUN_VIEW}
+    assert not found["inactive"]
+    Workspace.objects.all().delete()
+    assert access.permissions_somewhere(cast.actor("root")) == frozenset()
+
+
 def test_guardian_itself_agrees(cast: Cast) -> None:
     viewer = cast.users["viewer"]
     assert set(get_perms(viewer, cast.acme)) == {perm.codename for perm in BUILTIN_ROLES["viewer"]}

@@ -25,6 +25,15 @@ from tests.integration.governance.audit_kit import append, check, entry, length
 HERE = "203.0.113.7"
 
 
+@pytest.fixture
+def cast(cast: Cast) -> Cast:
+    """A cast whose workspaces have chains."""
+    for workspace in (cast.acme, cast.other):
+        for number in range(4):
+            append(workspace, f"begun {number}")
+    return cast
+
+
 def _site_entries(action: AuditAction) -> list[AuditEntry]:
     rows = AuditEntry.objects.filter(workspace=None, action=action.value)
     return list(rows.order_by("sequence"))

@@ -26,12 +26,15 @@ def test_readiness_tells_each_part_with_its_reason(db: None) -> None:
         name="w", host="h", pid=1, capacity=1, started_at=clock.now(), seen_at=clock.now()
     )
     second = Client().get("/readyz")
+    Worker.objects.update(is_draining=True)
+    third = Client().get("/readyz")
 
     checks = first.json()["checks"]
     assert set(checks) == {"database", "disk", "migrations", "redis", "workers"}
     assert checks["database"] == {"ok": True, "reason": ""}
     assert "No worker is alive" in checks["workers"]["reason"]
     assert second.json()["checks"]["workers"] == {"ok": True, "reason": ""}
+    assert "All workers are drained" in third.json()["checks"]["workers"]["reason"]
 
 
 def test_readiness_does_not_speak_for_a_redis_that_is_not_there(

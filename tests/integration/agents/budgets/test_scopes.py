@@ -216,6 +216,26 @@ def test_a_budget_that_is_set_while_a_run_is_under_way_counts_from_its_next_call
     assert standing() == (NOTHING, NOTHING)
 
 
+def test_a_limit_set_above_a_run_under_way_counts_from_its_next_call(
+    engine: Engine, workspace: Workspace, ada: Actor
+) -> None:
+    """Somebody stops a tree that spends too much; what it delegates may run on for hours."""
+    call = "{name: agent, arguments: {agent: helper, input: do it}}"
+    priced_agent(workspace, script=AGAIN, limits={"max_iterations": 10_000})
+    priced_agent(workspace, "lead", f"steps: [{{tool_calls: [{call}]}}]", delegates=["helper"])
+    lead = begin(workspace, agent="lead")
+    engine.start(poll_seconds=0.05)
+    engine.until(lead, RunState.WAITING, wait_kind="children")
+    child = engine.until(Run.objects.get(parent_id=lead.pk), RunState.RUNNING)
+
+    run_pause(actor=ada, run_id=lead.pk)
+    run_resume(actor=ada, run_id=lead.pk, limits={"max_cost_usd": "0.001"})
+    engine.until(child, RunState.WAITING, wait_kind="budget")
+
+    assert child.crashes == 0
+    assert standing(run_id=lead.pk)[1] == NOTHING
+
+
 def test_an_attempt_whose_answer_was_lost_is_replaced(workspace: Workspace, ada: Actor) -> None:
     """The connection broke after the commit, and the same is asked of the database again."""
     budget(ada, workspace, "0.02")

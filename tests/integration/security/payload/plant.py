@@ -184,7 +184,7 @@ def begin_lead(scene: Planted) -> Run:
 def _play_lead(scene: Planted) -> None:
     lead = scene.runs["lead"]
     (writing,) = parked(scene.engine, lead)
-    other = {**writing.arguments, "content": word("edited")}
+    other = {**(writing.arguments or {}), "content": word("edited")}
     decided(scene, writing.pk, "approve", word("yesreason"), arguments=other)
     (booking,) = parked(scene.engine, lead)
     decided(scene, booking.pk, "deny", word("denyreason"))
@@ -218,7 +218,7 @@ def _play_held(scene: Planted) -> None:
         "breakpoints": [{"kind": "text", "value": word("breakpoint")}],
     }
     run = scene.begin("held", word("firstmessage"), debug=settings)
-    who = {"actor": boss(), "run_id": run.pk}
+    who: dict[str, Any] = {"actor": boss(), "run_id": run.pk}
     scene.engine.until(run, RunState.PAUSED)
     run_edit_message(**who, version=run.debug_version, position=0, text=word("editedmessage"))
     run.refresh_from_db()
@@ -267,11 +267,12 @@ def _differ(scene: Planted, run: Run) -> None:
 def channels(scene: Planted, place: str) -> None:
     """Have everything told: by webhook and Slack to `place`, and by letters."""
     events = [event.value for event in ChannelEvent if event is not ChannelEvent.TEST]
-    for kind, fields in {
+    ways: dict[str, dict[str, Any]] = {
         "webhook": {"url": f"http://{place}/hook"},
         "slack": {"url": f"http://{place}/slack", "secret": "a signing secret of slack"},
         "email": {"addresses": ["list@acme.example"]},
-    }.items():
+    }
+    for kind, fields in ways.items():
         channel_create(
             SYSTEM, workspace=scene.workspace, name=kind, kind=kind, events=events, **fields
         )
