@@ -41,7 +41,7 @@ def test_an_author_makes_publishes_starts_and_forks_and_that_is_all(
     _forks(page, origin)
 
     _starts(page, agent, "Put it into the archive.")
-    expect(page.locator("#run-state .pill-word")).to_have_text("waiting")
+    expect(page.locator("#run-state .pill-word")).to_contain_text("waiting")
     _may_not_decide_about_the_own_call(page, stage)
     _may_not_spend_more(page, stage)
     _may_not_rule(page, stage)

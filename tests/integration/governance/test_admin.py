@@ -14,13 +14,13 @@ from django.urls import path, reverse
 
 from governance import access
 from governance.admin.access import (
-    ActivityAdmin,
     ApiTokenAdmin,
     MembershipAdmin,
     RoleAdmin,
     UserAdmin,
     WorkspaceAdmin,
 )
+from governance.admin.records import ActivityAdmin
 from governance.contracts import Perm
 from governance.guard.admin import GuardedAdmin
 from governance.models import ApiToken, Membership, Role, User, Workspace

@@ -78,7 +78,7 @@ _API: Final[Mapping[str, str]] = {
     "budgets": "governance.Budget", "secrets": "governance.Secret",
     "members": "governance.Membership", "roles": "governance.Role",
     "tokens": "governance.ApiToken", "users": "governance.User",
-    "profiles": "observability.Profile",
+    "profiles": "observability.Profile", "workers": "agents.Worker",
 }  # fmt: skip
 _NAMED: Final[Mapping[str, str]] = {
     "approval_id": "governance.Approval", "channel_id": "governance.Channel",
