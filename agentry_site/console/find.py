@@ -168,7 +168,5 @@ class Find(Page):
 
 
 def _runs_of(agent: Found) -> Found:
-    return Found(
-        title=gettext("Runs of %(title)s") % {"title": agent.title},
-        url=list_url("agents.Run", [("q", agent.title)]),
-    )
+    title = gettext("Runs of %(title)s") % {"title": agent.title}
+    return Found(title=title, url=list_url("agents.Run", [("q", agent.title)]))

@@ -77,7 +77,8 @@ class ProfileRow:
     is_done: bool
     elapsed: int
     seconds: int
-    samples: str
+    samples: int
+    counted: str  # `samples` in words
     asked: SafeString | str
     by: str
     problem: str
@@ -248,7 +249,8 @@ def _profile_row(seen: ProfileSeen) -> ProfileRow:
         is_done=seen.state == ProfileState.DONE.value,
         elapsed=min(int(elapsed), seen.seconds),
         seconds=seen.seconds,
-        samples=count(seen.samples),
+        samples=seen.samples,
+        counted=count(seen.samples),
         asked=moment(seen.requested_at),
         by=seen.requested_by,
         problem=seen.problem,

@@ -27,18 +27,18 @@ class Flame {
       this.wanted = this.search.value.trim().toLowerCase();
       this.draw();
     });
-    this.wider = element("button", "button", "Show all");
+    this.wider = element("button", "button", gettext("Show all"));
     this.wider.type = "button";
     this.wider.addEventListener("click", () => this.zoom(this.root));
     this.found = element("span", "flame-found");
     this.found.setAttribute("role", "status");
     const legend = element("div", "flame-legend");
-    for (const [kind, word] of [["ours", "this project"], ["other", "libraries"], ["machinery", "threads and loops"]]) legend.append(element("span", `is-${kind}`, word));
+    for (const [kind, word] of [["ours", gettext("this project")], ["other", gettext("libraries")], ["machinery", gettext("threads and loops")]]) legend.append(element("span", `is-${kind}`, word));
     const tools = element("div", "flame-tools");
     tools.append(this.search, this.wider, this.found, legend);
     this.canvas = element("div", "flame");
     this.canvas.setAttribute("role", "group");
-    this.canvas.setAttribute("aria-label", "Flamegraph: callers above, callees below, as wide as their share of the samples");
+    this.canvas.setAttribute("aria-label", gettext("Flamegraph: callers above, callees below, as wide as their share of the samples"));
     this.about = element("p", "flame-about");
     this.about.setAttribute("role", "status");
     const card = element("div", "card flame-box");
@@ -82,7 +82,7 @@ class Flame {
     const deepest = Math.max(...this.nodes.map((node) => node.depth));
     this.canvas.style.height = `${(deepest + 1) * ROW}px`;
     this.wider.hidden = this.at === this.root;
-    this.found.textContent = this.wanted ? `${share(matching(this.root, this.wanted), this.root.total)} of all samples go through “${this.search.value.trim()}”` : "";
+    this.found.textContent = this.wanted ? gettext("%(share)s of all samples go through “%(wanted)s”", { share: share(matching(this.root, this.wanted), this.root.total), wanted: this.search.value.trim() }) : "";
     const entry = this.buttons.get(focused) ?? this.buttons.get(this.at);
     entry.tabIndex = 0;
     if (focused) entry.focus({ preventScroll: true });
@@ -113,8 +113,8 @@ class Flame {
   tell(node) {
     if (!node) return;
     const name = element("strong", "", labelOf(node));
-    const own = node.own ? `, ${share(node.own, this.root.total)} in itself` : "";
-    this.about.replaceChildren(name, ` · ${share(node.total, this.root.total)} of all samples${own} · ${(node.total / this.rate).toFixed(2)} s of a thread's time`);
+    const own = node.own ? gettext(", %(share)s in itself", { share: share(node.own, this.root.total) }) : "";
+    this.about.replaceChildren(name, ` · ${gettext("%(share)s of all samples%(own)s · %(seconds)s s of a thread's time", { share: share(node.total, this.root.total), own, seconds: (node.total / this.rate).toFixed(2) })}`);
   }
 
   onClick(event) {
@@ -152,10 +152,10 @@ class Flame {
   table() {
     const box = element("section", "card table-box hot");
     const head = element("div", "card-head");
-    head.append(element("h2", "", "Functions that took the most themselves"));
+    head.append(element("h2", "", gettext("Functions that took the most themselves")));
     const table = element("table", "plain");
     const titles = table.createTHead().insertRow();
-    for (const [title, name] of [["Function", ""], ["Itself", "number"], ["With what it calls", "number"]]) {
+    for (const [title, name] of [[gettext("Function"), ""], [gettext("Itself"), "number"], [gettext("With what it calls"), "number"]]) {
       const cell = element("th", name, title);
       cell.scope = "col";
       titles.append(cell);
@@ -184,7 +184,7 @@ async function show(box) {
 }
 
 function complain(box, error) {
-  const notice = element("p", "notice error", `The flamegraph could not be drawn: ${error.message}. Load the page again, or download the stacks.`);
+  const notice = element("p", "notice error", gettext("The flamegraph could not be drawn: %(problem)s. Load the page again, or download the stacks.", { problem: error.message }));
   notice.setAttribute("role", "alert");
   box.replaceChildren(notice);
 }

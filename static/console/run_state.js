@@ -4,7 +4,7 @@ import { jsonView } from "./run_json.js";
 import { addressOf, ask, refreshParts } from "./run_live.js";
 import { onShow } from "./run_tabs.js";
 import { closeButton, count, element } from "./words.js";
-import { gettext } from "./translated.js";
+import { gettext, ngettext } from "./translated.js";
 
 const PICTURE = /\.(png|jpe?g|gif|webp)$/i;
 const MAX_SHOWN = 100_000; // characters of a file
@@ -26,7 +26,7 @@ async function inspect(number) {
 function fill(state) {
   const head = element("div", "inspector-head");
   const close = closeButton(() => { place.hidden = true; });
-  head.append(element("h2", "", `Checkpoint ${state.sequence}`), element("span", "quiet", `${state.messages} messages of the history belong to it`), close);
+  head.append(element("h2", "", gettext("Checkpoint %(n)s", { n: state.sequence })), element("span", "quiet", ngettext("%(n)s message of the history belongs to it", "%(n)s messages of the history belong to it", state.messages)), close);
   const files = element("div", "files");
   files.append(element("h3", "inspector-part", gettext("Files")));
   if (state.files.length) files.append(fileList(state));

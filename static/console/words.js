@@ -1,5 +1,7 @@
 // Times, amounts and small elements as pages write them.
 
+import { gettext } from "./translated.js";
+
 export function duration(ms) {
   if (ms < 1_000) return `${Math.round(ms)} ms`;
   const seconds = ms / 1_000;
@@ -52,8 +54,8 @@ export function svg(name, attributes, text = "") {
 export function closeButton(close) {
   const made = element("button", "quiet-button");
   made.type = "button";
-  made.title = "Close";
-  made.append(icon("close"), element("span", "visually-hidden", "Close"));
+  made.title = gettext("Close");
+  made.append(icon("close"), element("span", "visually-hidden", gettext("Close")));
   made.addEventListener("click", close);
   return made;
 }

@@ -133,17 +133,8 @@ def _figures(totals: Totals, asked: Asked) -> tuple[Figure, ...]:
     unknown = _percent(period.unknown_calls, period.calls)
     return (
         Figure(
-            title=gettext("Last %(span)s") % {"span": SPANS[asked.period]},
-            value=dollars(period), note=_change(totals),
-            icon="cost", tone="blue",
-        ),
-        Figure(
-            title=gettext("Today"), value=dollars(totals.today),
-            note=gettext("since midnight UTC"), icon="sun",
-        ),
-        Figure(
-            title=gettext("This month"), value=dollars(totals.month), icon="activity",
-            note=gettext("%(calls)s calls") % {"calls": count(totals.month.calls)},
+            title=gettext("Last %(period)s") % {"period": SPANS[asked.period]},
+            value=dollars(period), note=_change(totals), icon="cost", tone="blue",
         ),
         Figure(
             title=gettext("Today"), value=dollars(totals.today),
@@ -182,8 +173,12 @@ def _change(totals: Totals) -> str:
     if not before:
         return gettext("nothing known was spent before")
     change = round((now - before) / before * 100)
-    way = "as much as" if not change else f"{abs(change)}% {'more' if change > 0 else 'less'} than"
-    return f"{way} the {SPANS[totals.span.period]} before"
+    told = {"percent": abs(change), "span": SPANS[totals.span.period]}
+    if not change:
+        return gettext("as much as the %(span)s before") % told
+    if change > 0:
+        return gettext("%(percent)s%% more than the %(span)s before") % told
+    return gettext("%(percent)s%% less than the %(span)s before") % told
 
 
 def _unknown(totals: Totals) -> str:

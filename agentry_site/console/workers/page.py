@@ -82,12 +82,14 @@ class WorkersPage(Page):
         except DomainError as error:
             messages.error(request, str(error))
         else:
-            done = gettext("is asked to drain") if is_drain else gettext("is put to work again")
-            messages.success(
-                request,
-                gettext("The worker %(worker)s %(done)s; it takes note within seconds.")
-                % {"worker": worker, "done": done},
+            done = (
+                gettext("The worker %(worker)s is asked to drain; it takes note within seconds.")
+                if is_drain
+                else gettext(
+                    "The worker %(worker)s is put to work again; it takes note within seconds."
+                )
             )
+            messages.success(request, done % {"worker": worker})
         return redirect("admin:workers")
 
     def _workers(self, request: HttpRequest) -> list[Any]:

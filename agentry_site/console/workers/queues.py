@@ -38,8 +38,10 @@ _WAITS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:
-    """One line of the page. `since` is empty where nobody knows; `problem` is why there is none."""
+    """One line of the page, `key` in every language. `since` is empty where nobody knows; `problem`
+    is why there is none."""
 
+    key: str
     title: str
     note: str
     depth: str
@@ -65,13 +67,13 @@ def _of_runs(queue: RunQueue) -> Queue:
     runs = reverse("admin:agents_run_changelist")
     if queue.wait is WaitKind.NONE:
         return _queue(
-            gettext("Runs ready"), gettext("for the next worker with room"),
+            "ready", gettext("Runs ready"), gettext("for the next worker with room"),
             queue.depth, queue.since,
             url=f"{runs}?{urlencode({'state': 'queued'})}", hurries=True,
         )  # fmt: skip
     title, note = _WAITS[queue.wait]
     url = f"{runs}?{urlencode({'state': 'waiting', 'sort': 'oldest'})}"
-    return _queue(str(title), str(note), queue.depth, queue.since, url=url)
+    return _queue(queue.wait.value, str(title), str(note), queue.depth, queue.since, url=url)
 
 
 def _of_deliveries(actor: Actor) -> Queue:
@@ -80,7 +82,8 @@ def _of_deliveries(actor: Actor) -> Queue:
     if later:
         note += gettext("; %(later)s are tried again later") % {"later": count(later)}
     url = f"{reverse('admin:governance_delivery_changelist')}?state__exact=pending"
-    return _queue(gettext("Deliveries to send"), note, due, since, url=url, hurries=True)
+    title = gettext("Deliveries to send")
+    return _queue("deliveries", title, note, due, since, url=url, hurries=True)
 
 
 def _of_sandboxes() -> Queue:
@@ -88,31 +91,36 @@ def _of_sandboxes() -> Queue:
     try:
         crowd = async_to_sync(sandboxes().crowd)()
     except DomainError as error:
-        return Queue(title=title, note="", depth="–", since="", problem=str(error))
+        return Queue(key="sandboxes", title=title, note="", depth="–", since="", problem=str(error))
     if crowd is None:
-        return _queue(title, gettext("this process has opened no sandbox yet"), 0, None)
+        note = gettext("this process has opened no sandbox yet")
+        return _queue("sandboxes", title, note, 0, None)
     since = clock.now() - timedelta(seconds=crowd.oldest_seconds) if crowd.waiting else None
     note = gettext("%(taken)s of %(at_most)s sandboxes of this host are open") % {
         "taken": crowd.taken,
         "at_most": crowd.at_most,
     }
-    return _queue(title, note, crowd.waiting, since, hurries=True)
+    return _queue("sandboxes", title, note, crowd.waiting, since, hurries=True)
 
 
 def _of_broker() -> Iterator[Queue]:
     broker = broker_now()
     if broker is None:
         yield Queue(
-            title=gettext("Celery"), depth="–",
+            key="celery", title=gettext("Celery"), depth="–",
             note=gettext("no broker: this process does its tasks at once"),
             since="", is_idle=True,
         )  # fmt: skip
         return
     if broker.problem:
-        yield Queue(title=gettext("Celery"), note="", depth="–", since="", problem=broker.problem)
+        yield Queue(
+            key="celery", title=gettext("Celery"), note="", depth="–", since="",
+            problem=broker.problem,
+        )  # fmt: skip
         return
     for name, depth in broker.waiting:
         yield _queue(
+            f"celery-{name}",
             gettext("Celery: %(name)s") % {"name": name},
             gettext("%(taken)s taken and under way") % {"taken": count(broker.taken)},
             depth,
@@ -121,6 +129,7 @@ def _of_broker() -> Iterator[Queue]:
 
 
 def _queue(
+    key: str,
     title: str,
     note: str,
     depth: int,
@@ -130,6 +139,7 @@ def _queue(
     hurries: bool = False,
 ) -> Queue:
     return Queue(
+        key=key,
         title=title,
         note=note,
         depth=count(depth),

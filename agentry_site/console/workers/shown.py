@@ -24,9 +24,9 @@ MINUTES: Final = 5  # what a worker counts as lately
 _PILLS: Final = {
     WorkerState.SERVING: ("alive", _("takes runs")),
     WorkerState.ASKED: ("draining", _("asked to drain")),
-    WorkerState.DRAINING: ("draining", "draining"),
-    WorkerState.DRAINED: ("off", "drained"),
-    WorkerState.SILENT: ("silent", "silent"),
+    WorkerState.DRAINING: ("draining", _("draining")),
+    WorkerState.DRAINED: ("off", _("drained")),
+    WorkerState.SILENT: ("silent", _("silent")),
 }
 
 

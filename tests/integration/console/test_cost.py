@@ -66,6 +66,7 @@ def test_amounts_are_told_with_what_is_not_known_of_them(cast: Cast, browse: Bro
     told = words(shown(browse, "viewer"))
 
     assert "Last 7 days ≥ $0.5000 50% less than the 7 days before" in told
+    assert [told.count(f"{title} ") for title in ("Last 7 days", "This month")] == [1, 1]
     assert "No known price 50% 2 of 4 calls" in told
     assert (
         "2 of 4 calls (1500 tokens) were answered by models whose price nobody knows"

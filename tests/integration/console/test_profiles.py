@@ -150,6 +150,19 @@ def test_a_profile_that_came_to_nothing_says_why_and_what_to_do(
     assert browse("root").get(reverse("admin:profiles_stacks", args=[row.pk])).status_code == 404
 
 
+@pytest.mark.parametrize(("samples", "told"), [(1, "1 sample "), (12_345, "12.3k samples ")])
+def test_the_page_of_a_profile_says_how_many_samples_it_has(
+    cast: Cast, browse: Browser, samples: int, told: str
+) -> None:
+    row = done()
+    Profile.objects.filter(pk=row.pk).update(samples=samples)
+
+    page = browse("root").get(reverse("admin:profiles_one", args=[row.pk]))
+
+    assert page.status_code == 200
+    assert f"5 seconds, {told}" in page.content.decode()
+
+
 def test_a_profile_can_be_taken_away_in_two_forms_and_removed(cast: Cast, browse: Browser) -> None:
     row, client = done(), browse("root")
 
