@@ -147,10 +147,13 @@ def count(number: int) -> str:
     return f"{number:,}".replace(",", "\u202f")
 
 
+_LEAST_SHOWN: Final = Decimal("0.0001")
+
+
 def money(usd: Decimal, *, is_partial: bool = False) -> SafeString | str:
     """Return dollars; a floor, where some prices are unknown, is marked and says so."""
     digits = 2 if usd >= 1 or not usd else 4
-    text = f"${usd:.{digits}f}"
+    text = f"${usd:.{digits}f}" if not 0 < usd < _LEAST_SHOWN else f"<${_LEAST_SHOWN}"
     if not is_partial:
         return text
     return format_html(

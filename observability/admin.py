@@ -56,12 +56,15 @@ class BlobAdmin(GuardedAdmin):
 
     view_perm = Perm.RUN_PAYLOAD
     workspace_path = "workspace_id"
-    list_display = ("created_at", "digest", "media_type", "size_bytes")
+    lesson = "console/lessons/texts.html"
+    list_display = ("written", "digest", "media_type", "size_bytes")
     list_filter = ("media_type",)
     search_fields = ("digest",)
     ordering = ("-id",)
     fields = ("digest", "media_type", "size_bytes", "created_at", "preview")
     readonly_fields = fields
+
+    written = moment_column("created_at", _("Written"))
 
     @admin.display(description=_("Beginning"))
     def preview(self, blob: Blob) -> SafeString:

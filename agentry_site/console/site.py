@@ -21,6 +21,7 @@ from agentry_site.console.overview import overview_of
 from agentry_site.console.page_list import PAGES
 from agentry_site.console.pages import Page
 from agentry_site.console.time_machine import TimeMachine
+from core.admin import NOTHING
 from core.api.problems import problem_headers
 from governance.guard.admin import GuardedAdmin
 from governance.guard.authentication import actor_of
@@ -33,6 +34,7 @@ class ConsoleSite(admin.AdminSite):
     site_title = "Agentry Cloud"
     index_title = _("Overview")
     site_url = None
+    empty_value_display = NOTHING
     enable_nav_sidebar = True
     login_form = SignInForm
 

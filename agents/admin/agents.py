@@ -104,6 +104,12 @@ class AgentAdmin(ServiceAdmin):
             is_enabled=given["is_enabled"],
         )
 
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """What holds an agent does not hinder: the service switches it off instead."""
+        named, counts, lacking, _ = super().get_deleted_objects(objs, request)
+        named.append("One that has runs or conversations is switched off instead, and keeps them.")
+        return named, counts, lacking, []
+
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         if not agent_delete(actor=self.actor(request), agent=obj):
             self.message_user(

@@ -132,6 +132,7 @@ class RunEditAdmin(GuardedAdmin):
 
     view_perm = Perm.RUN_PAYLOAD
     workspace_path = "run__workspace"
+    lesson = "console/lessons/edits.html"
     explanation = _("What people changed about runs that stood still, with what was there before.")
     list_display = ("run_shown", "sequence", "kind", "position", "edited_by_name", "created")
     list_display_links = ("sequence",)  # the first column leads to the run

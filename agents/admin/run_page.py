@@ -180,7 +180,7 @@ def _facts(run: Run) -> tuple[tuple[str, SafeString | str], ...]:
     if run.deadline_at is not None:
         facts.append((gettext("Deadline"), moment(run.deadline_at)))
     facts += [
-        (capfirst(told(name)), str(value))
+        (capfirst(told(name)), _limit(name, value))
         for name, value in run.limits.items()
         if name.startswith("max_") and value is not None
     ]
@@ -195,6 +195,10 @@ def _facts(run: Run) -> tuple[tuple[str, SafeString | str], ...]:
     if run.crashes:
         facts.append((gettext("Worker deaths"), str(run.crashes)))
     return tuple(facts)
+
+
+def _limit(name: str, value: Any) -> str:
+    return f"${value}" if name.endswith("_usd") else f"{value:,}".replace(",", "\u202f")
 
 
 def way_of(run: Run) -> str:

@@ -29,6 +29,7 @@ class SavedFilterAdmin(GuardedAdmin):
     edit_perm = Perm.RUN_VIEW
     can_add = True
     can_delete = True
+    lesson = "console/lessons/saved_filters.html"
     explanation = _("Questions about runs under a name: yours, and those shared with a workspace.")
     list_display = ("name", "leads_to", "is_shared", "owner", "workspace", "created")
     list_filter = ("is_shared", "workspace")

@@ -181,7 +181,9 @@ def as_domain_error(error: BaseException) -> DomainError | None:
             "There is nothing at this address.", remedy="Check the path and the id."
         )
     if isinstance(error, PermissionDenied):
-        return PermissionDeniedError("This is not allowed.")
+        return PermissionDeniedError(
+            "This is not allowed.", remedy="Ask an admin of the workspace for the permission."
+        )
     if isinstance(error, RequestDataTooBig):
         return PayloadTooLargeError(
             "The request body is larger than this site accepts.", remedy="Send less at once."
@@ -300,9 +302,11 @@ def _title(status: int) -> str:
 _PAGE = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
     '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    '<link rel="icon" type="image/svg+xml" href="{mark}"><script src="{theme}"></script>'
     '<link rel="stylesheet" href="{tokens}"><link rel="stylesheet" href="{style}"></head>'
-    '<body><main><h1>{title}</h1><p>{detail}</p><p>{remedy}</p><p><a href="/">Start page</a></p>'
-    "</main></body></html>"
+    '<body><main><img src="{mark}" alt="" width="40" height="40">'
+    '<p class="status">{status} {title}</p><h1>{detail}</h1><p>{remedy}</p>'
+    '<p class="ways"><a href="/">Start page</a></p></main></body></html>'
 )
 
 
@@ -310,9 +314,12 @@ def _answer(request: HttpRequest, document: dict[str, Any]) -> HttpResponse:
     if request.path.startswith(API_PREFIX):
         return problem_response(document)
     page = _PAGE.format(
+        status=document["status"],
         title=escape(document["title"]),
         detail=escape(document["detail"]),
         remedy=escape(document.get("remedy", "")),
+        mark=static("console/mark.svg"),
+        theme=static("console/theme.js"),
         tokens=static("console/tokens.css"),
         style=static("console/problem.css"),
     )
@@ -337,6 +344,15 @@ def handler400(request: HttpRequest, exception: Exception | None = None) -> Http
 
 def handler403(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     return _expected(request, exception, PermissionDeniedError("This is not allowed."))
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Refuse a form without the token of this site's own pages; Django has logged the reason."""
+    refused = PermissionDeniedError(
+        "The form was not sent from a page of this site as it is now. Nothing was changed.",
+        remedy="Go back, reload the page and send it again; this site needs its cookies for that.",
+    )
+    return _answer(request, problem_of(refused, instance=request.path))
 
 
 def handler404(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

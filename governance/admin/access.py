@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from core.admin import moment_column
 from core.events import publish
 from governance.access import AccessChanged
 from governance.contracts import Actor, Perm
@@ -103,9 +104,11 @@ class WorkspaceAdmin(GuardedAdmin):
     view_perm = Perm.WORKSPACE_VIEW
     edit_perm = Perm.WORKSPACE_MANAGE
     workspace_path = "pk"
-    list_display = ("name", "title", "created_at")
+    list_display = ("name", "title", "made")
     search_fields = ("name", "title")
     fields = ("name", "title")
+
+    made = moment_column("created_at", _("Made"))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return self._may(request, SITE_ADMIN, None)
@@ -125,10 +128,12 @@ class MembershipAdmin(GuardedAdmin):
     can_add = True
     can_delete = True
     fixed_fields = ("workspace", "user")
-    list_display = ("user", "workspace", "role_names", "created_at")
+    list_display = ("user", "workspace", "role_names", "since")
     list_filter = ("workspace",)
     search_fields = ("user__username",)
     fields = ("workspace", "user", "roles")
+
+    since = moment_column("created_at", _("Since"))
 
     @admin.display(description=_("Roles"))
     def role_names(self, row: Membership) -> str:
@@ -233,11 +238,15 @@ class ApiTokenAdmin(GuardedAdmin):
     can_delete = True
     form = TokenForm
     list_display = (
-        "name", "user", "prefix", "workspace", "expires_at", "last_used_at", "revoked_at",
+        "name", "user", "prefix", "workspace", "expires", "used", "revoked",
     )  # fmt: skip
     list_filter = ("workspace",)
     search_fields = ("name", "prefix")
     actions = ()
+
+    expires = moment_column("expires_at", _("Expires"))
+    used = moment_column("last_used_at", _("Last used"))
+    revoked = moment_column("revoked_at", _("Revoked"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return token_list(self.actor(request)).order_by("-created_at")

@@ -318,6 +318,7 @@ class ApprovalVoteAdmin(GuardedAdmin):
 
     view_perm = Perm.APPROVAL_VIEW
     workspace_path = "approval__workspace"
+    lesson = "console/lessons/votes.html"
     explanation = _("Every yes and no that somebody gave, also where more than one was needed.")
     list_display = ("approval", "user", "for_user", "verdict", "surface", "given")
     list_filter = ("verdict",)

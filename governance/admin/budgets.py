@@ -351,11 +351,11 @@ class ReservationAdmin(GuardedAdmin):
 
     @admin.display(description=_("At most"), ordering="reserved_usd")
     def reserved(self, row: Reservation) -> str:
-        return dollars(row.reserved_usd)
+        return money(row.reserved_usd)
 
     @admin.display(description=_("Cost"), ordering="charged_usd")
     def charged(self, row: Reservation) -> str:
-        return "–" if row.charged_usd is None else dollars(row.charged_usd)
+        return "–" if row.charged_usd is None else money(row.charged_usd)
 
 
 _PILLS: Final = {"reserved": "running", "settled": "succeeded", "released": "off"}

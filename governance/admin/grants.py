@@ -70,6 +70,7 @@ class GrantAdmin(GuardedAdmin):
     """Standing approvals; whoever may decide can end them."""
 
     view_perm = Perm.APPROVAL_VIEW
+    lesson = "console/lessons/grants.html"
     explanation = _("Calls that are not asked about, because somebody said yes to calls alike.")
     list_display = ("tool", "state_shown", "agent", "requester", "granted_by_name", "used_shown",
                     "expires")  # fmt: skip
@@ -157,6 +158,7 @@ class GrantUseAdmin(GuardedAdmin):
 
     view_perm = Perm.APPROVAL_VIEW
     workspace_path = "grant__workspace"
+    lesson = "console/lessons/grant_uses.html"
     explanation = _("Every call that a standing approval let go unasked.")
     list_display = ("grant", "run_shown", "agent_name", "requester_name", "used")
     list_select_related = ("grant",)
@@ -187,6 +189,7 @@ class DelegationAdmin(GuardedAdmin):
     edit_perm = Perm.APPROVAL_DECIDE
     can_add = True
     form = DelegationForm
+    lesson = "console/lessons/delegations.html"
     explanation = _("While one person is away, another decides for them.")
     list_display = ("delegator", "delegate", "workspace", "begins", "ends", "ended")
     list_filter = ("workspace",)

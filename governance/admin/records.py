@@ -48,7 +48,7 @@ class ActivityAdmin(GuardedAdmin):
 
     @admin.display(description=_("Kind"))
     def kind(self, entry: LogEntry) -> str:
-        return str(entry.content_type.model)
+        return str(entry.content_type.name)
 
     @admin.display(description=_("Changes"))
     def differences(self, entry: LogEntry) -> SafeString:
@@ -118,6 +118,7 @@ class AuditEntryAdmin(ChainAdmin):
 
 @admin.register(AuditCheckpoint)
 class AuditCheckpointAdmin(ChainAdmin):
+    lesson = "console/lessons/signatures.html"
     list_display = ("sequence", "chain", "moment", "key_id")
     list_filter = ("workspace",)
     search_fields = ("hash", "key_id")

@@ -53,6 +53,7 @@ class SecretAdmin(GuardedAdmin):
     can_add = True
     can_delete = True
     form = SecretForm
+    lesson = "console/lessons/secrets.html"
     explanation = _("Credentials that tools and providers ask for by name. Values are never shown.")
     fixed_fields = ("workspace", "name")
     list_display = ("name", "workspace", "description", "version", "changed", "updated_by", "used")

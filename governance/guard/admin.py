@@ -6,9 +6,10 @@ Changes go through services: `save_row` and `delete_row` call them, and their er
 message on the page with nothing changed.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, cast
 
+from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.filters import RelatedFieldListFilter
 from django.core.exceptions import (
@@ -18,9 +19,20 @@ from django.core.exceptions import (
     ValidationError,
 )
 from django.db import transaction
-from django.db.models import ForeignKey, ManyToManyField, Model, QuerySet
+from django.db.models import (
+    DateTimeField,
+    Field,
+    ForeignKey,
+    JSONField,
+    ManyToManyField,
+    Model,
+    QuerySet,
+)
+from django.db.models.fields import BLANK_CHOICE_DASH
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext_lazy
 
 from core.errors import DomainError, InvalidInputError, NotAuthenticatedError
 from governance import access
@@ -35,6 +47,11 @@ if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Any]
 else:  # generic for the type checker only
     _ModelAdmin = admin.ModelAdmin
+
+_DASHES: Final = BLANK_CHOICE_DASH[0][1]
+_CHOOSE: Final = gettext_lazy("Choose one")
+_CHOOSE_ACTION: Final = gettext_lazy("Choose what to do")
+_NOT_CHOSEN: Final = gettext_lazy("Nothing chosen")
 
 SITE_ADMIN: Final = "site-admin"  # superusers, for rows outside any workspace
 
@@ -56,6 +73,38 @@ class ScopedRelatedFilter(RelatedFieldListFilter):
         return [(str(row.pk), str(row)) for row in rows]
 
 
+class MomentInput(forms.DateTimeInput):
+    """The browser's own chooser of a day and a time."""
+
+    input_type = "datetime-local"
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__(attrs, format="%Y-%m-%dT%H:%M")
+
+
+def with_code(text: Any) -> Any:
+    """Return a sentence with what stands between backticks as code; HTML stays as it is."""
+    parts = str(text).split("`")
+    if len(parts) < 3 or "<" in str(text):
+        return text
+    marked = (
+        (format_html("<code>{}</code>", part) if n % 2 else part) for n, part in enumerate(parts)
+    )
+    return format_html_join("", "{}", ((part,) for part in marked))
+
+
+def _say_nothing_chosen(field: forms.Field) -> None:
+    """Write what an empty choice means in words, where Django writes dashes."""
+    words = _CHOOSE if field.required else _NOT_CHOSEN
+    if isinstance(field, forms.ModelChoiceField):
+        if field.empty_label == _DASHES:
+            field.empty_label = words
+    elif isinstance(field, forms.ChoiceField):
+        choices: list[Any] = list(cast("Iterable[Any]", field.choices))
+        if choices and choices[0][1] == _DASHES:
+            field.choices = [(choices[0][0], words), *choices[1:]]
+
+
 class GuardedAdmin(_ModelAdmin):
     """See the module. `workspace_path` is as `access.scope` takes it; None: a site admin's rows.
 
@@ -70,6 +119,10 @@ class GuardedAdmin(_ModelAdmin):
     fixed_fields: ClassVar[tuple[str, ...]] = ()
     document_kind: ClassVar[str] = ""  # what `apply` calls these rows; it can be exported then
     show_full_result_count = False
+    formfield_overrides = {
+        DateTimeField: {"form_class": forms.DateTimeField, "widget": MomentInput},
+        JSONField: {"widget": forms.Textarea(attrs={"class": "code", "rows": 4})},
+    }
 
     def __init__(self, model: type[Model], admin_site: admin.AdminSite) -> None:
         if self.view_perm is None:
@@ -171,6 +224,13 @@ class GuardedAdmin(_ModelAdmin):
         fields = super().get_readonly_fields(request, obj)
         return fields if obj is None else (*fields, *self.fixed_fields)
 
+    def formfield_for_dbfield(
+        self, db_field: "Field[Any, Any]", request: HttpRequest, **kwargs: Any
+    ) -> Any:
+        if isinstance(db_field, DateTimeField) and not db_field.help_text:
+            kwargs.setdefault("help_text", gettext_lazy("In UTC."))
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
     def formfield_for_foreignkey(
         self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
     ) -> Any:
@@ -185,7 +245,32 @@ class GuardedAdmin(_ModelAdmin):
         self, db_field: "ManyToManyField[Any, Any]", request: HttpRequest, **kwargs: Any
     ) -> Any:
         kwargs.setdefault("queryset", self.related_rows(db_field, request))
+        kwargs.setdefault("widget", forms.CheckboxSelectMultiple)
         return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Draw the form without what is clutter here: colons after labels, rows of dashes."""
+        form = context["adminform"].form
+        form.label_suffix = ""
+        for field in form.fields.values():
+            _say_nothing_chosen(field)
+            field.help_text = with_code(field.help_text)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def get_action_choices(self, request: HttpRequest, default_choices: Any = None) -> Any:
+        return super().get_action_choices(request, default_choices or [("", _CHOOSE_ACTION)])
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[str, int], set[str], list[str]]:
+        """Name what goes. Who may delete a row may delete what belongs to it: services see to that,
+        and refuse what is still needed."""
+        rows = list(objs)
+        _, counts, _, protected = super().get_deleted_objects(rows, request)
+        named = [f"{self.opts.verbose_name} {row}".capitalize() for row in rows]
+        return named, counts, set(), protected
 
     # --- what they change -------------------------------------------------------------------------
 

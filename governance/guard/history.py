@@ -6,7 +6,7 @@ from typing import Final
 
 from auditlog.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
-from django.db.models import Model
+from django.db.models import ForeignKey, Model
 from django.utils.translation import gettext_lazy as _
 
 from governance.contracts import Actor
@@ -39,10 +39,10 @@ def changes_of(actor: Actor, row: Model) -> list[Change]:
     """Return the newest changes of a row, newest first."""
     kind = ContentType.objects.get_for_model(row, for_concrete_model=False)
     entries = activity_list(actor).filter(content_type=kind, object_pk=str(row.pk))
-    return [_change(entry) for entry in entries[:SHOWN]]
+    return [_change(row, entry) for entry in entries[:SHOWN]]
 
 
-def _change(entry: LogEntry) -> Change:
+def _change(row: Model, entry: LogEntry) -> Change:
     data = entry.additional_data or {}
     by = data.get("by") or (entry.actor.get_username() if entry.actor else "")
     fields = entry.changes_dict if entry.action == LogEntry.Action.UPDATE else {}
@@ -50,17 +50,27 @@ def _change(entry: LogEntry) -> Change:
         by=by,
         verb=str(_VERBS.get(entry.action, _("touched"))),
         at=entry.timestamp,
-        fields=tuple(_field(name, value) for name, value in fields.items()),
+        fields=tuple(_field(row, name, value) for name, value in fields.items()),
     )
 
 
-def _field(name: str, value: object) -> FieldChange:
+def _field(row: Model, name: str, value: object) -> FieldChange:
     if isinstance(value, dict):  # relations: what was done, and to which rows
         done = f"{value.get('operation', '')} {', '.join(map(str, value.get('objects', ())))}"
         return FieldChange(name=name, before="", after=done.strip())
     before, after = value if isinstance(value, list | tuple) and len(value) == 2 else ("", value)
-    return FieldChange(name=name, before=_text(before), after=_text(after))
+    return FieldChange(name=name, before=_text(row, name, before), after=_text(row, name, after))
 
 
-def _text(value: object) -> str:
-    return "" if value in {None, "None"} else str(value)
+def _text(row: Model, name: str, value: object) -> str:
+    """Write a value; another row by its name, where it belongs to the same workspace or to none."""
+    if value in {None, "None"}:
+        return ""
+    known = {field.name: field for field in row._meta.get_fields()}
+    field = known.get(name)
+    if not isinstance(field, ForeignKey):
+        return str(value)
+    other = field.related_model._base_manager.filter(pk=value).first()
+    if getattr(other, "workspace_id", None) not in {None, getattr(row, "workspace_id", None)}:
+        return str(value)
+    return str(other or value)

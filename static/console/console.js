@@ -99,6 +99,9 @@ async function copy(button) {
   await navigator.clipboard.writeText(text);
   const word = button.querySelector("[data-copy-word]");
   if (word) word.textContent = gettext("Copied");
+  const use = button.querySelector("use");
+  use?.setAttribute("href", use.getAttribute("href").replace(/#.*/, "#state-on"));
+  button.classList.add("is-copied");
 }
 
 function onClick(event) {
@@ -128,20 +131,9 @@ function closeFilters() {
   }
 }
 
-// Django writes "Date:" and "Time:" beside these fields, not as their labels.
-function labelDates() {
-  for (const [selector, word] of [[".vDateField", gettext("date")], [".vTimeField", gettext("time")]]) {
-    for (const field of document.querySelectorAll(selector)) {
-      const row = field.closest(".form-row")?.querySelector("label, legend")?.textContent ?? "";
-      field.setAttribute("aria-label", `${row.trim().replace(/:$/, "")} ${word}`.trim());
-    }
-  }
-}
-
 document.addEventListener("click", onClick);
 document.addEventListener("keydown", onKey);
 showTheme();
 labelCells();
 closeFilters();
-labelDates();
 keepMoments();

@@ -29,15 +29,16 @@ function iconOf(link) {
   return link.querySelector("use")?.getAttribute("href").split("#")[1] ?? "right";
 }
 
-// Every letter in its order; letters that stand together and begin words count more.
+// The words themselves, best at the beginning; else letters that begin words, with those after them.
 function score(title, words) {
   const name = title.toLowerCase();
   const whole = name.indexOf(words);
   if (whole >= 0) return whole === 0 ? 3 : /\W/.test(name[whole - 1]) ? 2.5 : 2;
-  let from = 0;
+  let at = -1;
   for (const letter of words) {
-    from = name.indexOf(letter, from) + 1;
-    if (!from) return 0;
+    const isNext = at >= 0 && name[at + 1] === letter;
+    at = isNext ? at + 1 : [...name].findIndex((other, place) => place > at && other === letter && (!place || /\W/.test(name[place - 1])));
+    if (at < 0) return 0;
   }
   return words.length > 1 ? 1 : 0;
 }

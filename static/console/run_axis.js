@@ -5,6 +5,7 @@ import { duration, svg } from "./words.js";
 
 const LEAST_MS = 5;
 const MAP_MS = 500;
+const MAP_MARGIN_PX = 4;
 const TICKS_PX = 96; // about so far apart
 const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 15e3, 3e4, 6e4, 12e4, 3e5, 6e5, 18e5, 36e5, 72e5, 216e5, 432e5, 864e5, 1728e5, 6048e5];
 
@@ -17,6 +18,18 @@ export class Axis {
     this.to = 1;
     this.fits = true;
     this.listenMap();
+    this.watchLook();
+  }
+
+  // Its colours are those of the page, its pixels those of its place.
+  watchLook() {
+    const again = () => this.items && this.drawMap(this.items, this.now);
+    new ResizeObserver(() => {
+      this.drawRuler();
+      again();
+    }).observe(this.map);
+    new MutationObserver(again).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
   }
 
   /** The whole time there is. While all of it is shown, or its end, what is shown grows with it. */
@@ -109,10 +122,12 @@ export class Axis {
 
   /** `isUrgent`: somebody moved it. What only grows is drawn anew a few times a second at most. */
   draw(items, now, isUrgent = false) {
+    Object.assign(this, { items, now });
     this.drawRuler();
-    if (!isUrgent && performance.now() - (this.drawnAt ?? -Infinity) < MAP_MS) return;
-    this.drawnAt = performance.now();
-    this.drawMap(items, now);
+    clearTimeout(this.later);
+    const rest = (this.drawnAt ?? -Infinity) + MAP_MS - performance.now();
+    if (isUrgent || rest <= 0) this.drawMap(items, now);
+    else this.later = setTimeout(() => this.drawMap(this.items, this.now), rest);
   }
 
   drawRuler() {
@@ -133,22 +148,24 @@ export class Axis {
   drawMap(items, now) {
     const [width, height] = [this.map.clientWidth, this.map.clientHeight];
     if (!width) return;
+    if (items.length) this.drawnAt = performance.now(); // the first that there are need not wait
     const ratio = devicePixelRatio || 1;
     if (this.map.width !== Math.round(width * ratio)) this.map.width = Math.round(width * ratio);
     if (this.map.height !== Math.round(height * ratio)) this.map.height = Math.round(height * ratio);
     const pen = this.map.getContext("2d");
     const style = getComputedStyle(this.map);
     const colour = (name) => style.getPropertyValue(name);
-    const colours = { model: colour("--blue"), tool: colour("--violet"), wait: colour("--amber"), agent: colour("--green") };
+    const colours = { model: colour("--blue"), tool: colour("--violet"), wait: colour("--amber-fill"), agent: colour("--green") };
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, width, height);
     const whole = this.end - this.begin;
-    const line = Math.max(Math.min(height / Math.max(items.length, 1), 5), 1);
+    const room = height - 2 * MAP_MARGIN_PX;
+    const line = Math.max(Math.min(room / Math.max(items.length, 1), 5), 1);
     items.forEach((item, index) => {
       const x = ((item.from - this.begin) / whole) * width;
       const reach = (((item.to ?? now) - item.from) / whole) * width;
       pen.fillStyle = item.isError ? colour("--red") : colours[item.kind] ?? colours.model;
-      pen.fillRect(x, (index / Math.max(items.length, 1)) * (height - line), Math.max(reach, 1.5), line);
+      pen.fillRect(x, MAP_MARGIN_PX + (index / Math.max(items.length - 1, 1)) * (room - line), Math.max(reach, 1.5), line);
     });
     if (this.fits) return;
     const [left, right] = [((this.from - this.begin) / whole) * width, ((this.to - this.begin) / whole) * width];

@@ -10,6 +10,7 @@ const WIDE_ROW_PX = 34;
 const NARROW_ROW_PX = 54;
 const narrow = matchMedia("(max-width: 720px)");
 const place = document.getElementById("steps-rows");
+const told = document.getElementById("steps-told");
 const totals = document.getElementById("steps-totals");
 
 let trail;
@@ -48,6 +49,8 @@ function refresh() {
   addUp();
   place.hidden = !list.length;
   document.getElementById("steps-empty").hidden = list.length > 0 || !trail.isWhole;
+  told.hidden = list.length > 0 || trail.isWhole;
+  if (trail.refused) told.textContent = trail.refused;
   rows.show(list, { follows: trail.isLive });
   const figures = [
     [gettext("Model calls"), count(list.length)], [gettext("Tokens in"), count(sum.tokensIn)], [gettext("Tokens out"), count(sum.tokensOut)],

@@ -18,6 +18,7 @@ const TICK_MS = 250; // how often open bars grow
 const CHILD_RELOAD_MS = 2_000;
 const narrow = matchMedia("(max-width: 720px)");
 const place = document.getElementById("timeline-rows");
+const card = place.closest(".waterfall-card");
 const detail = document.getElementById("timeline-detail");
 const search = document.getElementById("timeline-search");
 const told = document.getElementById("timeline-told");
@@ -87,7 +88,8 @@ function items() {
 
 function refresh(cause) {
   if (shownPanel() !== "timeline") return;
-  const list = items();
+  card.hidden = !trail.run; // before anything is known there is no time to draw along
+  const list = trail.run ? items() : [];
   axis.setBounds(trail.begin, trail.end);
   axis.draw(list.filter((item) => item.key !== "whole"), trail.now(), cause !== trail);
   place.hidden = !list.length;

@@ -20,7 +20,8 @@ export function count(number) {
 }
 
 export function money(usd) {
-  if (usd === 0) return "$0";
+  if (usd === 0) return "$0.00";
+  if (usd < 0.0001) return "<$0.0001";
   return `$${usd.toFixed(usd >= 1 ? 2 : 4)}`;
 }
 

@@ -25,6 +25,20 @@ def test_every_link_of_the_readme_leads_somewhere() -> None:
     assert [target for target in targets if not (ROOT / target).exists()] == []
 
 
+def test_every_picture_is_shown_small_and_told_in_words() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    shown = [
+        (words, (page.parent / target).resolve())
+        for page in pages
+        for words, target in re.findall(r"!\[([^\]]*)\]\(([^)]+\.png)\)", page.read_text("utf-8"))
+    ]
+    pictures = {path.resolve() for path in (ROOT / "docs" / "images").iterdir()}
+
+    assert {path for _, path in shown} == pictures
+    assert [path.name for words, path in shown if len(words) < 20] == []
+    assert [path.name for path in pictures if path.stat().st_size > 250_000] == []
+
+
 def test_every_command_of_the_makefile_has_a_line_of_help() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE)) - {"help"}

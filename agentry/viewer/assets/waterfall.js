@@ -101,8 +101,9 @@ export class Waterfall {
     const begin = (this.from * this.span) / 1000;
     const ticks = [];
     for (let at = Math.ceil(begin / step) * step; at <= begin + seen + step / 1000; at += step) {
-      const tick = el("span", { class: "tv-tick", text: at === 0 ? "0" : duration(at) });
-      tick.style.left = `${this.place(story.first + at * 1000)}%`;
+      const place = this.place(story.first + at * 1000);
+      const tick = el("span", { class: "tv-tick", text: place > 92 ? "" : at === 0 ? "0" : duration(at) });
+      tick.style.left = `${place}%`;
       ticks.push(tick);
       if (ticks.length > 40) break;
     }

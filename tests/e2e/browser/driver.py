@@ -31,6 +31,7 @@ FIND = """async ([rules, apart]) => {
     .filter((each) => ["serious", "critical"].includes(each.impact))
     .map((each) => `${each.id}: ${each.nodes.slice(0, 3).map((node) => node.target).join(" | ")}`);
 }"""
+ROUGH = Path(__file__).with_name("rough.js").read_text(encoding="utf-8")
 # What a page is made of is the same in the dark; its colours are not.
 RULES = {"light": {}, "dark": {"runOnly": ["color-contrast"]}}
 
@@ -70,3 +71,8 @@ def serious(page: Page, theme: str = "light", *, apart: tuple[str, ...] = ()) ->
     if not page.evaluate("typeof axe === 'object'"):
         page.evaluate(AXE)
     return list(page.evaluate(FIND, [RULES[theme], apart]))
+
+
+def rough(page: Page) -> list[str]:
+    """Return the buttons that are too small to hit and the words that are cut off."""
+    return list(page.evaluate(ROUGH))

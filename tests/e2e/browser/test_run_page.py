@@ -48,6 +48,25 @@ def test_the_waterfall_is_walked_by_keys(page: Page, stage: Stage) -> None:
     expect(page.locator("#turn-1")).to_be_focused()
 
 
+def test_the_map_of_the_timeline_is_drawn_and_follows_the_colours(page: Page, stage: Stage) -> None:
+    """The trace comes right after the page does: what is drawn first has nothing in it yet."""
+    drawn = """() => {
+      const map = document.getElementById("minimap");
+      if (!map.width) return "";
+      const blank = document.createElement("canvas");
+      [blank.width, blank.height] = [map.width, map.height];
+      const now = map.toDataURL();
+      return now === blank.toDataURL() ? "" : now;
+    }"""
+    sign_in(page, stage, "olga")
+    opened(page, stage, "succeeded", "timeline")
+    light = page.wait_for_function(drawn).json_value()
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(
+        f"(light) => {{ const now = ({drawn})(); return now && now !== light; }}", arg=light
+    )
+
+
 def test_kinds_words_and_events_narrow_the_timeline(page: Page, stage: Stage) -> None:
     sign_in(page, stage, "olga")
     opened(page, stage, "succeeded", "timeline")

@@ -4,10 +4,12 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from agents.models import Agent
 from core import clock
 from core.ids import new_id
+from governance.models import Role
 from observability.models import TraceEvent
-from tests.factories.agents import make_run
+from tests.factories.agents import make_agent, make_run
 from tests.factories.governance import Cast
 from tests.integration.console.conftest import Browser
 
@@ -81,9 +83,85 @@ def test_a_built_in_role_says_where_it_holds(cast: Cast, browse: Browser) -> Non
     assert "every workspace (built in)" in page
 
 
+def test_a_form_without_its_token_is_refused_on_a_page_of_the_house() -> None:
+    page = Client(enforce_csrf_checks=True).post(reverse("admin:login"), {"username": "root"})
+
+    assert page.status_code == 403
+    assert "console/problem.css" in page.content.decode()
+    assert "Nothing was changed." in page.content.decode()
+
+
+def test_a_deletion_names_what_goes_and_leads_back(cast: Cast, browse: Browser) -> None:
+    role = Role.objects.create(workspace=cast.acme, name="reader", permissions=["run.view"])
+    page = browse("admin").get(reverse("admin:governance_role_delete", args=[role.pk]))
+
+    shown = page.content.decode()
+    assert "Delete the role" in shown
+    assert "What goes" in shown
+    assert reverse("admin:governance_role_change", args=[role.pk]) in shown
+    assert "Home" not in shown
+
+
 def test_a_wrong_address_is_a_page_of_the_house() -> None:
     page = Client().get(f"/nowhere/{new_id()}")
 
     assert page.status_code == 404
     assert "console/problem.css" in page.content.decode()
     assert 'name="viewport"' in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "agents_agent", "agents_model", "agents_modelroute", "agents_provider",
+        "agents_savedfilter",
+        "governance_apitoken", "governance_budget", "governance_delegation",
+        "governance_membership", "governance_role", "governance_secret", "plugins_tooldefinition",
+    ],
+)  # fmt: skip
+def test_a_form_says_in_words_that_nothing_is_chosen(
+    cast: Cast, browse: Browser, page: str
+) -> None:
+    """No dashes, no calendar of pictures, no list that takes a second key."""
+    shown = browse("admin").get(reverse(f"admin:{page}_add")).content.decode()
+
+    assert "New " in shown
+    for clutter in ("---------", "vDateField", "Hold down", "`"):
+        assert clutter not in shown
+
+
+@pytest.mark.parametrize(
+    ("page", "lesson"),
+    [
+        ("agents_savedfilter", "No filter is saved yet"),
+        ("governance_grant", "Everything is asked about"),
+        ("governance_grantuse", "No grant was used yet"),
+        ("governance_approvalvote", "Nobody has voted yet"),
+        ("governance_delegation", "Nobody stands in for anybody"),
+        ("governance_secret", "No secret is kept yet"),
+        ("agents_runedit", "Nobody has changed a run"),
+    ],
+)
+def test_an_empty_list_teaches_and_offers_nothing_to_find(
+    cast: Cast, browse: Browser, page: str, lesson: str
+) -> None:
+    address = reverse(f"admin:{page}_changelist")
+
+    empty = browse("admin").get(address).content.decode()
+    sought = browse("admin").get(address, {"q": "nothing-like-it"}).content.decode()
+
+    assert f"<h2>{lesson}</h2>" in empty
+    assert "is-bare" in empty
+    assert "Nothing fits" in sought
+    assert "is-bare" not in sought
+
+
+def test_an_agent_without_runs_is_deleted_from_its_page(cast: Cast, browse: Browser) -> None:
+    agent = make_agent(cast.acme, name="gone")
+    address = reverse("admin:agents_agent_delete", args=[agent.pk])
+
+    asked = browse("admin").get(address).content.decode()
+    browse("admin").post(address, {"post": "yes"})
+
+    assert "you may not delete them" not in asked
+    assert not Agent.objects.filter(pk=agent.pk).exists()

@@ -123,7 +123,7 @@ def test_the_page_tells_processes_profiles_and_slow_callbacks(cast: Cast, browse
 
     assert page.count('class="pill is-alive"') == page.count('class="pill is-silent"') == 1
     assert "2.1 ms" in page
-    assert '<td class="number is-late">250.0 ms' in page
+    assert '<td class="number is-late" data-label="Lag p99">250.0 ms' in page
     assert "agents.tools.points:&lt;script&gt;:7" in page
     assert page.count('class="pill is-succeeded"') == 1
     assert '<span class="help">No.</span>' in page
