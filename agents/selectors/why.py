@@ -25,6 +25,11 @@ class Reason:
     since: datetime | None = None
     subject: str = ""
 
+    @property
+    def remedy_parts(self) -> list[str]:
+        """Text and code in turn, for a page."""
+        return self.remedy.split("`")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Why:

@@ -341,3 +341,12 @@ def test_filters_offer_only_what_runs_can_have(cast: Cast, browse: Browser) -> N
     assert '<option value="console">console</option>' in page
     assert ">cli</option>" not in page
     assert 'href="?state=queued"' in page
+
+
+def test_a_command_in_a_remedy_is_code(cast: Cast, browse: Browser) -> None:
+    run = make_run(cast.acme)
+    Run.objects.filter(pk=run.pk).update(state="paused", error_code="step", reason="Held.")
+
+    page = browse("operator").get(f"/admin/agents/run/{run.pk}/change/").content.decode()
+
+    assert "with <code>agentry debug</code>, then step" in page
