@@ -2,7 +2,8 @@
 
 Production code calls `reach` at the lines between which a crash would matter. With nothing
 installed that is one look at an empty dictionary. `AGENTRY_PAUSE_AT=<point>:kill[:<n>]` makes the
-process kill itself with SIGKILL at the n-th visit, which is how crash tests work on real workers.
+process kill itself with SIGKILL at the n-th visit, which is how crash tests work on real workers;
+`stop` makes it stand still with SIGSTOP, once, until somebody wakes it.
 """
 
 import os
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 
 _handlers: dict[str, Callable[[], None]] = {}
 _lock = threading.Lock()
+_SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 # Every point there is: a test names one of these or is refused.
 POINTS = frozenset(
@@ -100,21 +102,22 @@ def at(point: str, handler: Callable[[], None]) -> Iterator[None]:
 
 
 def install_from_environment() -> None:
-    """Arm the point named by AGENTRY_PAUSE_AT (`point:kill` or `point:kill:n`), if any."""
+    """Arm the point named by AGENTRY_PAUSE_AT (`point:kill`, `point:stop:n`), if any."""
     order = os.environ.get("AGENTRY_PAUSE_AT", "")
     if not order:
         return
     point, _, rest = order.partition(":")
     action, _, count = rest.partition(":")
-    if action != "kill":
-        raise ValueError(f"AGENTRY_PAUSE_AT={order!r}: the action must be `kill`.")
+    if action not in _SIGNALS:
+        raise ValueError(f"AGENTRY_PAUSE_AT={order!r}: the action must be `kill` or `stop`.")
     left = int(count or 1)
 
-    def kill() -> None:
+    def send() -> None:
         nonlocal left
         with _lock:
             left -= 1
-            if left <= 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+            is_due = left == 0 or (left < 0 and action == "kill")
+        if is_due:
+            os.kill(os.getpid(), _SIGNALS[action])
 
-    install(point, kill)
+    install(point, send)

@@ -145,6 +145,9 @@ if IS_POSTGRES:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     options = DATABASES["default"].setdefault("OPTIONS", {})
     options["application_name"] = "agentry"
+    if idle_seconds := ENV.integer("AGENTRY_DATABASE_IDLE_SECONDS"):
+        idle = f"-c idle_in_transaction_session_timeout={idle_seconds}s"
+        options["options"] = f"{options.get('options', '')} {idle}".strip()
     if DATABASE_POOL:
         options["pool"] = {
             "min_size": 1,

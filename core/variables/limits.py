@@ -17,6 +17,12 @@ LIMITS = section(
         "Most PostgreSQL connections of one process; 0: no pool, for processes that fork.",
     ),
     (
+        "AGENTRY_DATABASE_IDLE_SECONDS",
+        "int",
+        "30",
+        "How long a process that stands still may keep rows locked; 0: not asked of PostgreSQL.",
+    ),
+    (
         "AGENTRY_INVOKE_QUEUE",
         "int",
         "20000",

@@ -36,7 +36,7 @@ async function fetchNext() {
     table.append(body);
     near.observe(body);
     if (!body.dataset.next) document.getElementById("runs-next")?.remove();
-    letGo(body);
+    letGo();
     // Asked anew where the end is: whoever goes there at once is seen neither to leave nor to come.
     atEnd.unobserve(foot);
     atEnd.observe(foot);
@@ -54,13 +54,17 @@ function sayProblem() {
 }
 
 // Keeps the tab's memory bounded: of the bodies, only those nearest to what is seen keep their rows.
-function letGo(around) {
+// Nothing goes from under somebody's eyes or fingers, whatever comes at the other end.
+const inSight = new Set();
+
+function letGo() {
   const bodies = [...table.tBodies];
-  const at = bodies.indexOf(around);
+  const seen = [...inSight].map((body) => bodies.indexOf(body));
+  const distance = (body) => Math.min(...seen.map((place) => Math.abs(bodies.indexOf(body) - place)));
   const filled = bodies.filter((body) => body.rows.length);
-  filled.sort((one, other) => Math.abs(bodies.indexOf(other) - at) - Math.abs(bodies.indexOf(one) - at));
-  for (const body of filled.slice(0, Math.max(0, filled.length - KEPT_BODIES))) {
-    if (body.contains(document.activeElement)) continue; // nothing goes from under somebody's fingers
+  const far = filled.filter((body) => !inSight.has(body) && !body.contains(document.activeElement));
+  far.sort((one, other) => distance(other) - distance(one));
+  for (const body of far.slice(0, Math.max(0, filled.length - KEPT_BODIES))) {
     const height = body.getBoundingClientRect().height;
     body.replaceChildren();
     body.style.display = "block";
@@ -76,7 +80,7 @@ async function fillAgain(body) {
     body.replaceChildren(...found.rows);
     body.style.display = "";
     body.style.height = "";
-    letGo(body);
+    letGo();
   } catch {
     sayProblem();
   } finally {
@@ -86,8 +90,11 @@ async function fillAgain(body) {
 
 const near = new IntersectionObserver((entries) => {
   for (const entry of entries) {
-    if (entry.isIntersecting && !entry.target.rows.length) fillAgain(entry.target);
+    if (entry.isIntersecting) inSight.add(entry.target);
+    else inSight.delete(entry.target);
   }
+  for (const body of inSight) if (!body.rows.length) fillAgain(body);
+  letGo();
 }, { rootMargin: NEAR });
 
 const foot = document.getElementById("runs-foot");

@@ -26,11 +26,16 @@ class ChaosError(AssertionError):
 
 
 def is_alive(pid: int) -> bool:
+    return state_of(pid) not in {"", "Z"}
+
+
+def state_of(pid: int) -> str:
+    """Return the letter the kernel has for what a process is doing; nothing when it is gone."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
-        return False
-    return status.rpartition(")")[2].split()[0] != "Z"
+        return ""
+    return status.rpartition(")")[2].split()[0]
 
 
 class Inside:
@@ -127,6 +132,10 @@ class Worker:
     def is_alive(self) -> bool:
         return is_alive(self.pid)
 
+    @property
+    def is_stopped(self) -> bool:
+        return state_of(self.pid) == "T"
+
     def send(self, number: int) -> None:
         if self.is_alive:
             os.kill(self.pid, number)
@@ -160,6 +169,7 @@ class Cluster:
             "AGENTRY_LEASE_SECONDS": str(LEASE_SECONDS),
             "AGENTRY_POLL_SECONDS": str(POLL_SECONDS),
             "AGENTRY_DATABASE_POOL": "0",  # its processes are forked, and a pool's threads are not
+            "AGENTRY_DATABASE_IDLE_SECONDS": "5",
             "AGENTRY_LOG_LEVEL": "WARNING",
         }
         nursery = Inside(environment, folder / "nursery.log")
@@ -175,7 +185,7 @@ class Cluster:
         return self.environment.get("AGENTRY_ENGINE") == "embedded"
 
     def begin(self, order: str = "", **environment: str) -> Worker:
-        """Start a worker; `order` is what it does to itself (`<point>:kill:<n>`)."""
+        """Start a worker; `order` is what it does to itself (`<point>:kill:<n>` or `stop`)."""
         name = f"chaos-{self._born}"
         return self._fork(["worker", "--name", name, "--loglevel", "WARNING"], order, environment)
 

@@ -29,6 +29,16 @@ def _under_way(cluster: Cluster, roots: list[str]) -> None:
     )
 
 
+def _taken_over(cluster: Cluster, before: dict[str, int]) -> bool:
+    fences = cluster.desk.call("verdict:fences", roots=list(before))
+    return all(fences[run] > fence for run, fence in before.items())
+
+
+def _standing(cluster: Cluster, roots: list[str]) -> str:
+    fences = cluster.desk.call("verdict:fences", roots=roots)
+    return f"{fences}, {cluster.desk.call('verdict:locked')}, {cluster.last_words()}"
+
+
 def _finish(cluster: Cluster, roots: list[str]) -> dict[str, int]:
     """Wait for the end; what is in doubt by then is settled by what the target knows."""
     cluster.settle(roots)
@@ -96,21 +106,36 @@ def test_a_worker_stopped_past_its_lease_writes_nothing_when_it_goes_on(cluster:
     roots = cluster.start("slow", RUNS, "stalled")
     _under_way(cluster, roots)
     stalled.send(signal.SIGSTOP)
-    before = cluster.desk.call("verdict:fences", roots=roots)
+    before = cluster.desk.call("verdict:unended", roots=roots)
+    assert before
     cluster.ready(cluster.begin("", **WORKERS))
-    wait_for(
-        lambda: all(
-            fence > before[run]
-            for run, fence in cluster.desk.call("verdict:fences", roots=roots).items()
-        ),
-        lambda: "the runs were not taken over",
-    )
+    wait_for(lambda: _taken_over(cluster, before), lambda: _standing(cluster, roots))
     stalled.send(signal.SIGCONT)
 
     _finish(cluster, roots)
 
     assert stalled.is_alive
     # Every event after the take-over is the new owner's: the one who stalled was refused.
+    assert cluster.desk.call("verdict:strangers", roots=roots) == []
+
+
+@pytest.mark.timeout(240)
+def test_a_worker_stopped_with_rows_locked_that_all_need_keeps_nobody_waiting(
+    cluster: Cluster,
+) -> None:
+    """The database ends a session that is idle inside a transaction, and lets go of its locks."""
+    stalled = cluster.ready(cluster.begin("budget.before_commit:stop:15", **WORKERS))
+    roots = cluster.start("slow", RUNS, "locked")
+    wait_for(lambda: stalled.is_stopped, lambda: f"it goes on: {cluster.last_words()}")
+    cluster.ready(cluster.begin("", **WORKERS))
+
+    _finish(cluster, roots)
+    assert stalled.is_stopped
+    stalled.send(signal.SIGCONT)
+    late = cluster.start("slow", 2, "late")
+    _finish(cluster, late)
+
+    assert stalled.is_alive
     assert cluster.desk.call("verdict:strangers", roots=roots) == []
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
+
 from agents.contracts import Role, RunState, ToolResponsePart
 from agents.execution.claiming import history_of
 from agents.models import Checkpoint, Message, Run
@@ -224,7 +226,24 @@ def progress(*, roots: list[str]) -> dict[str, int]:
 
 
 def fences(*, roots: list[str]) -> dict[str, int]:
+    """Return how often each run has been claimed."""
     return {str(pk): fence for pk, fence in tree(roots).values_list("pk", "fence")}
+
+
+def unended(*, roots: list[str]) -> dict[str, int]:
+    """Return the same of runs that have not ended."""
+    rows = tree(roots).exclude(state__in=TERMINAL)
+    return {str(pk): fence for pk, fence in rows.values_list("pk", "fence")}
+
+
+def locked() -> list[str]:
+    """Tell which statements of the database wait for which sessions."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pid, pg_blocking_pids(pid), left(query, 200) FROM pg_stat_activity"
+            " WHERE cardinality(pg_blocking_pids(pid)) > 0"
+        )
+        return [str(row) for row in cursor.fetchall()]
 
 
 def strangers(*, roots: list[str]) -> list[str]:

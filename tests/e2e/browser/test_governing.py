@@ -113,5 +113,5 @@ def test_a_channel_is_made_and_its_test_is_followed_to_its_outcome(
 
     page.get_by_role("link", name="Delete").click()
     expect(page.locator("#content")).to_contain_text("will not be")
-    page.get_by_role("button", name="Yes").click()
+    page.get_by_role("button", name="Delete").click()
     expect(page.get_by_role("status")).to_contain_text("deleted")

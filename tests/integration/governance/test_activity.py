@@ -7,7 +7,7 @@ from governance.selectors.activity import activity_list
 from governance.services.members import membership_set_roles
 from governance.services.users import user_update
 from governance.services.workspaces import workspace_update
-from tests.factories.governance import OTHER_PASSWORD, Cast
+from tests.factories.governance import OTHER_PASSWORD, Cast, make_user
 
 
 def test_activity_names_who_changed_what(cast: Cast) -> None:
@@ -44,6 +44,8 @@ def test_activity_of_roles_and_passwords(cast: Cast) -> None:
 
 def test_activity_is_scoped(cast: Cast) -> None:
     workspace_update(cast.actor("outsider"), workspace=cast.other, title="Other")
+    workspace_update(cast.actor("admin"), workspace=cast.acme, title="Acme")
+    make_user("somebody")
     seen = {
         name: {
             (entry.additional_data or {}).get("workspace")

@@ -120,7 +120,7 @@ def test_what_is_rotated_while_a_run_is_driven_is_redacted_in_it(
 def test_the_search_finds_them_where_nothing_is_learned(
     engine: Engine, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for place in ("agents.execution.claiming", "agents.execution.host"):
+    for place in ("agents.execution.claiming", "agents.execution.noticing"):
         monkeypatch.setattr(f"{place}.secrets_learn", lambda workspace_ids: None)
     with elsewhere():
         make_secret(workspace, "bank", BANK)

@@ -9,6 +9,7 @@ import glob
 from tests.e2e.sandbox.attempts.inside import PID, attempt, reached
 
 for path in glob.glob("/proc/[0-9]*/cmdline"):
-    print(attempt(open, path, "rb").read())
+    if (told := attempt(open, path, "rb")) is not None:  # it may have ended since
+        print(told.read())
 if attempt(open, f"/proc/{PID}/status") is not None:
     reached(PID)

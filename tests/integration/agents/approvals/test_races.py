@@ -210,7 +210,7 @@ def test_who_may_decide(engine: Engine, workspace: Workspace, pay: PayTool) -> N
         assert getattr(refused.value, "status", 0) in {403, 404}
     assert ApprovalVote.objects.count() == 0
     group = Group.objects.create(name="money")
-    group.user_set.add(User.objects.get(username="ben"))
+    User.objects.get(username="ben").groups.add(group)
     assert decide(ben, approval).state == "approved"
     engine.until(run)
     assert len(pay.ran) == 1

@@ -2,6 +2,7 @@
 
 import dataclasses
 from decimal import Decimal
+from secrets import token_hex
 
 import msgspec
 import pytest
@@ -111,8 +112,9 @@ def test_an_unknown_price_counts_as_dear_and_never_as_nothing(
     run = begin(workspace)
     snapshot = RunSnapshot.objects.get(pk=run.snapshot_id)
     snapshot.content["models"][0]["provider_kind"] = "own"
-    RunSnapshot.objects.create(digest="e" * 64, workspace=workspace, content=snapshot.content)
-    Run.objects.filter(pk=run.pk).update(snapshot_id="e" * 64)
+    digest = token_hex(32)  # a process reads each digest once
+    RunSnapshot.objects.create(digest=digest, workspace=workspace, content=snapshot.content)
+    Run.objects.filter(pk=run.pk).update(snapshot_id=digest)
     engine.start()
     engine.until(run, RunState.YIELDED)
 
@@ -336,8 +338,9 @@ def test_an_answer_whose_tokens_nobody_told_costs_what_was_set_aside(
     run = begin(workspace)
     snapshot = RunSnapshot.objects.get(pk=run.snapshot_id)
     snapshot.content["models"][0]["provider_kind"] = "openai"
-    RunSnapshot.objects.create(digest="f" * 64, workspace=workspace, content=snapshot.content)
-    Run.objects.filter(pk=run.pk).update(snapshot_id="f" * 64)
+    digest = token_hex(32)  # a process reads each digest once
+    RunSnapshot.objects.create(digest=digest, workspace=workspace, content=snapshot.content)
+    Run.objects.filter(pk=run.pk).update(snapshot_id=digest)
     engine.play(run)
 
     assert standing() == (AT_MOST, NOTHING)

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from secrets import token_hex
 
 import pytest
 
@@ -292,8 +293,9 @@ def test_a_tool_that_is_not_the_one_the_run_began_with_blocks_it(
         if tool["name"] == "echo":
             tool["digest"] = "0" * 64
     # As if a worker of an earlier release had pinned it: a row under its own name.
-    RunSnapshot.objects.create(digest="f" * 64, workspace=workspace, content=snapshot.content)
-    Run.objects.filter(pk=run.pk).update(snapshot_id="f" * 64)
+    digest = token_hex(32)  # a process reads each digest once
+    RunSnapshot.objects.create(digest=digest, workspace=workspace, content=snapshot.content)
+    Run.objects.filter(pk=run.pk).update(snapshot_id=digest)
     engine.start()
     engine.until(run, RunState.PAUSED)
 
