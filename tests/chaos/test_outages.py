@@ -130,6 +130,11 @@ def test_a_worker_stopped_with_rows_locked_that_all_need_keeps_nobody_waiting(
     cluster.ready(cluster.begin("", **WORKERS))
 
     _finish(cluster, roots)
+    wait_for(
+        lambda: not cluster.desk.call("verdict:left_open", seconds=1),
+        lambda: f"it has {cluster.desk.call('verdict:left_open', seconds=1)} open",
+        seconds=30,
+    )
     assert stalled.is_stopped
     stalled.send(signal.SIGCONT)
     late = cluster.start("slow", 2, "late")

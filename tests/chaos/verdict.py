@@ -246,6 +246,18 @@ def locked() -> list[str]:
         return [str(row) for row in cursor.fetchall()]
 
 
+def left_open(*, seconds: int) -> list[str]:
+    """Tell which sessions have stood still inside a transaction for so long."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT application_name, left(query, 200) FROM pg_stat_activity"
+            " WHERE state = 'idle in transaction'"
+            " AND state_change < now() - make_interval(secs => %s)",
+            [seconds],
+        )
+        return [str(row) for row in cursor.fetchall()]
+
+
 def strangers(*, roots: list[str]) -> list[str]:
     """Name runs with rows that an earlier owner wrote after a later one had claimed the run.
 
