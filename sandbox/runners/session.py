@@ -37,7 +37,7 @@ class Carrier(Protocol):
         ...
 
     async def ran_out_of_memory(self, *, deaths: int) -> bool:
-        """Say after its end whether the kernel killed more in it than it had before.
+        """Say whether the kernel killed more in it than it had before; asked before `kill`.
 
         Raises:
             SandboxLostError: Nobody can tell.
@@ -133,9 +133,12 @@ class AgentSession:
         await self._kill()
 
     async def _without_answer(self, reason: str, deaths: int) -> Outcome:
-        had_died = self.group.out_of_memory() > deaths
-        await self._kill()
-        if had_died or await self._carrier.ran_out_of_memory(deaths=deaths):
+        try:
+            ran_out = self.group.out_of_memory() > deaths
+            ran_out = ran_out or await self._carrier.ran_out_of_memory(deaths=deaths)
+        finally:
+            await self._kill()
+        if ran_out:
             return Outcome(
                 exit_code=None,
                 signal=signal.SIGKILL,

@@ -202,8 +202,12 @@ async function fetchWhole(fold) {
   }
 }
 
+let isBehind = false; // something happened while another tab was in sight
+
 export function news() {
-  if (isReadable && shownPanel() === "conversation") renewSoon();
+  if (!isReadable) return;
+  isBehind = shownPanel() !== "conversation";
+  if (!isBehind) renewSoon();
 }
 
 export function startConversation() {
@@ -214,10 +218,9 @@ export function startConversation() {
   body.addEventListener("toggle", (event) => {
     if (event.target.open && event.target.dataset.whole) fetchWhole(event.target);
   }, true);
-  let isFirst = true;
   onShow("conversation", () => {
-    if (!isFirst && isLive()) renewSoon();
-    isFirst = false;
+    if (isBehind) renewSoon();
+    isBehind = false;
   });
   const wanted = numberInAddress("at");
   if (wanted !== null) goTo(wanted);

@@ -81,9 +81,10 @@ export function startState() {
     const button = event.target.closest("[data-inspect]");
     if (button) inspect(button.dataset.inspect);
   });
-  let isFirst = true;
+  // A run that had ended came with all its checkpoints; one that ended since did not.
+  let isWhole = document.getElementById("run-head").dataset.liveRun !== "yes";
   onShow("checkpoints", () => {
-    if (!isFirst || document.getElementById("run-head").dataset.liveRun === "yes") refreshParts();
-    isFirst = false;
+    if (!isWhole) refreshParts();
+    isWhole = false;
   });
 }

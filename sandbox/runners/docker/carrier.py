@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 
 from core.clock import monotonic
 from core.finishing import to_the_end, undivided
@@ -13,8 +14,9 @@ from sandbox.runners.docker.group import ContainerGroup
 from sandbox.runners.link import LINE_BYTES, AgentLink, LinkLostError, lost
 
 _START_SECONDS = 60.0
-# A container that is out of memory ends before its engine has heard why.
-_NEWS_SECONDS, _BETWEEN_SECONDS = 1.5, 0.05
+# A container ends before its engine has heard of it.
+_NEWS_SECONDS, _BETWEEN_SECONDS = 3.0, 0.05
+_KILLED = 128 + signal.SIGKILL
 
 
 class ContainerCarrier:
@@ -78,7 +80,11 @@ class ContainerCarrier:
         await asyncio.to_thread(self.group.kill)
 
     async def ran_out_of_memory(self, *, deaths: int) -> bool:
-        """The kernel's counters go with the container; the engine remembers, once it has heard."""
+        """The kernel's counters go with the container, at times before its engine has read them.
+
+        From within nobody can send it SIGKILL: where it died of one that was not sent here, the
+        kernel has sent it, for want of memory.
+        """
         ends_at = monotonic() + _NEWS_SECONDS
         while True:
             try:
@@ -87,6 +93,10 @@ class ContainerCarrier:
                 return False
             except EngineError as error:
                 raise lost(f"the engine does not answer: {error}") from error
-            if state.is_out_of_memory or monotonic() > ends_at:
-                return state.is_out_of_memory
+            if state.is_out_of_memory:
+                return True
+            if not state.process:
+                return state.exit_code == _KILLED and not self.group.was_killed
+            if monotonic() > ends_at:
+                return False
             await asyncio.sleep(_BETWEEN_SECONDS)

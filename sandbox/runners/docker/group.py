@@ -16,6 +16,7 @@ class ContainerGroup:
         self._engine = engine
         self._name = name
         self._counted = counted or NoGroup()
+        self.was_killed = False
 
     @property
     def folders(self) -> Sequence[Path]:
@@ -35,6 +36,7 @@ class ContainerGroup:
 
     def kill(self) -> None:
         """Raises OSError."""
+        self.was_killed = True
         try:
             self._engine.kill(self._name)
         except EngineError as error:

@@ -84,11 +84,20 @@ async def start(socket: Path, machine: Machine, *, seconds: float) -> None:
 async def _until_it_listens(socket: Path, seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
-            # Another process makes it, so there is nothing to await.
-            while not await asyncio.to_thread(socket.exists):  # noqa: ASYNC110
+            while not await _listens(socket):
                 await asyncio.sleep(_RETRY_SECONDS)
     except TimeoutError:
         raise _failed("it does not listen at its socket") from None
+
+
+async def _listens(socket: Path) -> bool:
+    """Knock: a socket has its name a moment before anyone listens behind it."""
+    try:
+        _, writer = await asyncio.open_unix_connection(str(socket))
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 async def _put(client: httpx2.AsyncClient, path: str, body: Mapping[str, Any]) -> None:

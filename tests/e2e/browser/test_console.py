@@ -62,6 +62,22 @@ def test_a_run_is_watched_live_to_its_end(page: Page, stage: Stage) -> None:
     assert page.evaluate("window.stayed") is True, "the page was loaded again"
 
 
+def test_tabs_that_were_out_of_sight_while_a_run_ended_have_its_end(
+    page: Page, stage: Stage
+) -> None:
+    sign_in(page, stage, "olga")
+    run = start(stage, "release-notes", "Write the notes for 2.6.")
+    visit(page, stage, run)
+    page.get_by_role("tab", name="Timeline").click()
+    expect(shown_state(page)).to_have_text("succeeded")
+
+    page.get_by_role("tab", name="Checkpoints").click()
+    written = page.locator("#count-checkpoints").inner_text()
+    expect(page.locator("#checkpoints tbody tr")).to_have_count(int(written))
+    page.get_by_role("tab", name="Conversation").click()
+    expect(page.locator("#conversation-body")).to_contain_text("Here are the notes for 2.4")
+
+
 def test_a_run_is_started_from_the_page_of_its_agent_by_keys(page: Page, stage: Stage) -> None:
     sign_in(page, stage, "olga")
     page.goto(f"{stage.url}/admin/agents/agent/{stage.rows['agent']}/change/")

@@ -146,6 +146,11 @@ def converse(stream: Any) -> None:
 class Server(ThreadingMixIn, UnixStreamServer):
     daemon_threads = True
 
+    def server_activate(self) -> None:
+        if BEHAVIOUR == "is slow to listen":
+            time.sleep(0.5)  # its socket has a name already
+        super().server_activate()
+
 
 if __name__ == "__main__":
     given = dict(zip(sys.argv[3::2], sys.argv[4::2], strict=True))

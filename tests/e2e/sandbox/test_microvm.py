@@ -158,6 +158,15 @@ async def test_a_call_is_cancelled_and_a_dead_machine_is_told(
     assert session.group.processes() == []
 
 
+async def test_a_socket_that_has_a_name_but_no_listener_yet_is_waited_for(
+    bench: Bench, workspace: Path
+) -> None:
+    async with await bench.runner("is slow to listen").open(workspace, PROFILE) as session:
+        outcome = await session.run(Command(argv=("say", "late")))
+
+    assert outcome.stdout == b"say late"
+
+
 @pytest.mark.parametrize(
     ("behaviour", "reason"),
     [

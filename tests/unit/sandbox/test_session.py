@@ -53,6 +53,7 @@ class Carrier:
             raise OSError(self.failing_kill)
 
     async def ran_out_of_memory(self, *, deaths: int) -> bool:
+        assert self.kills == 0, "it is asked before it is killed: that would be its end"
         return self.ran_out
 
 
