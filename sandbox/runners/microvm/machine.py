@@ -84,7 +84,8 @@ async def start(socket: Path, machine: Machine, *, seconds: float) -> None:
 async def _until_it_listens(socket: Path, seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
-            while not await _listens(socket):
+            # Another process makes it, so there is nothing to await.
+            while not await _listens(socket):  # noqa: ASYNC110
                 await asyncio.sleep(_RETRY_SECONDS)
     except TimeoutError:
         raise _failed("it does not listen at its socket") from None
