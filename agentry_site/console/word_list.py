@@ -8,7 +8,8 @@ from django.utils.translation import gettext_noop as _
 WORDS: Final = (
     _("A permission matrix as YAML, or a Rego module."),
     _("A program, not a person: signs in by token only."),
-    _("A yes may be given to calls alike too."), _("As they were asked for; redacted."),
+    _("A yes may be given to calls alike too."), _("API token"), _("API tokens"),
+    _("As they were asked for; redacted."),
     _("Asked after a crash; `{key}` is the idempotency key."),
     _("Asked after a crash; prints whether the call happened."),
     _("Asked when this one cannot answer for now."),
@@ -78,7 +79,7 @@ WORDS: Final = (
     _("accounts"), _("action"), _("active"), _("actor id"), _("actor name"), _("acts as"),
     _("added"), _("addresses"), _("after"), _("agent"), _("agent name"), _("agent version"),
     _("agent versions"), _("agents"), _("alive"), _("allow"), _("allow owner"), _("allow self"),
-    _("anthropic"), _("api"), _("api token"), _("api tokens"), _("approval"), _("approval vote"),
+    _("anthropic"), _("api"), _("approval"), _("approval vote"),
     _("approval votes"), _("approvals"), _("approve"), _("approved"), _("approvers"),
     _("arguments"), _("arguments digest"), _("ask"), _("at"), _("attempt"), _("attempts"),
     _("audit checkpoint"), _("audit checkpoints"), _("audit entries"), _("audit entry"),

@@ -32,6 +32,7 @@ from django.db.models.fields import BLANK_CHOICE_DASH
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.html import format_html, format_html_join
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy
 
 from core.errors import DomainError, InvalidInputError, NotAuthenticatedError
@@ -269,7 +270,7 @@ class GuardedAdmin(_ModelAdmin):
         and refuse what is still needed."""
         rows = list(objs)
         _, counts, _, protected = super().get_deleted_objects(rows, request)
-        named = [f"{self.opts.verbose_name} {row}".capitalize() for row in rows]
+        named = [capfirst(f"{self.opts.verbose_name} {row}") for row in rows]
         return named, counts, set(), protected
 
     # --- what they change -------------------------------------------------------------------------

@@ -409,6 +409,7 @@ class Migration(migrations.Migration):
                 ('workspace', models.ForeignKey(blank=True, help_text="Narrows the token to one workspace; empty: all of its owner's.", null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='governance.workspace')),
             ],
             options={
+                'verbose_name': 'API token',
                 'ordering': ('-created_at',),
             },
         ),

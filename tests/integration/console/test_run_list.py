@@ -351,7 +351,9 @@ def test_a_filter_is_kept_found_and_deleted(cast: Cast, browse: Browser) -> None
     assert (kept.name, kept.owner.username, kept.is_shared) == ("Broken", "operator", False)
     assert f'href="{LIST}?state=failed"' in operator.get(LIST).content.decode()
     assert "Broken" not in browse("admin").get(LIST).content.decode()
-    operator.post(f"/admin/agents/savedfilter/{kept.pk}/delete/", {"post": "yes"})
+    place = f"/admin/agents/savedfilter/{kept.pk}/delete/"
+    assert "Saved filter Broken" in operator.get(place).content.decode(), "names keep their case"
+    operator.post(place, {"post": "yes"})
     assert not SavedFilter.objects.exists()
 
 
