@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.sync_api import Browser, Page, Playwright
@@ -35,6 +36,8 @@ ROUGH = Path(__file__).with_name("rough.js").read_text(encoding="utf-8")
 # What a page is made of is the same in the dark; its colours are not.
 RULES = {"light": {}, "dark": {"runOnly": ["color-contrast"]}}
 
+_sessions: dict[tuple[str, str], Any] = {}  # cookies, by site and user
+
 
 def browser_open(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
@@ -58,11 +61,23 @@ def page_open(
 
 
 def sign_in(page: Page, stage: Stage, username: str) -> None:
+    """Sign in by the form the first time; a page that comes later goes on in that session, and
+    shows nothing yet."""
+    if kept := _sessions.get((stage.url, username)):
+        page.context.add_cookies(kept)
+        return
     page.goto(f"{stage.url}/admin/login/?next=/admin/")
     page.get_by_label("Username").fill(username)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url(f"{stage.url}/admin/")
+    _sessions[stage.url, username] = page.context.cookies()
+
+
+def overview(page: Page, stage: Stage, username: str) -> None:
+    """Sign in and look at the first page."""
+    sign_in(page, stage, username)
+    page.goto(f"{stage.url}/admin/")
 
 
 def serious(page: Page, theme: str = "light", *, apart: tuple[str, ...] = ()) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.browser.driver import page_open, sign_in
+from tests.e2e.browser.driver import overview, page_open, sign_in
 from tests.e2e.browser.stage import WORKSPACE, Stage
 
 pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.slow]
@@ -107,7 +107,7 @@ def test_sockets_are_opened_to_the_pages_own_host_only(browser: Browser, stage: 
     """On a page that may complain: that it does is what is looked for. The test above has a live
     page, so the site's own socket is allowed."""
     with page_open(browser) as page:
-        sign_in(page, stage, "root")
+        overview(page, stage, "root")
         blocked = page.evaluate(
             """() => new Promise((resolve) => {
                 const tell = (event) => resolve(`${event.effectiveDirective} ${event.blockedURI}`);
@@ -206,7 +206,7 @@ def test_a_call_in_doubt_is_settled_and_its_run_goes_on(page: Page, stage: Stage
 
 
 def test_the_keyboard_is_enough(page: Page, stage: Stage) -> None:
-    sign_in(page, stage, "olga")
+    overview(page, stage, "olga")
 
     page.keyboard.press("g")
     page.keyboard.press("r")
@@ -228,7 +228,7 @@ def test_the_keyboard_is_enough(page: Page, stage: Stage) -> None:
 
 
 def test_chosen_colours_stay(page: Page, stage: Stage) -> None:
-    sign_in(page, stage, "olga")
+    overview(page, stage, "olga")
     background = "getComputedStyle(document.body).backgroundColor"
     light = page.evaluate(background)
 
@@ -274,7 +274,7 @@ def test_anything_is_found_and_reached_from_anywhere_by_keys(page: Page, stage: 
 
 
 def test_letters_are_chosen_on_ones_own_page(page: Page, stage: Stage) -> None:
-    sign_in(page, stage, "olga")
+    overview(page, stage, "olga")
     page.get_by_role("link", name="Your profile").click()
     page.get_by_label("A run failed, in acme").check()
     page.get_by_role("button", name="Keep these").click()

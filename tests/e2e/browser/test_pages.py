@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.browser.conftest import Complaints
-from tests.e2e.browser.driver import rough, serious, sign_in
+from tests.e2e.browser.driver import overview, rough, serious, sign_in
 from tests.e2e.browser.places import places
 from tests.e2e.browser.stage import Stage
 
@@ -28,7 +28,7 @@ def visited(page: Page, stage: Stage) -> Iterator[str]:
 
 
 def test_every_page_of_the_sidebar_is_walked(page: Page, stage: Stage) -> None:
-    sign_in(page, stage, "root")
+    overview(page, stage, "root")
     links = page.locator("#nav-sidebar a").evaluate_all("all => all.map(a => a.pathname)")
     known = {address.partition("?")[0].partition("#")[0] for address in places(stage).values()}
 

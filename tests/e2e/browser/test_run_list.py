@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.e2e.browser.driver import page_open, sign_in
+from tests.e2e.browser.driver import overview, page_open, sign_in
 from tests.e2e.browser.stage import Stage
 
 pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.slow]
@@ -72,7 +72,7 @@ def test_the_overview_changes_by_itself_and_says_when_it_cannot(
 ) -> None:
     """On a page that may complain: the browser does of the answer that fails."""
     with page_open(browser) as page:
-        sign_in(page, stage, "olga")
+        overview(page, stage, "olga")
         page.evaluate("window.stayed = true")
         page.route(LIVE, lambda route: route.fulfill(content_type="text/html", body=changed(route)))
         running = page.locator('[data-part="figure-running"] .figure-value')
@@ -92,7 +92,7 @@ def test_what_has_the_focus_on_the_overview_stays_until_it_is_left(
         body = route.fetch().text().replace("Newest runs", "Runs of now")
         route.fulfill(content_type="text/html", body=body)
 
-    sign_in(page, stage, "olga")
+    overview(page, stage, "olga")
     title = page.locator("#newest-title")
     second = page.locator('[data-part="runs"] .run-rows a').nth(1)
     second.focus()
