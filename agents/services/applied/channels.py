@@ -85,7 +85,7 @@ def _channel(
         channel_update(actor, channel=row, **changed)
         row = channel_list(actor, workspace).get(pk=row.pk)
     after = _shown(row)
-    if row.url != old_url and after["url"] == before["url"]:
+    if row.url != old_url and after.get("url") == before.get("url"):
         after["url"] = f"{after['url']} (another path)"
     if "secret" in changed:
         after["secret"] = _ANOTHER
@@ -131,7 +131,7 @@ def _known(row: "Channel") -> dict[str, Any]:
 def _shown(row: "Channel") -> dict[str, Any]:
     """Return what an answer may tell: whoever knows the path of some addresses can post there, and
     answers end up in logs."""
-    shown = _known(row) | {"url": address_shown(row.url)}
+    shown = _told(row, url=address_shown(row.url))
     return shown if row.sealed_secret is None else shown | {"secret": _KEPT}
 
 
@@ -141,9 +141,13 @@ def channel_document(row: "Channel", *, is_editor: bool) -> dict[str, Any]:
     An address that holds what looks like a secret is left out: it stays as it is when the document
     is applied where the channel is.
     """
-    spec = _known(row)
-    if not is_editor or redact_text(row.url) != row.url:
-        spec["url"] = ""
+    is_told = is_editor and redact_text(row.url) == row.url
+    return _told(row, url=row.url if is_told else "")
+
+
+def _told(row: "Channel", *, url: str) -> dict[str, Any]:
+    """Return what there is to say of a channel of its kind."""
+    spec = _known(row) | {"url": url}
     names = ("kind", "events", "is_enabled", *_OF_KIND[ChannelKind(row.kind)])
     return {name: spec[name] for name in names if name in _ALWAYS or spec[name]}
 

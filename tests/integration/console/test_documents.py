@@ -234,7 +234,7 @@ def test_a_policy_is_shown_line_by_line_and_put_in_force(full: Cast, browse: Bro
 
     ((_, (source,)),) = [
         (change, [row for row in rows if row.path == "spec.source"])
-        for change, rows in shown.context["preview"].shown
+        for change, _, rows in shown.context["preview"].shown
     ]
     assert [(line.sign, line.text) for line in source.lines if line.kind != "place"] == [
         (" ", "rules:"),

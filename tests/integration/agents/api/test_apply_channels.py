@@ -53,7 +53,6 @@ def test_a_webhook_is_made_with_a_secret_that_no_answer_shows(cast: Cast, call_a
     assert made["action"] == "create"
     assert paths(made) == {
         "spec.acts_as": (None, "admin"),
-        "spec.addresses": (None, []),
         "spec.events": (None, EVENTS),
         "spec.is_enabled": (None, True),
         "spec.kind": (None, "webhook"),
