@@ -57,6 +57,7 @@ POINTS = frozenset(
         "budget.before_raise",
         "budget.before_park",
         "budget.before_note",
+        "policy.before_adopt",
         "drain.before_update",
         "fork.before_insert",
         "start.after_commit",

@@ -279,8 +279,8 @@ class ApplyInput(StrictSerializer):
     documents = serializers.ListField(
         child=ObjectField(),
         max_length=500,
-        help_text="apiVersion agentry/v1, kind (Provider, Tool, Model, Route, Agent), "
-        "metadata {name}, spec.",
+        help_text="apiVersion agentry/v1, kind (Secret, Provider, Tool, Model, Route, Budget, "
+        "Channel, Policy, Agent), metadata {name}, spec.",
     )
     dry_run = serializers.BooleanField(required=False, default=False)
 

@@ -20,6 +20,7 @@ from core.errors import DomainError, PermissionDeniedError
 from governance import access
 from governance.contracts import Actor, Perm
 from governance.services.activity import recorded_as
+from governance.services.workspaces import workspace_lock
 
 if TYPE_CHECKING:
     from governance.models import Workspace
@@ -46,6 +47,7 @@ def apply(
     read = documents_read(documents, findings)
     changes: dict[int, Change] = {}
     with recorded_as(actor), transaction.atomic():
+        workspace_lock(workspace.pk)
         batch = _Batch(actor, workspace, findings, dry_run=dry_run)
         for document in read:
             if document.kind is not Kind.AGENT:
@@ -144,7 +146,7 @@ class _Batch:
 
     def _depends_on_failed(self, document: Document, members: Sequence[str]) -> bool:
         """Say whether the document only fails because another one did, which is said already."""
-        named = {document.spec.get(member) for member in members}
+        named = [document.spec.get(member) for member in members]
         failed = {name for _, name in self._findings.failed}
         if not any(isinstance(name, str) and name in failed for name in named):
             return False

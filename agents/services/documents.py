@@ -15,7 +15,13 @@ MAX_DOCUMENTS = 500
 
 
 class Kind(StrEnum):
-    """What can be applied, in the order one depends on another."""
+    """What can be applied, in the order one depends on another.
+
+    A policy names tools and agents by patterns and people by roles, and is checked against none of
+    them: nothing depends on it, nor it on anything. It comes late because its test cases may take
+    their time, and before agents because all of them are published after everything else. Which
+    comes first does not show: a batch takes force as a whole.
+    """
 
     SECRET = "Secret"  # noqa: S105 - a kind of document
     PROVIDER = "Provider"
@@ -23,6 +29,8 @@ class Kind(StrEnum):
     MODEL = "Model"
     ROUTE = "Route"
     BUDGET = "Budget"
+    CHANNEL = "Channel"
+    POLICY = "Policy"
     AGENT = "Agent"
 
 

@@ -14,7 +14,12 @@ from django.db.models import Model as Row
 from django.db.models import QuerySet
 
 from agents.models import Agent, Model, ModelRoute, Provider
-from agents.services.applied import budget_document
+from agents.services.applied import (
+    POLICY_NAME,
+    budget_document,
+    channel_document,
+    policy_document,
+)
 from agents.services.documents import API_VERSION, Kind
 from agents.services.models import model_spec
 from agents.services.providers import provider_spec
@@ -24,6 +29,8 @@ from core.redaction import redact_or_withhold
 from governance import access
 from governance.contracts import Actor, Perm
 from governance.selectors.budgets import budget_list
+from governance.selectors.channels import channel_list
+from governance.selectors.policies import policy_get, policy_held
 from governance.services.known_secrets import secrets_learn
 from plugins.selectors import declared_tools
 from plugins.services.tools import tool_fields
@@ -38,6 +45,8 @@ SEEING: Final[Mapping[Kind, Perm]] = {
     Kind.MODEL: Perm.PROVIDER_VIEW,
     Kind.ROUTE: Perm.PROVIDER_VIEW,
     Kind.BUDGET: Perm.BUDGET_VIEW,
+    Kind.CHANNEL: Perm.CHANNEL_VIEW,
+    Kind.POLICY: Perm.POLICY_VIEW,
     Kind.AGENT: Perm.AGENT_VIEW,
 }
 
@@ -138,6 +147,20 @@ def _budgets(actor: Actor, workspace: "Workspace", only: Collection[UUID] | None
         yield _named(row, shown["spec"], shown["description"])
 
 
+def _channels(actor: Actor, workspace: "Workspace", only: Collection[UUID] | None) -> _Documents:
+    is_editor = access.can(actor, Perm.CHANNEL_EDIT, workspace)
+    for row in _chosen(channel_list(actor, workspace).order_by("name"), only):
+        yield _named(row, channel_document(row, is_editor=is_editor))
+
+
+def _policy(actor: Actor, workspace: "Workspace", only: Collection[UUID] | None) -> _Documents:
+    """A workspace has one policy: what is in force is exported, no draft."""
+    held = policy_held(actor, workspace)
+    if held is None or (only is not None and policy_get(actor, workspace).pk not in only):
+        return
+    yield {"metadata": {"name": POLICY_NAME}, "spec": policy_document(held)}
+
+
 def _agents(_: Actor, workspace: "Workspace", only: Collection[UUID] | None) -> _Documents:
     rows = Agent.objects.filter(workspace=workspace, published__isnull=False)
     for row in _chosen(rows.select_related("published").order_by("name"), only):
@@ -152,5 +175,7 @@ _READERS: Final[Mapping[Kind, _Reader]] = {
     Kind.MODEL: _models,
     Kind.ROUTE: _routes,
     Kind.BUDGET: _budgets,
+    Kind.CHANNEL: _channels,
+    Kind.POLICY: _policy,
     Kind.AGENT: _agents,
 }

@@ -86,6 +86,7 @@ class ChannelAdmin(ServiceAdmin):
     can_delete = True
     form = ChannelForm
     explanation = _("Where news of approvals goes, and who of a channel is who here.")
+    document_kind = "Channel"
     lesson = "console/lessons/channels.html"
     change_form_template = "admin/governance/channel/change_form.html"
     fixed_fields = ("workspace", "name")

@@ -105,6 +105,7 @@ class PolicyAdmin(ServiceAdmin):
     can_add = True
     form = PolicyForm
     explanation = _("What tool calls are judged by: allowed, denied, or asked about.")
+    document_kind = "Policy"
     lesson = "console/lessons/policies.html"
     change_form_template = "admin/governance/policy/change_form.html"
     fixed_fields = ("workspace",)

@@ -79,6 +79,38 @@ def policy_get(actor: Actor, workspace: Workspace) -> Policy:
     return row
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyHeld:
+    """What a workspace decides by, with the test cases that stand beside it and why it came."""
+
+    source: str
+    language: str
+    cases: str
+    note: str
+
+
+def policy_held(actor: Actor, workspace: Workspace) -> PolicyHeld | None:
+    """Return what is in force; None: the built-in rule decides.
+
+    Its test cases are those of the draft, where that says the same, else those that it was
+    published with: cases are written without publishing anything.
+    """
+    access.require(actor, Perm.POLICY_VIEW, workspace)
+    version = PolicyVersion.objects.filter(workspace=workspace, is_active=True).first()
+    if version is None:
+        return None
+    drafts = Policy.objects.filter(
+        workspace=workspace, draft=version.source, language=version.language
+    )
+    cases = drafts.values_list("cases", flat=True).first()
+    return PolicyHeld(
+        source=version.source,
+        language=version.language,
+        cases=version.cases if cases is None else cases,
+        note=version.note,
+    )
+
+
 def policy_version_list(actor: Actor, workspace: Workspace) -> QuerySet[PolicyVersion]:
     """Return the published versions, newest first."""
     rows = PolicyVersion.objects.select_related("published_by").filter(workspace=workspace)

@@ -30,6 +30,7 @@ from governance.services.activity import recorded_as
 from governance.services.audit import audit_append
 from governance.services.known_secrets import secrets_learn
 from governance.services.spending import account_now
+from governance.services.workspaces import workspace_lock
 from governance.transitions import account_raise
 
 MAX_NOTE_CHARS = 2_000
@@ -81,7 +82,7 @@ def budget_create(
     )
     row.agent_name, row.user = _whose(row, agent, user)
     with recorded_as(actor), transaction.atomic():
-        Workspace.objects.select_for_update().get(pk=workspace.pk)
+        workspace_lock(workspace.pk)
         if Budget.objects.filter(workspace=workspace, name=name).exists():
             raise NameTakenError(f"There is a budget {name!r} already.", remedy="Use another name.")
         return _written(

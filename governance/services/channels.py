@@ -1,5 +1,6 @@
 """Channels: where news goes. The signing secret is sealed, and shown once when it is made here."""
 
+import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict, Unpack
@@ -12,7 +13,7 @@ from django.db import transaction
 
 from core.errors import InvalidInputError
 from core.redaction import known_secrets
-from core.sealing import seal
+from core.sealing import SealBrokenError, seal
 from governance import access
 from governance.channels.signatures import is_secret, new_secret
 from governance.contracts import (
@@ -26,14 +27,16 @@ from governance.contracts import (
 from governance.errors import NameTakenError
 from governance.models import Channel, ChannelIdentity, Membership, User, Workspace
 from governance.models.workspace import NAME_PATTERN
-from governance.selectors.channels import SECRET_PURPOSE
+from governance.secrets.names import references
+from governance.selectors.channels import SECRET_PURPOSE, channel_secret
 from governance.services.activity import recorded_as
 from governance.services.audit import audit_append
 from governance.services.known_secrets import secrets_changed
+from governance.services.workspaces import workspace_lock
 
 MAX_ADDRESSES = 50
 MAX_IDENTITIES = 1_000
-_TOLD_OF = tuple(event for event in ChannelEvent if event is not ChannelEvent.TEST)
+TOLD_OF = tuple(event for event in ChannelEvent if event is not ChannelEvent.TEST)
 
 
 class ChannelFields(TypedDict, total=False):
@@ -64,15 +67,18 @@ def channel_create(
         InvalidInputError: Something given cannot work.
     """
     access.require(actor, Perm.CHANNEL_EDIT, workspace)
-    NAME_PATTERN(name)
+    try:
+        NAME_PATTERN(name)
+    except ValidationError as error:
+        raise _wrong("name", error.messages[0]) from None
     if kind not in list(ChannelKind):
         raise _wrong("kind", f"Choose one of: {', '.join(ChannelKind)}.")
     with recorded_as(actor), transaction.atomic():
-        Workspace.objects.select_for_update().get(pk=workspace.pk)
+        workspace_lock(workspace.pk)
         if Channel.objects.filter(workspace=workspace, name=name).exists():
             raise NameTakenError(f"There is a channel {name!r} already.", remedy="Use another.")
         channel = Channel(workspace=workspace, name=name, kind=kind)
-        fields.setdefault("events", [event.value for event in _TOLD_OF])
+        fields.setdefault("events", [event.value for event in TOLD_OF])
         return _written(actor, channel, fields)
 
 
@@ -82,8 +88,21 @@ def channel_update(
     """Change what is given. `secret` empty: make a new one."""
     access.require(actor, Perm.CHANNEL_EDIT, channel.workspace_id)
     with recorded_as(actor), transaction.atomic():
+        workspace_lock(channel.workspace_id)
         row = Channel.objects.select_for_update().get(pk=channel.pk)
         return _written(actor, row, fields)
+
+
+def channel_secret_stays(actor: Actor, *, channel: Channel, secret: str) -> bool:
+    """Say whether giving this secret changes nothing; takes what giving another one takes, so that
+    nobody finds it out by trying. One that cannot be opened any more is another one."""
+    access.require(actor, Perm.CHANNEL_EDIT, channel.workspace_id)
+    _refuse_lending(actor, channel, {"secret": secret})
+    try:
+        stored = channel_secret(channel)
+    except SealBrokenError:
+        return False
+    return hmac.compare_digest(stored.encode(), secret.encode())
 
 
 def channel_delete(actor: Actor, *, channel: Channel) -> None:
@@ -117,7 +136,11 @@ def _written(actor: Actor, row: Channel, fields: ChannelFields) -> MadeChannel:
 def _sealed(row: Channel, given: str | None) -> str:
     """Seal the secret; returns the one that was made here, if one was."""
     if row.kind == ChannelKind.EMAIL.value:
+        if given is not None:
+            raise _wrong("secret", "A channel for e-mail has no secret.")
         return ""
+    if given and references(given):
+        raise _wrong("secret", "Give the secret itself; a channel does not look one up.")
     is_needed = given is not None or row.sealed_secret is None
     if not is_needed:
         return ""
@@ -190,7 +213,7 @@ def _addresses(given: Sequence[str]) -> list[str]:
 
 
 def _events(given: Sequence[str]) -> list[str]:
-    known = [event.value for event in _TOLD_OF]
+    known = [event.value for event in TOLD_OF]
     if unknown := [name for name in given if name not in known]:
         raise _wrong("events", f"{unknown[0][:40]!r} is none of: {', '.join(known)}.")
     if not given:

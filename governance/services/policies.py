@@ -19,6 +19,7 @@ from governance.policy.sources import PolicyLanguage
 from governance.services.activity import recorded_as
 from governance.services.audit import audit_append
 from governance.services.policy_engines import policy_check, policy_engine
+from governance.services.workspaces import workspace_lock
 
 MAX_SOURCE_CHARS = 256_000
 MAX_TOLD_FAILURES = 50
@@ -54,7 +55,8 @@ def policy_put(
     """
     access.require(actor, Perm.POLICY_EDIT, workspace)
     with recorded_as(actor), transaction.atomic():
-        policy = Policy.objects.select_for_update().filter(workspace=workspace).first()
+        workspace_lock(workspace.pk)  # two do not write the first draft
+        policy = Policy.objects.filter(workspace=workspace).first()
         row = policy or Policy(workspace=workspace)
         row.draft = source
         if language is not None:
@@ -146,7 +148,7 @@ def policy_publish(
     if failures and not despite_failures:
         raise _failed(failures, len(read))
     with recorded_as(actor), transaction.atomic():
-        Workspace.objects.select_for_update().get(pk=workspace.pk)
+        workspace_lock(workspace.pk)
         now_drafted = _draft(workspace)
         if _content(now_drafted) != _content(draft):
             sentence = "Somebody changed the draft while it was being published."
@@ -180,7 +182,7 @@ def policy_shadow_end(actor: Actor, *, workspace: Workspace) -> PolicyVersion | 
     """Ask the shadow no more; what it said otherwise stays. None: there was none."""
     access.require(actor, Perm.POLICY_PUBLISH, workspace)
     with recorded_as(actor), transaction.atomic():
-        Workspace.objects.select_for_update().get(pk=workspace.pk)
+        workspace_lock(workspace.pk)
         version = PolicyVersion.objects.filter(workspace=workspace, is_shadow=True).first()
         if version is None:
             return None

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeGuard
 
 import typer
 
@@ -34,11 +34,12 @@ def register(app: typer.Typer) -> None:
             bool, typer.Option("--dry-run", help="Show what would change, change nothing.")
         ] = False,
     ) -> None:
-        """Make providers, models, routes, tools and agents as YAML documents say.
+        """Make a workspace hold what YAML documents say.
 
-        Applying the same twice changes nothing. Everything is checked before anything is changed,
-        and every mistake is told with its file, line and column. Secrets are named, not written:
-        `api_key: {env: OPENAI_API_KEY}`.
+        Secrets, providers, models, routes, tools, budgets, channels, the policy and agents, in any
+        order. Applying the same twice changes nothing. Everything is checked before anything is
+        changed, and every mistake is told with its file, line and column. Secrets are named, not
+        written: `api_key: {env: OPENAI_API_KEY}`.
         """
         apply_files(inv, file, dry_run=dry_run)
 
@@ -158,6 +159,9 @@ def _print_changes(changes: Sequence[Row]) -> None:
 
 def _difference(difference: Row) -> list[tuple[str, str]]:
     lines = [(f"    {plain(difference.get('path', ''))}", "")]
+    before, after = difference.get("before"), difference.get("after")
+    if _has_lines(before) and _has_lines(after):
+        return lines + _changed_lines(before, after)
     for sign, side, style in (("-", "before", "red"), ("+", "after", "green")):
         value = difference.get(side)
         if value is None:
@@ -165,6 +169,23 @@ def _difference(difference: Row) -> list[tuple[str, str]]:
         texts = value.split("\n") if isinstance(value, str) else [compact(value)]
         lines += [(f"      {sign} {_indented(text)}", style) for text in texts]
     return lines
+
+
+def _has_lines(value: Any) -> TypeGuard[str]:
+    return isinstance(value, str) and "\n" in value
+
+
+def _changed_lines(before: str, after: str) -> list[tuple[str, str]]:
+    """What differs between two longer texts, with two lines around each."""
+    from difflib import unified_diff
+
+    styles = {"-": "red", "+": "green"}
+    found = unified_diff(before.split("\n"), after.split("\n"), lineterm="", n=2)
+    return [
+        ("      …" if line[0] == "@" else f"      {line[0]} {_indented(line[1:])}",
+         styles.get(line[0], ""))
+        for line in list(found)[3:]
+    ]  # fmt: skip
 
 
 def _indented(text: str) -> str:

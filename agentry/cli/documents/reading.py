@@ -21,7 +21,9 @@ from agentry.cli.documents.values import SECRET, with_value, wrong_value
 
 API_VERSION = "agentry/v1"
 # In the order they depend on each other.
-KINDS = ("Secret", "Provider", "Model", "Route", "Tool", "Budget", "Agent")
+KINDS = (
+    "Secret", "Provider", "Model", "Route", "Tool", "Budget", "Channel", "Policy", "Agent"
+)  # fmt: skip
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._:@+-]{0,98}[A-Za-z0-9])?")
 _TOP = frozenset({"apiVersion", "kind", "metadata", "spec"})
 _METADATA = frozenset({"name", "description"})
@@ -31,6 +33,7 @@ _SECRETS = frozenset(
 )
 _SECRET_REFERENCE = re.compile(r"([A-Za-z]{1,16} )?\$\{secret:[A-Za-z][A-Za-z0-9_-]{0,62}\}")
 _IN_HEADERS = "one of headers"
+_ADDRESS = "url of spec"  # some addresses, such as Slack's, are secrets, and most are not
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,13 +202,16 @@ def _names_secret(value: Placed) -> bool:
 
 def _is_reference(value: Placed, key: str) -> bool:
     """`{env: NAME}` where a secret belongs; `variables: {env: staging}` is an ordinary mapping."""
-    may_be_secret = key in _SECRETS or key == _IN_HEADERS
+    may_be_secret = key in _SECRETS or key in (_IN_HEADERS, _ADDRESS)
     return may_be_secret and isinstance(value.value, dict) and set(value.value) == {"env"}
 
 
 def _below(key: str, name: str) -> str:
-    """Under which key a value stands, as far as secrets go: every header may be one."""
+    """Under which key a value stands, as far as secrets go: every header may be one, and the
+    address of a channel."""
     name = name.lower()
+    if key == "spec" and name == "url":
+        return _ADDRESS
     return _IN_HEADERS if key == "headers" and name not in _SECRETS else name
 
 

@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from django.contrib import messages
 from django.core.exceptions import BadRequest
@@ -14,17 +14,31 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from agentry_site.console.documents.taking import MAX_CHARACTERS, yaml_file, yaml_of, yaml_read
 from agentry_site.console.pages import Page
-from agents.services.applied import Change
+from agents.services.applied import Change, Difference
 from agents.services.apply import apply
 from agents.services.exporting import documents_export
+from core.admin import Line, text_difference
 from core.errors import DomainError, InvalidInputError
 from governance.contracts import Perm
 from governance.guard.admin import may_somewhere
 from governance.guard.authentication import actor_of
 from governance.selectors.workspaces import workspaces_permitted
+
+_WORDS: Final = {"create": _("is made"), "update": _("changes"), "unchanged": _("stays as it is")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One value that differs; a text of several lines by its `lines`."""
+
+    path: str
+    before: Any
+    after: Any
+    lines: tuple[Line, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +53,13 @@ class Preview:
     @property
     def changed(self) -> int:
         return sum(change.action != "unchanged" for change in self.changes)
+
+    @property
+    def shown(self) -> list[tuple[Change, Any, list[Row]]]:
+        return [
+            (change, _WORDS[change.action], [_row(each) for each in change.diff])
+            for change in self.changes
+        ]
 
 
 class DocumentsPage(Page):
@@ -124,6 +145,25 @@ class DocumentsPage(Page):
             **more,
         )
         return TemplateResponse(request, "console/documents/page.html", context)
+
+
+def _row(difference: Difference) -> Row:
+    before, after = difference.before, difference.after
+    texts = ["" if value is None else value for value in (before, after)]
+    is_long = any(isinstance(text, str) and "\n" in text for text in texts)
+    lines: tuple[Line, ...] = ()
+    if is_long and all(isinstance(text, str) for text in texts):
+        lines = text_difference(*texts)
+    return Row(path=difference.path, before=_told(before), after=_told(after), lines=lines)
+
+
+def _told(value: Any) -> Any:
+    """Write a value as a document has it; a list as its parts."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return ", ".join(str(_told(each)) for each in value)
+    return json.dumps(value, default=str)
 
 
 def _given(request: HttpRequest) -> str:

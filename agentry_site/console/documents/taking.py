@@ -6,9 +6,10 @@ from typing import Any, Final
 from uuid import UUID
 
 import yaml
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from agents.services.documents import Kind
@@ -61,7 +62,7 @@ def yaml_file(text: str, name: str) -> HttpResponse:
 
 
 @admin.action(description=_("Export as YAML"), permissions=["export"])
-def export_selected(page: Any, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse:
+def export_selected(page: Any, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:
     """Take the chosen rows away; those of each workspace behind a comment that names it."""
     kind = Kind(page.document_kind)
     chosen: dict[Any, set[UUID]] = defaultdict(set)
@@ -70,5 +71,11 @@ def export_selected(page: Any, request: HttpRequest, rows: QuerySet[Any]) -> Htt
     parts = []
     for workspace, only in sorted(chosen.items(), key=lambda item: item[0].name):
         found = documents_export(actor=actor_of(request), workspace=workspace, kind=kind, only=only)
-        parts.append(f"# workspace {workspace.name}\n{yaml_of(found)}")
-    return yaml_file("".join(parts), f"{kind.value.lower()}s")
+        if found:
+            parts.append(f"# workspace {workspace.name}\n{yaml_of(found)}")
+    if not parts:
+        sentence = gettext("Nothing was exported: what was chosen is not published.")
+        page.message_user(request, sentence, messages.WARNING)
+        return None
+    name = "policies" if kind is Kind.POLICY else f"{kind.value.lower()}s"
+    return yaml_file("".join(parts), name)

@@ -85,6 +85,45 @@ def test_a_budget_is_a_document_too(server: ContractServer, tmp_path: Path) -> N
     assert server.seen[0].body["documents"][0]["kind"] == "Budget"
 
 
+def test_channels_and_the_policy_are_documents_and_go_before_agents(
+    server: ContractServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a channel the address may come from outside the file, the secret has to."""
+    monkeypatch.setenv("SLACK_URL", "https://hooks.example/T0/B0/x")
+    monkeypatch.setenv("SLACK_SECRET", "an app's own")
+    file, head = tmp_path / "all.yaml", "apiVersion: agentry/v1\nkind: "
+    channel = f"{head}Channel\nmetadata: {{name: ops}}\nspec:\n  kind: slack\n"
+    given = "  url: {env: SLACK_URL}\n  secret: {env: SLACK_SECRET}\n"
+    policy = f"{head}Policy\nmetadata: {{name: workspace}}\nspec:\n  source: |\n    rules: []\n"
+    file.write_text("---\n".join((AGENT, policy, channel + given)))
+    source = {"path": "spec.source", "before": "a\nb\nc\nd\n", "after": "a\nb\nc\ne\n"}
+    change = {"kind": "Policy", "name": "workspace", "action": "update", "diff": [source]}
+    server.always(APPLY, {"changes": [change]})
+
+    result = invoke("apply", "-f", str(file))
+
+    assert result.exit_code == 0, result.output
+    documents = server.seen[0].body["documents"]
+    assert [each["kind"] for each in documents] == ["Channel", "Policy", "Agent"]
+    assert documents[0]["spec"] == {
+        "kind": "slack", "url": "https://hooks.example/T0/B0/x", "secret": "an app's own",
+    }  # fmt: skip
+    assert documents[1]["spec"] == {"source": "rules: []\n"}
+    assert result.stdout.splitlines()[1:] == [
+        "    spec.source",
+        "        b",
+        "        c",
+        "      - d",
+        "      + e",
+        "        ",
+    ]
+
+    file.write_text(channel + "  secret: literal\n")
+    refused = invoke("apply", "-f", str(file))
+    assert refused.exit_code == 2
+    assert "secret must not stand in a file" in refused.stderr
+
+
 def test_without_documents_it_is_said_what_one_is(server: ContractServer) -> None:
     result = invoke("apply", "-f", "-", stdin="")
 

@@ -14,8 +14,9 @@ from agents.services.exporting import SEEING, documents_export
 from agents.services.providers import provider_update
 from core.errors import PermissionDeniedError
 from governance.contracts import SYSTEM, Perm
-from governance.models import Budget
+from governance.models import Budget, Channel, Policy, PolicyVersion
 from governance.services.budgets import budget_create
+from governance.services.policies import policy_publish, policy_put
 from governance.services.secrets import secret_set
 from plugins.models import ToolDefinition
 from tests.factories.agents import make_tenancy, make_tool
@@ -31,6 +32,16 @@ kind: Budget
 metadata: {name: research, description: Agreed.}
 spec: {kind: workspace, limit_usd: "40", period: week}
 """
+MATRIX = "rules:\n  - {name: no-shell, tools: [shell], effect: deny}\n"
+POLICY = """
+apiVersion: agentry/v1
+kind: Policy
+metadata: {name: workspace}
+spec:
+  source: |
+    rules:
+      - {name: no-shell, tools: [shell], effect: ask}
+"""
 
 
 @pytest.fixture
@@ -41,6 +52,8 @@ def full(cast: Cast) -> Cast:
         SYSTEM, workspace=cast.acme, name="capped", kind="workspace",
         limit_usd=Decimal("12.5"), note="Agreed with finance.",
     )  # fmt: skip
+    policy_put(SYSTEM, workspace=cast.acme, source=MATRIX)
+    policy_publish(SYSTEM, workspace=cast.acme, note="Agreed with operations.")
     return cast
 
 
@@ -143,6 +156,8 @@ def test_who_is_in_no_workspace_gets_nothing(full: Cast, browse: Browser) -> Non
         ("agents_model", Model, "Model"),
         ("agents_modelroute", ModelRoute, "Route"),
         ("governance_budget", Budget, "Budget"),
+        ("governance_channel", Channel, "Channel"),
+        ("governance_policy", Policy, "Policy"),
     ],
 )
 def test_chosen_rows_are_taken_away_from_their_list(
@@ -155,9 +170,33 @@ def test_chosen_rows_are_taken_away_from_their_list(
         f"/admin/{app}/{name}/", {"action": "export_selected", "_selected_action": [str(row.pk)]}
     )
 
-    assert answer["Content-Disposition"] == f'attachment; filename="{kind.lower()}s.yaml"'
+    file = "policies.yaml" if kind == "Policy" else f"{kind.lower()}s.yaml"
+    assert answer["Content-Disposition"] == f'attachment; filename="{file}"'
     assert answer.content.decode().startswith("# workspace acme\n---\n")
     assert [document["kind"] for document in taken(answer)] == [kind]
+
+
+def test_a_policy_that_is_only_a_draft_is_no_document(cast: Cast, browse: Browser) -> None:
+    row = policy_put(SYSTEM, workspace=cast.acme, source=MATRIX)
+
+    answer = browse("viewer").post(
+        "/admin/governance/policy/",
+        {"action": "export_selected", "_selected_action": [str(row.pk)]},
+        follow=True,
+    )
+
+    assert "Nothing was exported: what was chosen is not published." in answer.content.decode()
+
+
+def test_an_export_of_one_policy_is_of_that_workspace_only(full: Cast, browse: Browser) -> None:
+    policy_put(SYSTEM, workspace=full.other, source=MATRIX)
+    policy_publish(SYSTEM, workspace=full.other)
+    rows = Policy.objects.order_by("workspace__name")
+    for row, name in zip(rows, ("acme", "other"), strict=True):
+        chosen = {"action": "export_selected", "_selected_action": [str(row.pk)]}
+        answer = browse("root").post("/admin/governance/policy/", chosen)
+        assert answer.content.decode().startswith(f"# workspace {name}\n---\n")
+        assert len(taken(answer)) == 1
 
 
 def test_lists_of_what_is_no_document_offer_no_such_deed(full: Cast, browse: Browser) -> None:
@@ -184,6 +223,30 @@ def test_an_import_is_shown_first_and_done_when_it_is_agreed_to(
     again = client.post(f"{PAGE}import/", asked)
     assert again.context["preview"].changed == 0
     assert "There is nothing to do" in again.content.decode()
+
+
+def test_a_policy_is_shown_line_by_line_and_put_in_force(full: Cast, browse: Browser) -> None:
+    client = browse("admin")
+    asked = {"workspace": "acme", "text": POLICY}
+    before = PolicyVersion.objects.count()
+
+    shown = client.post(f"{PAGE}import/", asked)
+
+    ((_, (source,)),) = [
+        (change, [row for row in rows if row.path == "spec.source"])
+        for change, _, rows in shown.context["preview"].shown
+    ]
+    assert [(line.sign, line.text) for line in source.lines if line.kind != "place"] == [
+        (" ", "rules:"),
+        ("-", "  - {name: no-shell, tools: [shell], effect: deny}"),
+        ("+", "  - {name: no-shell, tools: [shell], effect: ask}"),
+    ]
+    assert "is-added" in shown.content.decode()
+    assert PolicyVersion.objects.count() == before
+
+    client.post(f"{PAGE}import/", asked | {"agreed": shown.context["preview"].digest})
+    assert PolicyVersion.objects.count() == before + 1
+    assert "effect: ask" in PolicyVersion.objects.get(workspace=full.acme, is_active=True).source
 
 
 def test_a_file_is_read_too(full: Cast, browse: Browser) -> None:

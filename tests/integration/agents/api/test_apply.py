@@ -198,13 +198,15 @@ def test_a_secret_is_applied_and_a_dry_run_confirms_no_guess(cast: Cast, call_as
         answer = admin("post", "apply", body)
         assert answer.status_code == 200, answer.content
         assert value not in answer.content.decode()
-        return answer.json()["changes"][0]["action"]
+        found = answer.json()["changes"][0]
+        return found if dry_run and found["action"] == "update" else found["action"]
 
     assert sent("the-first-value", dry_run=True) == "create"
     assert sent("the-first-value") == "create"
     assert sent("the-first-value") == "unchanged"
-    assert sent("the-first-value", dry_run=True) == "update"
-    assert sent("another-value-of-it", dry_run=True) == "update"
+    right, wrong = (sent(value, dry_run=True) for value in ("the-first-value", "another-value"))
+    assert right == wrong
+    assert {each["path"] for each in right["diff"]} == {"value", "version"}
     assert Secret.objects.get().version == 1
     assert sent("another-value-of-it") == "update"
     assert Secret.objects.get().version == 2
