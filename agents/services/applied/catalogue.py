@@ -50,6 +50,17 @@ def provider_applied(actor: Actor, workspace: "Workspace", document: Document) -
     )
 
 
+def provider_tried(actor: Actor, workspace: "Workspace", document: Document) -> Applied:
+    """As `provider_applied`, but every key counts as another one: a dry run confirms no guess."""
+    applied = provider_applied(actor, workspace, document)
+    if applied.before is None or "api_key" not in applied.before["spec"]:
+        return applied
+    if not document.spec.get("api_key"):
+        return applied
+    spec = {**applied.after["spec"], "api_key": _NEW_KEY}
+    return Applied(before=applied.before, after={**applied.after, "spec": spec})
+
+
 def _shown_provider(row: Provider, *, has_new_key: bool) -> dict[str, Any]:
     shown = provider_spec(row)
     if row.sealed_key is not None:

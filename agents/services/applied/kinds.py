@@ -7,6 +7,7 @@ from agents.services.applied.budgets import budget_applied
 from agents.services.applied.catalogue import (
     model_applied,
     provider_applied,
+    provider_tried,
     route_applied,
     tool_applied,
 )
@@ -29,5 +30,6 @@ APPLIERS: Final[Mapping[Kind, Applier]] = {
 # What a dry run does instead, where the real thing would tell too much.
 TRIALS: Final[Mapping[Kind, Applier]] = {
     Kind.SECRET: secret_tried,
+    Kind.PROVIDER: provider_tried,
     Kind.CHANNEL: channel_tried,
 }

@@ -117,6 +117,15 @@ def test_a_dry_run_shows_the_difference_and_changes_nothing(cast: Cast, call_as:
     assert changes["lead"]["action"] == "unchanged"
     assert counts() == before
     assert provider_has_key(Provider.objects.get(name="vendor"), "k" * 20)
+    right, wrong = (
+        admin("post", "apply", {"documents": team(key=key), "dry_run": True}).json()
+        for key in ("k" * 20, "j" * 20)
+    )
+    assert right == wrong, "a dry run confirms no guess of a key"
+    assert "update" not in {
+        change["action"]
+        for change in admin("post", "apply", {"documents": team()}).json()["changes"]
+    }
 
 
 def test_a_changed_specification_is_published_as_a_new_version(cast: Cast, call_as: CallAs) -> None:
