@@ -58,6 +58,7 @@ POINTS = frozenset(
         "budget.before_park",
         "budget.before_note",
         "policy.before_adopt",
+        "documents.before_apply",
         "drain.before_update",
         "fork.before_insert",
         "start.after_commit",

@@ -15,6 +15,7 @@ from agents.pricing import dollars_of, stand_in
 from agents.selectors.forecast import MAX_DAYS, Forecast, forecast_of
 from agents.selectors.usage import usage_keys
 from core import clock
+from core.errors import PermissionDeniedError
 from core.ids import first_id_at
 from governance import access
 from governance.contracts import Actor, Perm
@@ -182,15 +183,16 @@ class CostStep:
 
 
 def cost_steps(
-    workspace_ids: Collection[UUID], span: Span, by: Sequence[Dimension]
+    actor: Actor, workspace_ids: Collection[UUID], span: Span, by: Sequence[Dimension]
 ) -> Iterator[CostStep]:
     """Yield every cell of the period, one hour or day after the other, for a copy to take away.
 
     The first dimension is the time, HOUR or DAY. One step is held at a time, and each is one
-    consistent look: what an answer costs is in the one step of its time, folded or not. The caller
-    has asked for budget.view in the workspaces.
+    consistent look: what an answer costs is in the one step of its time, folded or not. Whoever
+    reads slowly is asked for budget.view again before each.
 
     Raises:
+        PermissionDeniedError: It is not held any more in one of the workspaces.
         UnavailableError: Usage is added up faster than it can be read.
     """
     length = timedelta(hours=1) if by[0] is Dimension.HOUR else timedelta(days=1)
@@ -199,8 +201,18 @@ def cost_steps(
         # Days begin at midnight, the period at any hour.
         day = since.replace(hour=0) if length.days else since
         until = min(day + length, span.until)
+        _require_all(actor, workspace_ids)
         yield _step(workspace_ids, by, since, until)
         since = until
+
+
+def _require_all(actor: Actor, workspace_ids: Collection[UUID]) -> None:
+    held = access.permitted_workspace_ids(actor, Perm.BUDGET_VIEW).filter(pk__in=workspace_ids)
+    if held.count() < len(set(workspace_ids)):
+        raise PermissionDeniedError(
+            f"This needs the permission {Perm.BUDGET_VIEW} in every workspace that was chosen.",
+            remedy="Choose again: the page offers those where you hold it.",
+        )
 
 
 def _step(

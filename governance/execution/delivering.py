@@ -16,7 +16,7 @@ from django.core.mail import EmailMessage, get_connection
 from django.db.models import F, Q
 
 from core import clock
-from core.errors import DomainError
+from core.errors import ConflictError, DomainError, PermissionDeniedError
 from core.metrics.instruments import DELIVERIES
 from core.pausepoints import reach
 from core.redaction import redact_text
@@ -25,7 +25,7 @@ from governance.channels.signatures import signed_headers
 from governance.contracts import ChannelEvent, ChannelKind, DeliveryState, Posted
 from governance.models import Delivery
 from governance.registry import poster
-from governance.selectors.channels import channel_secret
+from governance.selectors.channels import channel_secret, may_be_told
 from governance.transitions import deliveries_move
 
 logger = structlog.get_logger(__name__)
@@ -45,7 +45,7 @@ def deliveries_send() -> int:
     if not taken:
         return 0
     reach("delivery.taken")
-    outcomes = asyncio.run(_sent(taken))
+    outcomes = asyncio.run(_sent([(row, _opened(row)) for row in taken]))
     for row, outcome in zip(taken, outcomes, strict=True):
         _settle(row, outcome)
     return len(taken)
@@ -77,8 +77,7 @@ def _settle(row: Delivery, outcome: Posted) -> None:
         return
     error = redact_text(outcome.problem or f"The server answered {outcome.status}.")
     error = _without_path(error, row.channel.url)[:500]
-    is_over = row.attempts > len(RETRY_SECONDS) or outcome.status == _GONE
-    if is_over or not row.channel.is_enabled:
+    if row.attempts > len(RETRY_SECONDS) or outcome.status == _GONE:
         deliveries_move(ours, target=DeliveryState.FAILED, settled_at=now, last_error=error)
         logger.warning("delivery_failed", delivery=str(row.pk), channel=row.channel.name)
         return
@@ -87,13 +86,18 @@ def _settle(row: Delivery, outcome: Posted) -> None:
     pending.update(due_at=now + pause, lease_until=None, last_error=error)
 
 
-async def _sent(rows: Sequence[Delivery]) -> list[Posted]:
-    return list(await asyncio.gather(*(_tried(row, _opened(row)) for row in rows)))
+async def _sent(rows: Sequence[tuple[Delivery, str | DomainError]]) -> list[Posted]:
+    return list(await asyncio.gather(*(_tried(row, secret) for row, secret in rows)))
 
 
 def _opened(row: Delivery) -> str | DomainError:
-    """Open the secret, here where the database may be asked."""
+    """Open the secret, and ask once more whether it may go, here where the database is asked."""
     try:
+        if not row.channel.is_enabled:
+            raise ConflictError("The channel is switched off.")
+        is_letter = row.channel.kind == ChannelKind.EMAIL.value and row.recipient
+        if is_letter and not may_be_told(row):
+            raise PermissionDeniedError("Whoever has this address may not see this any more.")
         return channel_secret(row.channel)
     except DomainError as error:
         return error
@@ -116,7 +120,8 @@ def _without_path(sentence: str, url: str) -> str:
 
 async def _send(row: Delivery, secret: str | DomainError) -> Posted:
     if isinstance(secret, DomainError):
-        return Posted(problem=str(secret))
+        is_for_good = isinstance(secret, ConflictError | PermissionDeniedError)
+        return Posted(problem=str(secret), status=_GONE if is_for_good else 0)
     event = ChannelEvent(row.event)
     if row.channel.kind == ChannelKind.EMAIL.value:
         return await asyncio.to_thread(_mail, row, event)

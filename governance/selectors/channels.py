@@ -1,7 +1,8 @@
 """Channels of a workspace, their deliveries, and whom a letter about an approval goes to."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_RECIPIENTS = 200
+# What seeing the subject of each piece of news takes. Whoever is told may need more.
+SEEING: Final[Mapping[str, Perm]] = {
+    ChannelEvent.APPROVAL_ASKED: Perm.APPROVAL_VIEW,
+    ChannelEvent.APPROVAL_DECIDED: Perm.APPROVAL_VIEW,
+    ChannelEvent.APPROVAL_EXPIRING: Perm.APPROVAL_VIEW,
+    ChannelEvent.APPROVAL_ESCALATED: Perm.APPROVAL_VIEW,
+    ChannelEvent.RUN_FAILED: Perm.RUN_VIEW,
+    ChannelEvent.BUDGET_WARNING: Perm.BUDGET_VIEW,
+    ChannelEvent.BUDGET_EXHAUSTED: Perm.BUDGET_VIEW,
+}
 SECRET_PURPOSE = "channel"  # noqa: S105 - what is sealed, for the seal
 
 
@@ -82,6 +93,21 @@ def people_with(needed: Perm, workspace_id: UUID) -> "Iterator[User]":
     for user in _members(workspace_id)[:MAX_RECIPIENTS]:
         if access.can(access.actor_of_user(user), needed, workspace_id):
             yield user
+
+
+def may_be_told(row: Delivery) -> bool:
+    """Say whether a letter may go to its recipient now: one of the channel's addresses, or the
+    address of a member who sees what it is about. Hours may have passed since it was written."""
+    channel, needed = row.channel, SEEING.get(row.event)
+    if channel.addresses or needed is None:
+        return row.recipient in channel.addresses
+    people = _members(row.workspace_id).filter(email=row.recipient)
+    if channel.owner_id is not None:
+        people = people.filter(pk=channel.owner_id)
+    return any(
+        access.can(access.actor_of_user(user), needed, row.workspace_id)
+        for user in people[:MAX_RECIPIENTS]
+    )
 
 
 def _members(workspace_id: UUID) -> QuerySet[User]:

@@ -12,6 +12,7 @@ from agentry_site.console.cost.asked import Asked
 from agents.selectors.cost import Period, Span, cost_steps
 from core import clock
 from core.api.sheets import sheet
+from governance.contracts import Actor
 from observability.contracts import UsageSum
 from observability.selectors.usage import Cell, Dimension
 
@@ -25,19 +26,19 @@ _WHAT: Final = (
 _SUMS: Final = tuple(field.name for field in fields(UsageSum))
 
 
-def csv_lines(asked: Asked) -> Iterator[bytes]:
+def csv_lines(actor: Actor, asked: Asked) -> Iterator[bytes]:
     """Yield the lines of a table: one row for each hour or day, agent, model and user."""
     by = _by(asked)
     titles = [*(each.value for each in by), *_sums(UsageSum())]
     told = (
         [*_named(asked, cell), *_sums(usage).values()]
-        for step in cost_steps(asked.workspace_ids, _span(asked), by)
+        for step in cost_steps(actor, asked.workspace_ids, _span(asked), by)
         for cell, usage in step.rows
     )
     return sheet(chain([titles], told))
 
 
-def json_pieces(asked: Asked) -> Iterator[bytes]:
+def json_pieces(actor: Actor, asked: Asked) -> Iterator[bytes]:
     """Yield the same as one document, with the time it is of."""
     by, span = _by(asked), _span(asked)
     names = [each.value for each in by]
@@ -49,7 +50,7 @@ def json_pieces(asked: Asked) -> Iterator[bytes]:
     yield f'{json.dumps(head)[:-1]}, "rows": ['.encode()
     counted_until: datetime | None = None
     separator = "\n "
-    for step in cost_steps(asked.workspace_ids, span, by):
+    for step in cost_steps(actor, asked.workspace_ids, span, by):
         if step.counted_until is not None:
             counted_until = min(counted_until or step.counted_until, step.counted_until)
         for cell, usage in step.rows:

@@ -66,12 +66,14 @@ class CostPage(Page):
 
     def csv_view(self, request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
         asked = self._asked(request)
-        return _file(request, csv_lines(asked), MEDIA_TYPE, f"cost-{asked.slug}.csv")
+        return _file(
+            request, csv_lines(actor_of(request), asked), MEDIA_TYPE, f"cost-{asked.slug}.csv"
+        )
 
     def json_view(self, request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
         asked = self._asked(request)
         name = f"cost-{asked.slug}.json"
-        return _file(request, json_pieces(asked), "application/json", name)
+        return _file(request, json_pieces(actor_of(request), asked), "application/json", name)
 
     def _asked(self, request: HttpRequest) -> Asked:
         """Read the address; who may see no cost anywhere is not let in."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from django.contrib import messages
 from django.core.exceptions import BadRequest
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -18,12 +19,14 @@ from django.utils.translation import gettext_lazy as _
 
 from agentry_site.console.documents.taking import MAX_CHARACTERS, yaml_file, yaml_of, yaml_read
 from agentry_site.console.pages import Page
-from agents.services.applied import Change, Difference
+from agents.services.applied import TRIALS, Change, Difference
 from agents.services.apply import apply
+from agents.services.documents import Kind
 from agents.services.exporting import documents_export
 from core.admin import Line, text_difference
 from core.errors import DomainError, InvalidInputError
-from governance.contracts import Perm
+from core.pausepoints import reach
+from governance.contracts import Actor, Perm
 from governance.guard.admin import may_somewhere
 from governance.guard.authentication import actor_of
 from governance.selectors.workspaces import workspaces_permitted
@@ -96,17 +99,17 @@ class DocumentsPage(Page):
             text = _given(request)
             preview = self._preview(request, workspace, text)
             if (agreed := request.POST.get("agreed", "")) == preview.digest:
-                apply(actor=actor_of(request), workspace=workspace, documents=yaml_read(text))
-                messages.success(
-                    request,
-                    ngettext(
+                reach("documents.before_apply")
+                if _done(actor_of(request), workspace, preview):
+                    sentence = ngettext(
                         "%(n)s document was applied to %(workspace)s.",
                         "%(n)s documents were applied to %(workspace)s.",
                         preview.changed,
                     )
-                    % {"n": preview.changed, "workspace": workspace.name},
-                )
-                return redirect("admin:documents")
+                    done = sentence % {"n": preview.changed, "workspace": workspace.name}
+                    messages.success(request, done)
+                    return redirect("admin:documents")
+                preview = self._preview(request, workspace, text)
             if agreed:
                 changed = gettext("Something changed since it was shown. This is what holds now.")
                 problems.append(changed)
@@ -145,6 +148,32 @@ class DocumentsPage(Page):
             **more,
         )
         return TemplateResponse(request, "console/documents/page.html", context)
+
+
+def _done(actor: Actor, workspace: Any, preview: Preview) -> bool:
+    """Apply what was shown; where something else would come of it by now, nothing is done."""
+    with transaction.atomic():
+        changes = apply(actor=actor, workspace=workspace, documents=yaml_read(preview.text))
+        is_as_shown = all(map(_is_within, changes, preview.changes))
+        if not is_as_shown:
+            transaction.set_rollback(True)
+    return is_as_shown
+
+
+def _is_within(done: Change, shown: Change) -> bool:
+    """Say whether nothing changed but what was shown to change, from what it was shown to be.
+
+    A dry run shows each sealed value as another one, so what becomes of these is not compared.
+    """
+    is_trial = Kind(done.kind) in TRIALS
+
+    def told(change: Change) -> set[str]:
+        return {
+            repr((each.path, each.before, None if is_trial else each.after)) for each in change.diff
+        }
+
+    is_new = {change.action == "create" for change in (done, shown)}
+    return len(is_new) == 1 and told(done) <= told(shown)
 
 
 def _row(difference: Difference) -> Row:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any, Final
 from uuid import UUID
 
@@ -48,12 +49,46 @@ def yaml_read(text: str) -> list[Any]:
     if len(text) > MAX_CHARACTERS:
         raise InvalidInputError(f"At most {MAX_CHARACTERS} characters are read at once.")
     try:
-        return [document for document in yaml.safe_load_all(text) if document is not None]
+        found = [document for document in yaml.safe_load_all(text) if document is not None]
+        written_out = _characters(found, {})
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
         problem = getattr(error, "problem", None) or "it cannot be read"
         raise InvalidInputError(f"This is no YAML: {where}: {problem}.") from error
+    except RecursionError as error:
+        raise InvalidInputError("This is nested too deep to be read.") from error
+    except (ValueError, OverflowError) as error:  # a date or a number that there is not
+        sentence = f"This is no YAML: a value is none that can be read: {error}."
+        raise InvalidInputError(sentence) from error
+    if written_out > MAX_CHARACTERS:
+        raise InvalidInputError(
+            f"It has more than {MAX_CHARACTERS} characters once its anchors are written out."
+        )
+    return found
+
+
+_UNDER_WAY: Final = -1
+
+
+def _characters(value: Any, known: dict[int, int]) -> int:
+    """Count what a value comes to where each use of an anchor is a copy; `known` are counted parts.
+
+    Raises:
+        InvalidInputError: A value is part of itself.
+    """
+    if isinstance(value, str):
+        return max(len(value), 1)
+    if not isinstance(value, dict | list | tuple):
+        return 1
+    count = known.get(id(value))
+    if count == _UNDER_WAY:
+        raise InvalidInputError("An anchor stands for something that holds itself.")
+    if count is None:
+        known[id(value)] = _UNDER_WAY
+        parts = chain.from_iterable(value.items()) if isinstance(value, dict) else value
+        count = known[id(value)] = 1 + sum(_characters(part, known) for part in parts)
+    return count
 
 
 def yaml_file(text: str, name: str) -> HttpResponse:

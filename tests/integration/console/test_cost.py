@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from agents.models import Run
 from agents.selectors import cost
-from core.errors import UnavailableError
+from core.errors import PermissionDeniedError, UnavailableError
 from governance.contracts import SYSTEM
 from governance.models import Role, User
 from governance.services.members import membership_set_roles
@@ -212,6 +212,22 @@ def test_copies_are_read_a_day_at_a_time(
     assert [row["day"] for row in rows] == sorted(row["day"] for row in rows)
     document = json.loads(browse("viewer").get(f"{PAGE}cost.json?period=30d").getvalue())
     assert [row["calls"] for row in document["rows"]] == [int(row["calls"]) for row in rows]
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_a_copy_ends_where_the_right_to_it_does(cast: Cast, browse: Browser, form: str) -> None:
+    for days in range(6):
+        used(cast, hours=24 * days, agent=f"agent-{days}")
+    answer = browse("viewer").get(f"{PAGE}cost.{form}?period=7d")
+    content = iter(answer)
+    got = [next(content)]
+
+    membership_set_roles(SYSTEM, membership=cast.members["viewer"], roles=[])
+    with pytest.raises(PermissionDeniedError):
+        got += content
+
+    assert b"agent-5" in b"".join(got)  # the oldest day, read before
+    assert b"agent-0" not in b"".join(got)
 
 
 def test_what_cannot_be_read_is_an_error_and_no_file(

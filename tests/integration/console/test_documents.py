@@ -2,20 +2,23 @@
 
 import io
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
 import yaml
 
+from agentry_site.console.documents.taking import yaml_read
 from agents.models import Agent, Model, ModelRoute, Provider
 from agents.services.apply import apply
 from agents.services.documents import Kind
 from agents.services.exporting import SEEING, documents_export
 from agents.services.providers import provider_update
+from core import pausepoints
 from core.errors import PermissionDeniedError
 from governance.contracts import SYSTEM, Perm
-from governance.models import Budget, Channel, Policy, PolicyVersion
-from governance.services.budgets import budget_create
+from governance.models import Budget, Channel, Policy, PolicyVersion, Secret
+from governance.services.budgets import budget_create, budget_update
 from governance.services.policies import policy_publish, policy_put
 from governance.services.secrets import secret_set
 from plugins.models import ToolDefinition
@@ -272,6 +275,87 @@ def test_what_changed_since_it_was_shown_is_shown_again(full: Cast, browse: Brow
     assert "Something changed since it was shown." in answer.content.decode()
     assert [change.action for change in answer.context["preview"].changes] == ["update"]
     assert Budget.objects.get(name="research").limit_usd == 7
+
+
+def test_what_changes_between_the_last_look_and_the_deed_stops_it(
+    full: Cast, browse: Browser
+) -> None:
+    row = budget_create(
+        SYSTEM, workspace=full.acme, name="research", kind="workspace", limit_usd=Decimal(7),
+        period="week", note="Agreed.",
+    )  # fmt: skip
+    client = browse("admin")
+    asked = {"workspace": "acme", "text": BUDGET}
+    digest = client.post(f"{PAGE}import/", asked).context["preview"].digest
+
+    def meanwhile() -> None:
+        budget_update(SYSTEM, budget=row, limit_usd=Decimal(2))  # somebody pulls the brake
+
+    with pausepoints.at("documents.before_apply", meanwhile):
+        answer = client.post(f"{PAGE}import/", asked | {"agreed": digest})
+
+    assert "Something changed since it was shown." in answer.content.decode()
+    (change,) = answer.context["preview"].changes
+    assert [(each.path, each.before, each.after) for each in change.diff] == [
+        ("spec.limit_usd", "2", "40")
+    ]
+    assert Budget.objects.get(name="research").limit_usd == 2
+
+
+def test_sealed_values_that_are_there_already_are_no_change_meanwhile(
+    full: Cast, browse: Browser
+) -> None:
+    secret_set(SYSTEM, workspace=full.acme, name="crm", value="pineapple-on-pizza-99")
+    text = (
+        """
+apiVersion: agentry/v1
+kind: Secret
+metadata: {name: crm}
+spec: {value: pineapple-on-pizza-99}
+---"""
+        + BUDGET
+    )
+    client = browse("admin")
+    asked = {"workspace": "acme", "text": text}
+    preview = client.post(f"{PAGE}import/", asked).context["preview"]
+    assert [change.action for change in preview.changes] == ["update", "create"]
+
+    done = client.post(f"{PAGE}import/", asked | {"agreed": preview.digest}, follow=True)
+
+    assert "2 documents were applied to acme." in done.content.decode()
+    assert Budget.objects.filter(name="research").exists()
+    assert Secret.objects.get(name="crm").version == 1
+
+
+BOMB = "a: &a [1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 8)}]\n" for before, name in pairwise("abcdefgh")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[" * 20_000, "nested too deep"),
+        ("a: " + "9" * 5_000, "a value is none that can be read"),
+        ("a: 2026-99-99", "a value is none that can be read"),
+        ('a: "\\U99999999"', "a value is none that can be read"),
+        ("a: &a [*a]", "holds itself"),
+        (BOMB, "once its anchors are written out"),
+    ],
+)
+def test_a_hostile_file_is_a_sentence_and_no_breakdown(
+    full: Cast, browse: Browser, text: str, sentence: str
+) -> None:
+    answer = browse("admin").post(f"{PAGE}import/", {"workspace": "acme", "text": text})
+
+    assert answer.status_code == 200
+    assert sentence in answer.content.decode()
+
+
+def test_anchors_of_honest_files_are_read() -> None:
+    text = "base: &base {limit_usd: 4}\na: {<<: *base, kind: agent}\nb: *base"
+    base = {"limit_usd": 4}
+    assert yaml_read(text) == [{"base": base, "a": base | {"kind": "agent"}, "b": base}]
 
 
 @pytest.mark.parametrize(

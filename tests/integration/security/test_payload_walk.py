@@ -39,6 +39,7 @@ class Reader:
     secret: str = ""
     asked: int = 0
     opened: int = 0
+    sent: int = 0
     found: dict[str, set[str]] = field(default_factory=dict)
 
     def note(self, place: str, text: str) -> None:
@@ -103,6 +104,29 @@ def walk(reader: Reader, workspace: Workspace) -> None:
         reader.note(path, text_of(response))
 
 
+# What forms and dialogs of the console are sent, all of it wrong: each shows itself again.
+_WRONG = {
+    "verdict": "edit", "arguments": "{}", "seen": "old", "items": "[", "choice": "none",
+    "kind": "message", "position": "-1", "version": "-1", "checkpoint": "-1", "name": "",
+    "workspace": "", "action": "compare",
+}  # fmt: skip
+# These would end what the walk stands on: the session, the account.
+_LEFT_ALONE = ("/admin/logout/", "/password", "/delete/", "/revoke")
+
+
+def send_wrong_forms(reader: Reader, workspace: Workspace) -> None:
+    """Send what nobody means to every page of the console, and read what it answers."""
+    browser = Client()
+    browser.force_login(User.objects.get(username=reader.name))
+    for path, address in addresses(workspace.name):
+        if not path.startswith("/admin/") or any(part in path for part in _LEFT_ALONE):
+            continue
+        response = browser.post(address, _WRONG)
+        reader.sent += response.status_code == 200
+        assert response.status_code < 500, address
+        reader.note(f"POST {path}", text_of(response))
+
+
 def test_without_sight_of_payloads_no_word_of_them_is_anywhere(
     scene: Planted, workspace: Workspace, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +154,7 @@ def test_without_sight_of_payloads_no_word_of_them_is_anywhere(
                 address = path.replace("<name:workspace>", workspace.name)
                 address = address.replace("<uuid:pk>", str(lead.pk))
                 reader.note(path, surfaces.asked(host, reader.secret, address))
+        send_wrong_forms(blind, workspace)
         blind.note("/metrics", surfaces.asked(host, "", "/metrics"))
         scene.engine.stop()
     blind.note("spans", surfaces.spans(collector))
@@ -147,6 +172,7 @@ def test_without_sight_of_payloads_no_word_of_them_is_anywhere(
     assert {"invoke_agent lead", "execute_tool ledger"} <= spans_named(collector)
     assert len(news.seen) > 4
     assert len(mail.letters) > 4
+    assert blind.sent > 100
     assert (blind.asked == sighted.asked, blind.opened > 200) == (True, True)
 
 

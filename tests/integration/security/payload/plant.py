@@ -33,7 +33,6 @@ from tests.integration.agents.execution.kit import Engine, begin, boss, script_a
 
 MARK: Final = "zqx"
 WRITTEN: Final = "Z-Q-X"  # what stands for it in scripts
-_WORD: Final = re.compile(rf"{MARK}([a-z]+)")
 
 # Where words are planted. Who may see payloads sees each of them somewhere.
 PLACES: Final = frozenset(
@@ -50,6 +49,9 @@ PLACES: Final = frozenset(
 )  # fmt: skip
 # Kept and shown to nobody.
 NEVER_SHOWN: Final = frozenset({"key"})
+# Whole names, the longest first: tokens of forms are letters at random, and some hold the mark.
+_NAMES: Final = "|".join(sorted(PLACES | NEVER_SHOWN, key=lambda name: (-len(name), name)))
+_WORD: Final = re.compile(f"{MARK}({_NAMES})")
 ANY: Final = {"type": "object", "properties": {}, "additionalProperties": True}
 GRANTABLE: Final = {**ASK, "is_grantable": True}
 
