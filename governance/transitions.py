@@ -1,7 +1,7 @@
 """Moves of approvals, deliveries, grants and reservations: what may follow what, and one
 conditional UPDATE."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -127,6 +127,18 @@ def reservation_keep(run_id: UUID, place: int, *, may_exist: bool, **fields: Any
         if not again.update(**made):
             raise LeaseLostError(f"The call {place} of the run {run_id} is another worker's now.")
     return row.pk
+
+
+def reservations_keep(rows: Sequence[Reservation]) -> None:
+    """Write down what calls set aside of which nobody has heard before.
+
+    Raises:
+        IntegrityError: Of one of them somebody has.
+    """
+    now = clock.now()
+    for row in rows:
+        row.state, row.created_at = R.RESERVED.value, now
+    Reservation.objects.bulk_create(rows)
 
 
 def reservation_release(row: Reservation) -> bool:

@@ -3,11 +3,12 @@
 A run without any limit above it never comes here.
 """
 
+import asyncio
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -20,6 +21,7 @@ from agents.models import Run
 from agents.pricing import charge_of, is_untold
 from agents.snapshot import PinnedModel
 from core import clock
+from core.errors import DomainError
 from core.finishing import undivided
 from core.ids import new_id
 from governance.binding import digest_of_facts
@@ -27,19 +29,20 @@ from governance.budgets import LARGEST_USD, dollars, suggested_raise
 from governance.contracts import ApprovalKind
 from governance.selectors.budgets import roots_capped, runs_capped
 from governance.selectors.policies import policy_subject
-from governance.services.approvals import questions_withdraw
+from governance.services.approvals import questions_asked, questions_withdraw
 from governance.services.spending import (
     ModelCall,
     Reserved,
     RunCap,
     Shortfall,
     run_caps_open,
-    spending_reserve,
 )
+from governance.services.spending_batches import Answer, spending_reserve_many
 
 # What a model may answer where nobody says; every current model allows it.
 OUTPUT_TOKENS = 8_192
 _TOKENS_EACH_MESSAGE = 16
+_AT_ONCE = 200  # calls in one transaction
 _TOKENS_AROUND = 1_024  # what vendors put around a request with tools
 # A number beyond this is no number of tokens.
 MOST_TOKENS = 1_000_000_000
@@ -56,11 +59,19 @@ _HEEDED: Mapping[str, tuple[str, frozenset[str]]] = {
 }
 
 
+_Waiting: TypeAlias = "asyncio.Future[Answer]"
+
+
 class Purse:
-    """Shared by all drivers of a process, with a database thread of its own."""
+    """Shared by all drivers of a process, with a database thread of its own.
+
+    Calls that come while it is busy are asked about together, next.
+    """
 
     def __init__(self, database: DatabaseThread) -> None:
         self._database = database
+        self._waiting: list[tuple[ModelCall, _Waiting]] = []
+        self._is_asking = False
 
     async def reserve(
         self, context: RunContext, request: CompletionRequest, place: int
@@ -91,13 +102,47 @@ class Purse:
     async def _reserve(
         self, context: RunContext, call: ModelCall, request: CompletionRequest
     ) -> CompletionRequest | Shortfall:
-        found = await self._database.run(partial(_reserved, call))
+        found = await self.asked(call)
         context.has_reserved = True
         if isinstance(found, Shortfall):
             return found
         if found is not None:
             context.held = Held(id=found.id, usd=found.usd, accounts=found.accounts)
         return request
+
+    async def asked(self, call: ModelCall) -> Reserved | Shortfall | None:
+        """Answer as `spending_reserve` does; whoever asks at the same time shares its commit."""
+        answer: _Waiting = asyncio.get_running_loop().create_future()
+        self._waiting.append((call, answer))
+        if not self._is_asking:
+            self._ask()
+        found = await answer
+        if isinstance(found, DomainError):
+            raise found
+        return found
+
+    def _ask(self) -> None:
+        """Ask about those that wait; whoever comes before the answer is asked about then."""
+        asked, self._waiting = self._waiting[:_AT_ONCE], self._waiting[_AT_ONCE:]
+        calls = [call for call, _ in asked]
+        self._is_asking = True
+        asking = asyncio.ensure_future(self._database.run(partial(_reserved, calls)))
+        asking.add_done_callback(partial(self._tell, [answer for _, answer in asked]))
+
+    def _tell(self, waiting: Sequence[_Waiting], asked: "asyncio.Future[list[Answer]]") -> None:
+        self._is_asking = False
+        if self._waiting:
+            self._ask()
+        failed = None if asked.cancelled() else asked.exception()
+        for index, each in enumerate(waiting):
+            if each.done():
+                continue  # whoever asked is gone, with its loop
+            if asked.cancelled():
+                each.cancel()
+            elif failed is not None:
+                each.set_exception(failed)
+            else:
+                each.set_result(asked.result()[index])
 
     async def question(self, context: RunContext, shortfall: Shortfall) -> ApprovalRow:
         """Write down what people are asked when a limit has no room for the next call."""
@@ -219,12 +264,13 @@ def _number(value: Any) -> int | None:
     return math.ceil(max(min(number, MOST_TOKENS), 0))
 
 
-def _reserved(call: ModelCall) -> Reserved | Shortfall | None:
-    if call.may_be_again:
-        # The first since the run was claimed, which may be in the middle of its question:
-        # whatever is true now is asked anew.
-        questions_withdraw(ApprovalKind.BUDGET_RAISE, call.run_id, cause="The run went on")
-    return spending_reserve(call)
+def _reserved(calls: Sequence[ModelCall]) -> list[Answer]:
+    # The first since a run was claimed may be in the middle of its question: whatever is true now
+    # is asked anew.
+    first = [call.run_id for call in calls if call.may_be_again]
+    for run_id in questions_asked(ApprovalKind.BUDGET_RAISE, first) if first else ():
+        questions_withdraw(ApprovalKind.BUDGET_RAISE, run_id, cause="The run went on")
+    return spending_reserve_many(calls)
 
 
 def _question(context: RunContext, shortfall: Shortfall) -> ApprovalRow:

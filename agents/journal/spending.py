@@ -16,12 +16,17 @@ import psycopg
 from agents.journal import sql
 from agents.journal.records import Entry, SpendingRow
 
-SETTLE = (
-    f"UPDATE {sql.RESERVATION} SET state = {{p}}, charged_usd = {{p}}, settled_at = {{p}}"
-    " WHERE id = {p} AND fence = {p} AND state = 'reserved'"
+_SETTLE_POSTGRES = (
+    f"UPDATE {sql.RESERVATION} r"
+    " SET state = x.state, charged_usd = x.charged_usd, settled_at = x.settled_at"
+    " FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::numeric[], %s::timestamptz[])"
+    " AS x(id, fence, state, charged_usd, settled_at)"
+    " WHERE r.id = x.id AND r.fence = x.fence AND r.state = 'reserved' RETURNING r.id"
 )
-_SETTLE_POSTGRES = SETTLE.format(p="%s")
-_SETTLE_SQLITE = SETTLE.format(p="?")
+_SETTLE_SQLITE = (
+    f"UPDATE {sql.RESERVATION} SET state = ?, charged_usd = ?, settled_at = ?"
+    " WHERE id = ? AND fence = ? AND state = 'reserved'"
+)
 _COUNT_POSTGRES = (
     f"UPDATE {sql.ACCOUNT} SET reserved_usd = reserved_usd - %s, spent_usd = spent_usd + %s,"
     " updated_at = %s WHERE id = %s"
@@ -42,13 +47,12 @@ def settle_postgres(
     connection: psycopg.Connection[tuple[Any, ...]], rows: Sequence[tuple[int, SpendingRow]]
 ) -> None:
     """Settle in the journal's transaction, after everything else it locks."""
-    settled = [
-        row
-        for fence, row in rows
-        if connection.execute(
-            _SETTLE_POSTGRES, (row.state, row.charged_usd, row.at, row.id, fence)
-        ).rowcount
-    ]
+    columns = zip(
+        *((row.id, fence, row.state, row.charged_usd, row.at) for fence, row in rows), strict=True
+    )
+    found = connection.execute(_SETTLE_POSTGRES, [list(column) for column in columns])
+    ids = {row_id for (row_id,) in found}
+    settled = [row for _, row in rows if row.id in ids]
     for account, reserved, charged in _by_account(settled):
         connection.execute(_COUNT_POSTGRES, (reserved, charged, rows[0][1].at, account))
 

@@ -7,9 +7,8 @@ by a sweep.
 
 import contextlib
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -161,40 +160,83 @@ def _replace(call: ModelCall) -> None:
 
 def accounts_of(call: ModelCall) -> list[BudgetAccount]:
     """Return what a call counts against now, by id; what begins with it is made."""
+    return accounts_of_all([call])[0]
+
+
+def accounts_of_all(calls: Sequence[ModelCall]) -> list[list[BudgetAccount]]:
+    """Return for each call what it counts against now, by id; what begins with them is made."""
     now = clock.now()
-    wanted = {
-        (budget.pk, span.starts_at): (budget, span)
-        for budget in _budgets_of(call)
-        for span in [span_of(BudgetPeriod(budget.period), now, zone_of(budget.time_zone))]
+    budgets = _budgets_of(calls)
+    spans = {
+        budget.pk: span_of(BudgetPeriod(budget.period), now, zone_of(budget.time_zone))
+        for budget in budgets
     }
-    found = _accounts(call, wanted)
-    known = {(row.budget_id, row.starts_at) for row in found}
-    missing = [pair for key, pair in wanted.items() if key not in known]
+    found = _accounts(calls, spans)
+    missing = [budget for budget in budgets if budget.pk not in found.of_budgets]
     if missing:
         try:
             BudgetAccount.objects.bulk_create(
-                [_new_account(budget, span) for budget, span in missing], ignore_conflicts=True
+                [_new_account(budget, spans[budget.pk]) for budget in missing],
+                ignore_conflicts=True,
             )
         except IntegrityError:
-            return accounts_of(call)  # a budget was deleted since it was read
-        found = _accounts(call, wanted)
-    return sorted(found, key=lambda row: row.pk)
+            return accounts_of_all(calls)  # a budget was deleted since it was read
+        found = _accounts(calls, spans)
+    return [found.of(call, budgets) for call in calls]
 
 
-def _budgets_of(call: ModelCall) -> list[Budget]:
+def _budgets_of(calls: Sequence[ModelCall]) -> list[Budget]:
+    """Return the budgets that any of the calls counts against, and perhaps others beside them."""
     theirs = (
         Q(kind=BudgetKind.WORKSPACE.value)
-        | Q(kind=BudgetKind.AGENT.value, agent_name=call.agent)
-        | Q(kind=BudgetKind.USER.value, user_id=call.user_id, user_id__isnull=False)
+        | Q(kind=BudgetKind.AGENT.value, agent_name__in={call.agent for call in calls})
+        | Q(kind=BudgetKind.USER.value, user_id__in={call.user_id for call in calls} - {None})
     )
-    return list(Budget.objects.filter(theirs, workspace_id=call.workspace_id, is_enabled=True))
+    workspaces = {call.workspace_id for call in calls}
+    return list(Budget.objects.filter(theirs, workspace_id__in=workspaces, is_enabled=True))
 
 
-def _accounts(call: ModelCall, wanted: Collection[tuple[UUID, datetime]]) -> list[BudgetAccount]:
-    own = Q(run_id__in=list(call.payers), limit_usd__isnull=False)
-    for budget_id, starts_at in wanted:
-        own |= Q(budget_id=budget_id, starts_at=starts_at)
-    return list(BudgetAccount.objects.filter(own))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Accounts:
+    """Accounts of budgets in their periods, and of runs that have limits of their own."""
+
+    of_budgets: Mapping[UUID, BudgetAccount]
+    of_runs: Mapping[UUID, BudgetAccount]
+
+    def of(self, call: ModelCall, budgets: Collection[Budget]) -> list[BudgetAccount]:
+        rows = [
+            self.of_budgets[budget.pk]
+            for budget in budgets
+            if _bounds(budget, call) and budget.pk in self.of_budgets
+        ]
+        rows += [self.of_runs[run_id] for run_id in call.payers if run_id in self.of_runs]
+        return sorted(rows, key=lambda row: row.pk)
+
+
+def _bounds(budget: Budget, call: ModelCall) -> bool:
+    if budget.workspace_id != call.workspace_id:
+        return False
+    if budget.kind == BudgetKind.AGENT.value:
+        return budget.agent_name == call.agent
+    if budget.kind == BudgetKind.USER.value:
+        return budget.user_id == call.user_id
+    return True
+
+
+def _accounts(calls: Sequence[ModelCall], spans: Mapping[UUID, Span]) -> _Accounts:
+    payers = {run_id for call in calls for run_id in call.payers}
+    starts = {span.starts_at for span in spans.values()}
+    rows = BudgetAccount.objects.filter(
+        Q(run_id__in=payers, limit_usd__isnull=False) | Q(budget_id__in=spans, starts_at__in=starts)
+    )
+    return _Accounts(
+        of_budgets={
+            row.budget_id: row
+            for row in rows
+            if row.budget_id is not None and row.starts_at == spans[row.budget_id].starts_at
+        },
+        of_runs={row.run_id: row for row in rows if row.run_id is not None},
+    )
 
 
 def _new_account(budget: Budget, span: Span) -> BudgetAccount:

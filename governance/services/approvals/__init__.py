@@ -8,6 +8,7 @@ from governance.services.approvals.ending import (
     approvals_overdue,
     approvals_warn,
     approvals_withdraw,
+    questions_asked,
     questions_withdraw,
 )
 from governance.services.approvals.granting import grant_give, grant_propose, grant_revoke
@@ -48,5 +49,6 @@ __all__ = [
     "grant_revoke",
     "grant_use",
     "grants_overdue",
+    "questions_asked",
     "questions_withdraw",
 ]

@@ -1,5 +1,6 @@
 """What becomes of approvals that nobody decides in time, and of those whose subject is gone."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -176,6 +177,14 @@ def _withdraw(rows: QuerySet[Approval], cause: str) -> int:
             approval.refresh_from_db()
             tell(ApprovalDecided, approval)
     return moved
+
+
+def questions_asked(kind: ApprovalKind, run_ids: Collection[UUID]) -> set[UUID]:
+    """Return which of the runs ask something of one kind now."""
+    asked = Approval.objects.filter(
+        kind=kind.value, run_id__in=run_ids, state=ApprovalState.PENDING.value
+    )
+    return {run_id for run_id in asked.values_list("run_id", flat=True) if run_id is not None}
 
 
 def questions_withdraw(kind: ApprovalKind, run_id: UUID, *, cause: str) -> int:
