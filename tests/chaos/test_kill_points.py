@@ -33,6 +33,8 @@ ELSEWHERE = {
     "budget.before_park",  # no limit is full here; see tests/integration/agents/budgets
     "budget.before_raise",
     "budget.before_note",  # beat tells of budgets; see tests/integration/agents/budgets
+    "policy.before_adopt",  # documents are applied by people; see tests/integration
+    "documents.before_apply",
     "drain.before_update",  # nobody drains a worker here; see tests/integration/agents/execution
     "usage.after_read",  # beat adds usage up, and it is no worker here; see test_usage
     "usage.before_commit",
