@@ -101,7 +101,7 @@ class _Show(threading.Thread):
         self._say(f"Console   {self._demo.url}/admin/")
         self._say(f"Sign in   {self._demo.username} / {self._demo.password}")
         self._say(
-            f"API       {self._demo.url}/api/v1/   (token in {FILE.relative_to(FOLDER.parent)})"
+            f"API       {self._demo.url}/api/v1/docs   (token in {FILE.relative_to(FOLDER.parent)})"
         )
         self._say(
             "Press Ctrl-C to stop. Try kill -9 in the middle of a run, then `make demo` again."
