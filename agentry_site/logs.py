@@ -20,8 +20,9 @@ from core.redaction import JSON, redact_or_withhold
 FORMATS = ("console", "json")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
-# What the formatter itself needs, and removes before a line is rendered.
-_OWN = frozenset({"_record", "_from_structlog"})
+# What the formatter itself needs and removes before a line is rendered, and uvicorn's second copy
+# of its message, in colours.
+_OWN = frozenset({"_record", "_from_structlog", "color_message"})
 
 
 def logging_config(*, format_name: str, level: str) -> dict[str, Any]:
@@ -68,7 +69,7 @@ def logging_config(*, format_name: str, level: str) -> dict[str, Any]:
             "django.server": passed_up,
             "uvicorn": passed_up,
             # At DEBUG it quotes every message of a socket, and so does the library below it.
-            "uvicorn.error": {**passed_up, "level": "INFO"},
+            "uvicorn.error": {**passed_up, "level": "INFO" if level == "DEBUG" else level},
             "websockets": {"level": "INFO"},
             "uvicorn.access": passed_up,
             # Says every connection and query at DEBUG, in more lines than all others together.

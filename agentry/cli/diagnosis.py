@@ -138,7 +138,10 @@ def _reach(client: Client) -> Generator[Finding, None, bool]:
     try:
         reply = _reply(client, "/version")
     except AgentryError as error:
-        yield _failed("Reachable", error.message, error.remedy)
+        remedy = (
+            "Is the server running, and is this its address? `agentry login URL` names another."
+        )
+        yield _failed("Reachable", error.message, remedy)
         return False
     yield _ok("Reachable", f"answers in {(datetime.now(UTC) - sent_at).total_seconds():.2f} s")
     try:

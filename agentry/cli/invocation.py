@@ -69,9 +69,14 @@ class Invocation:
             print_document(value, self.output)
 
     def listing(
-        self, call: "Call[Any]", columns: Sequence[Column], *, everything: bool = False
+        self,
+        call: "Call[Any]",
+        columns: Sequence[Column],
+        *,
+        everything: bool = False,
+        empty: str = "Nothing found.",
     ) -> None:
-        """Print one page of a list, or all of it."""
+        """Print one page of a list, or all of it; say `empty` where there is nothing."""
         page = self.fetch(call)
         rows: list[Row] = list(page["items"])
         while everything and page.get("next_cursor"):
@@ -79,7 +84,7 @@ class Invocation:
             rows += page["items"]
         self.show(rows, lambda found: print_table(found, columns))
         if self.is_table and not rows:
-            self.say("Nothing found.")
+            self.say(empty)
         if page.get("next_cursor"):
             self.say("There is more: use --all, or narrow it.")
 

@@ -136,8 +136,9 @@ def dimensions_of(text: str) -> tuple[Dimension, ...]:
     unknown = [name for name in names if name not in known]
     if unknown or len(set(names)) != len(names) or len(names) > MAX_DIMENSIONS:
         raise InvalidInputError(
-            f"{text[:60]!r} cannot be summed by"
-            + (f": {unknown[0][:20]!r} is no dimension." if unknown else "."),
+            f"Cost is not summed by {unknown[0][:20]!r}."
+            if unknown
+            else f"Cost is not summed by {text[:60]!r}: too many, or one of them twice.",
             remedy=f"Name at most {MAX_DIMENSIONS}, each once, of {', '.join(DIMENSIONS)}.",
             fields={"by": ["unknown" if unknown else "too many or twice"]},
         )

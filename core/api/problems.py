@@ -249,6 +249,8 @@ def _of_framework(error: drf.APIException, instance: str) -> tuple[dict[str, Any
         detail = str(error.detail)
     if isinstance(error, drf.MethodNotAllowed):
         remedy = "See the API reference for the methods of this address."
+    if isinstance(error, drf.UnsupportedMediaType):
+        remedy = "Send one JSON document with the header `Content-Type: application/json`."
     if isinstance(error, drf.NotAuthenticated | drf.AuthenticationFailed):
         status = 401
         headers["WWW-Authenticate"] = AUTH_REALM

@@ -134,7 +134,7 @@ def require(actor: Actor, perm: Perm | str, workspace: Workspace | UUID | None) 
     if can(actor, perm, workspace):
         return
     if workspace is None or not sees(actor, workspace):
-        raise workspace_missing()
+        raise workspace_missing(actor)
     raise denied(actor, perm, workspace)
 
 
@@ -155,10 +155,15 @@ def denied(actor: Actor, perm: Perm | str, workspace: Workspace | UUID) -> Permi
     )
 
 
-def workspace_missing() -> NotFoundError:
+def workspace_missing(actor: Actor | None = None) -> NotFoundError:
+    """Say the same of a workspace that is not there and of one the actor may not know of."""
+    by_token = actor is not None and actor.workspace_id is not None
     return NotFoundError(
         "There is no such workspace, or you are not a member of it.",
-        remedy="Check its name, or ask one of its admins to add you.",
+        remedy="Check its name. Your token is bound to one workspace and sees no other: for others"
+        " use one that is not."
+        if by_token
+        else "Check its name, or ask one of its admins to add you.",
     )
 
 

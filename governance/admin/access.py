@@ -34,6 +34,8 @@ from governance.services.users import account_record, account_state, password_re
 from governance.services.workspaces import workspace_create, workspace_update
 
 if TYPE_CHECKING:
+    from django.db.models import Field
+
     _UserAdmin = DjangoUserAdmin[User]
     _RoleForm = forms.ModelForm[Role]
     _TokenForm = forms.ModelForm[ApiToken]
@@ -50,6 +52,13 @@ class PermissionChoices(forms.MultipleChoiceField):
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("required", False)
         super().__init__(choices=PERM_CHOICES, widget=forms.CheckboxSelectMultiple, **kwargs)
+
+
+_HELP = {
+    "is_active": _("Off: cannot sign in, and its tokens are refused. Rather this than deletion."),
+    "is_staff": _("May sign in to the console. What is seen there depends on roles: see Members."),
+    "is_superuser": _("Looks after the site, and may do everything in every workspace."),
+}
 
 
 @admin.register(User)
@@ -69,6 +78,19 @@ class UserAdmin(GuardedAdmin, _UserAdmin):
         (_("Sign-in"), {"fields": ("is_active", "is_staff", "is_superuser", "is_service")}),
         (_("Dates"), {"fields": ("last_login", "date_joined")}),
     )
+
+    add_fieldsets = (
+        (None, {"fields": ("username", "email", "usable_password", "password1", "password2")}),
+        (_("Sign-in"), {"fields": ("is_staff",)}),
+    )
+
+    def formfield_for_dbfield(
+        self, db_field: "Field[Any, Any]", request: HttpRequest, **kwargs: Any
+    ) -> Any:
+        """Say what a switch means here, in place of Django's words."""
+        if db_field.name in _HELP:
+            kwargs["help_text"] = _HELP[db_field.name]
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def user_change_password(
         self,

@@ -180,6 +180,8 @@ class ApprovalAdmin(GuardedAdmin):
             self.actor(request), obj.workspace_id
         )
         whose = ("agent_name", "requester_name", "run_shown", "rule")
+        # Digests of arguments: whoever can guess those could make sure with them.
+        bound = (gettext("What a yes is bound to"), {"fields": ("binding_shown",)})
         return (
             (None, {"fields": (*whose, "reason_shown" if is_readable else "withheld")}),
             (
@@ -187,7 +189,7 @@ class ApprovalAdmin(GuardedAdmin):
                 {"fields": ("for_whom", "votes_shown", "decided_by_name", "surface")},
             ),
             (gettext("When"), {"fields": ("asked", "expires", "on_expiry", "decided", "used")}),
-            (gettext("What a yes is bound to"), {"fields": ("binding_shown",)}),
+            *((bound,) if is_readable else ()),
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> Any:

@@ -46,6 +46,18 @@ class FactsField(serializers.JSONField):
     """Facts by name."""
 
 
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "object", "additionalProperties": {"type": "string"}},
+            {"type": "null"},
+        ]
+    }
+)
+class BindingField(serializers.JSONField):
+    """Facts by name, or nothing where payload is hidden."""
+
+
 class ApprovalVoteSerializer(serializers.ModelSerializer[ApprovalVote]):
     user = serializers.CharField(source="user.username", read_only=True)
     on_behalf_of = serializers.CharField(
@@ -77,6 +89,9 @@ class ApprovalSerializer(PayloadModelSerializer):
         "edited_arguments",
         "difference",
         "reason",
+        # Digests of arguments and of secrets: whoever can guess those could make sure with them.
+        "binding",
+        "binding_digest",
     )
 
     kind = serializers.CharField(read_only=True)
@@ -93,7 +108,8 @@ class ApprovalSerializer(PayloadModelSerializer):
     approvers = serializers.ListField(child=serializers.CharField(), read_only=True)
     escalate_to = serializers.ListField(child=serializers.CharField(), read_only=True)
     choices = serializers.ListField(child=serializers.CharField(), read_only=True)
-    binding = FactsField(read_only=True)
+    binding = BindingField(read_only=True)
+    binding_digest = serializers.CharField(read_only=True, allow_null=True)
     decided_by = serializers.CharField(source="decided_by_name", read_only=True, allow_blank=True)
     votes = ApprovalVoteSerializer(many=True, read_only=True)
     may_decide = serializers.SerializerMethodField()

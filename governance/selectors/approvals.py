@@ -170,8 +170,12 @@ class Decider:
         if Perm.RUN_PAYLOAD not in self.held:
             return "Deciding takes the permission run.payload: nobody decides what they cannot see."
         if self.is_barred(approval):
-            did = "asked for this" if self.is_requester(approval) else "wrote the agent that asks"
-            return f"You {did} yourself, so somebody else must decide."
+            did = (
+                "asked for this yourself"
+                if self.is_requester(approval)
+                else "wrote the agent that asks"
+            )
+            return f"You {did}, so somebody else must decide."
         needed = DECIDING[ApprovalKind(approval.kind)]
         if needed not in self.held:
             return f"Deciding takes the permission {needed}."

@@ -25,7 +25,7 @@ def workspace_get(actor: Actor, *, ref: str | UUID) -> Workspace:
     """
     workspace = Workspace.objects.filter(_match(ref)).first()
     if workspace is None or not access.sees(actor, workspace):
-        raise access.workspace_missing()
+        raise access.workspace_missing(actor)
     return workspace
 
 

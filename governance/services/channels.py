@@ -76,7 +76,9 @@ def channel_create(
     with recorded_as(actor), transaction.atomic():
         workspace_lock(workspace.pk)
         if Channel.objects.filter(workspace=workspace, name=name).exists():
-            raise NameTakenError(f"There is a channel {name!r} already.", remedy="Use another.")
+            raise NameTakenError(
+                f"There is a channel {name!r} already.", remedy="Use another name."
+            )
         channel = Channel(workspace=workspace, name=name, kind=kind)
         fields.setdefault("events", [event.value for event in TOLD_OF])
         return _written(actor, channel, fields)

@@ -140,7 +140,7 @@ def _owner(actor: Actor, user_id: UUID | None) -> User:
 def _require_seen(actor: Actor, owner: User, workspace: Workspace) -> None:
     owned = access.actor_of_user(owner)
     if not (access.sees(actor, workspace) and access.sees(owned, workspace)):
-        raise access.workspace_missing()
+        raise access.workspace_missing(actor)
 
 
 def _refuse_more_than_owner(

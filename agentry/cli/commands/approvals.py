@@ -22,11 +22,21 @@ from agentry.client.calls import governing, granting
 
 SEEN = "Its binding_digest as `show` printed it; needed where somebody changed the arguments."
 ApprovalId = Annotated[str, typer.Argument(metavar="APPROVAL", help="The approval's id.")]
+# Questions that do not take approval.decide.
+_PERMISSIONS = {"budget_raise": "budget.edit", "in_doubt": "tool_call.resolve"}
+
+
+def _for_whom(row: Row) -> str:
+    named = ", ".join(row.get("approvers") or ())
+    permission = _PERMISSIONS.get(str(row.get("kind")), "approval.decide")
+    return named or f"who has {permission}"
+
+
 COLUMNS = (
     Column("ID", "id"),
     Column("TITLE", "title", 50),
     Column("STATE", "state"),
-    Column("FOR", lambda row: ", ".join(row.get("approvers") or ()) or "anybody"),
+    Column("FOR", _for_whom),
     Column("REQUESTER", "requester"),
     Column("AGE", lambda row: seconds_ago(row.get("created_at"))),
     Column("EXPIRES", "expires_at", 32),
@@ -172,7 +182,8 @@ def _print_state(approval: Row) -> None:
 def _print_approval(approval: Row) -> None:
     evidence = approval.get("evidence") or {}
     shown = [(name, value) for name, value in approval.items() if value not in (None, "", [])]
-    print_fields([(name, value) for name, value in shown if name != "evidence"])
+    # The facts of the binding are digests, for programs; what people compare is its own digest.
+    print_fields([(name, value) for name, value in shown if name not in ("evidence", "binding")])
     if (evidence.get("sandbox") or {}).get("is_unprotected"):
         print_danger(UNPROTECTED)
     for source in evidence.get("sources", ()):

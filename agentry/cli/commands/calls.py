@@ -42,7 +42,12 @@ def register(parent: typer.Typer) -> None:
         everything: Annotated[bool, typer.Option("--all", help="Every page.")] = False,
     ) -> None:
         """List tool calls; by default those whose outcome somebody must tell."""
-        inv.listing(catalogue.tool_calls(state=state, limit=50), COLUMNS, everything=everything)
+        inv.listing(
+            catalogue.tool_calls(state=state, limit=50),
+            COLUMNS,
+            everything=everything,
+            empty=f"No tool call is {state}; --state lists those in another state.",
+        )
 
     @command(app, "show")
     def show(inv: Invocation, call: CallId) -> None:

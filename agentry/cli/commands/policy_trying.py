@@ -68,8 +68,10 @@ def register(app: typer.Typer) -> None:
 def text_of(file: Path) -> str:
     try:
         return file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise usage_error(f"The file cannot be read: {error}") from error
+    except OSError as error:
+        raise usage_error(f"{file} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise usage_error(f"{file} cannot be read: it is no text in UTF-8 ({error}).") from error
 
 
 def language_of(file: Path) -> str:

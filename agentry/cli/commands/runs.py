@@ -303,7 +303,8 @@ def _print_messages(rows: list[Row]) -> None:
 
 
 def _print_message(row: Row) -> None:
-    print(f"[{row.get('position')}] {plain(row.get('role'))}")
+    hidden = "  (hidden: reading it takes run.payload)" if row.get("payload_hidden") else ""
+    print(f"[{row.get('position')}] {plain(row.get('role'))}{hidden}")
     for part in row.get("parts") or ():
         match part.get("type"):
             case "tool_call":
@@ -319,10 +320,13 @@ def _print_message(row: Row) -> None:
 
 
 def _print_why(why: Row) -> None:
-    summary = why.get("summary") or why.get("state")
-    print(plain(summary))
+    summary = why.get("summary")
+    if why.get("payload_hidden") and not summary:
+        print(plain(f"It is {why.get('state')}. Why, in its words, takes run.payload."))
+    else:
+        print(plain(summary or why.get("state")))
     for reason in why.get("reasons", ()):
-        told = reason.get("sentence") or reason.get("code")
+        told = reason.get("sentence") or str(reason.get("code", "")).replace("_", " ")
         if told != summary:
             print(plain(f"- {told}"))
         if reason.get("remedy"):

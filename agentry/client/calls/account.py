@@ -5,7 +5,15 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from agentry.client.calls.shape import body, in_workspace, new_key, nothing, query, reads
+from agentry.client.calls.shape import (
+    body,
+    checked_id,
+    in_workspace,
+    new_key,
+    nothing,
+    query,
+    reads,
+)
 from agentry.client.flow import API, Call
 from agentry.client.records import Applied, Cost, Me, Page, Token
 
@@ -48,7 +56,9 @@ def token_create(
 
 
 def token_revoke(token_id: str) -> Call[None]:
-    return Call(method="DELETE", path=f"{API}/tokens/{quote(token_id, safe='')}", read=nothing)
+    return Call(
+        method="DELETE", path=f"{API}/tokens/{checked_id('tokens', token_id)}", read=nothing
+    )
 
 
 def apply(documents: Sequence[Mapping[str, Any]], *, dry_run: bool = False) -> Call[Applied]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agentry.client.calls.shape import body, in_workspace, new_key, nothing, query, reads
+from agentry.client.calls.shape import body, in_workspace, new_key, nothing, of, query, reads
 from agentry.client.flow import Call
 from agentry.client.records import Model, Page, Provider, Tool, ToolCall
 
@@ -116,7 +116,7 @@ def tool_calls(
 
 
 def tool_call(call_id: str) -> Call[ToolCall]:
-    return Call(method="GET", path=in_workspace("tool-calls", call_id), read=_TOOL_CALL)
+    return Call(method="GET", path=of("tool-calls", call_id), read=_TOOL_CALL)
 
 
 def tool_call_resolve(
@@ -125,7 +125,7 @@ def tool_call_resolve(
     """Say what became of a call in doubt: `committed`, `failed`, or `retry` (do it again)."""
     return Call(
         method="POST",
-        path=in_workspace("tool-calls", call_id, "resolve"),
+        path=of("tool-calls", call_id, "resolve"),
         body=body(outcome=outcome, note=note, result=result),
         read=_TOOL_CALL,
         idempotency_key=new_key(),

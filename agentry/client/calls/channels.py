@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from agentry.client.calls.shape import body, in_workspace, new_key, nothing, query, reads
+from agentry.client.calls.shape import body, in_workspace, new_key, nothing, of, query, reads
 from agentry.client.flow import Call
 from agentry.client.records import Channel, Delivery, Page
 
@@ -119,14 +119,14 @@ def deliveries(
 
 
 def delivery(delivery_id: str) -> Call[Delivery]:
-    return Call(method="GET", path=in_workspace("deliveries", delivery_id), read=_DELIVERY)
+    return Call(method="GET", path=of("deliveries", delivery_id), read=_DELIVERY)
 
 
 def delivery_redeliver(delivery_id: str) -> Call[Delivery]:
     """Send it once more, with the id it had."""
     return Call(
         method="POST",
-        path=in_workspace("deliveries", delivery_id, "redeliver"),
+        path=of("deliveries", delivery_id, "redeliver"),
         body={},
         read=_DELIVERY,
         idempotency_key=new_key(),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agentry.client.calls.shape import body, in_workspace, new_key, nothing, query, reads
+from agentry.client.calls.shape import body, in_workspace, new_key, nothing, of, query, reads
 from agentry.client.flow import Call
 from agentry.client.records import (
     Approval,
@@ -46,7 +46,7 @@ def approvals(
 
 
 def approval(approval_id: str) -> Call[Approval]:
-    return Call(method="GET", path=in_workspace("approvals", approval_id), read=_APPROVAL)
+    return Call(method="GET", path=of("approvals", approval_id), read=_APPROVAL)
 
 
 def approve(
@@ -68,7 +68,7 @@ def choose(approval_id: str, choice: str, *, reason: str | None = None) -> Call[
     """Answer what has choices of its own. Raises `Conflict` naming who was first."""
     return Call(
         method="POST",
-        path=in_workspace("approvals", approval_id, "decide"),
+        path=of("approvals", approval_id, "decide"),
         body=body(verdict="approve", choice=choice, reason=reason),
         read=_APPROVAL,
         idempotency_key=new_key(),
@@ -89,7 +89,7 @@ def _decision(
 ) -> Call[Approval]:
     return Call(
         method="POST",
-        path=in_workspace("approvals", approval_id, "decide"),
+        path=of("approvals", approval_id, "decide"),
         body=body(
             verdict=verdict, reason=reason, arguments=arguments, binding_digest=binding_digest
         ),

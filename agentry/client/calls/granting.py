@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from agentry.client.calls.shape import body, in_workspace, new_key, query, reads
+from agentry.client.calls.shape import body, in_workspace, new_key, of, query, reads
 from agentry.client.flow import Call
 from agentry.client.records import Delegation, Grant, GrantProposal, GrantUse, Page
 
@@ -17,7 +17,7 @@ _DELEGATIONS = reads(Page[Delegation])
 
 def grant_proposal(approval_id: str) -> Call[GrantProposal]:
     """What a grant given with this approval would cover at least; changes nothing."""
-    return Call(method="GET", path=in_workspace("approvals", approval_id, "grant"), read=_PROPOSAL)
+    return Call(method="GET", path=of("approvals", approval_id, "grant"), read=_PROPOSAL)
 
 
 def grant(
@@ -36,7 +36,7 @@ def grant(
     """
     return Call(
         method="POST",
-        path=in_workspace("approvals", approval_id, "grant"),
+        path=of("approvals", approval_id, "grant"),
         body=body(
             pattern=pattern,
             any_agent=any_agent,
@@ -68,7 +68,7 @@ def grants(
 
 
 def grant_get(grant_id: str) -> Call[Grant]:
-    return Call(method="GET", path=in_workspace("grants", grant_id), read=_GRANT)
+    return Call(method="GET", path=of("grants", grant_id), read=_GRANT)
 
 
 def grant_uses(
@@ -77,7 +77,7 @@ def grant_uses(
     """The calls it let go unasked, newest first."""
     return Call(
         method="GET",
-        path=in_workspace("grants", grant_id, "uses"),
+        path=of("grants", grant_id, "uses"),
         query=query(limit=limit, cursor=cursor),
         read=_USES,
     )
@@ -87,7 +87,7 @@ def grant_revoke(grant_id: str, *, reason: str | None = None) -> Call[Grant]:
     """End it at once. Raises `Conflict` when it has ended."""
     return Call(
         method="POST",
-        path=in_workspace("grants", grant_id, "revoke"),
+        path=of("grants", grant_id, "revoke"),
         body=body(reason=reason),
         read=_GRANT,
         idempotency_key=new_key(),
@@ -132,7 +132,7 @@ def delegation_end(delegation_id: str) -> Call[Delegation]:
     """End it before its time. Raises `Conflict` when it has ended."""
     return Call(
         method="POST",
-        path=in_workspace("delegations", delegation_id, "end"),
+        path=of("delegations", delegation_id, "end"),
         body={},
         read=_DELEGATION,
         idempotency_key=new_key(),

@@ -15,6 +15,17 @@ from agentry.client.flow import API
 
 T = TypeVar("T")
 
+# What has an id and no name: what one is called, and the command that lists them.
+_NAMED_BY_ID = {
+    "runs": ("run", "runs ls"),
+    "approvals": ("approval", "approvals ls"),
+    "grants": ("grant", "grants ls"),
+    "delegations": ("delegation", "delegations ls"),
+    "deliveries": ("delivery", "channels deliveries"),
+    "tokens": ("token", "tokens ls"),
+    "tool-calls": ("tool call", "calls ls --state committed"),
+}
+
 
 def reads(kind: type[T]) -> Callable[[bytes], T]:
     """A reader of JSON into this record; numbers and times may come as strings."""
@@ -36,14 +47,26 @@ def in_workspace(*parts: str | int) -> str:
 
 def of_run(run_id: str, *parts: str) -> str:
     """The path of a run. Raises `NotFound` for what cannot be the id of any."""
+    return of("runs", run_id, *parts)
+
+
+def of(collection: str, identity: str, *parts: str) -> str:
+    """The path of what is named by an id. Raises `NotFound` for what cannot be the id of any."""
+    return in_workspace(collection, checked_id(collection, identity), *parts)
+
+
+def checked_id(collection: str, identity: str) -> str:
+    """Return the id. Raises `NotFound` for what cannot be one, in words of what it should name."""
+    noun, listing = _NAMED_BY_ID[collection]
     try:
-        UUID(str(run_id))
+        UUID(str(identity))
     except ValueError:
+        article = "an" if noun[0] in "aeiou" else "a"
         raise NotFound(
-            f"There is no run {str(run_id)!r}: the id of a run is a UUID.",
-            remedy="`agentry runs ls` lists the runs with their ids.",
+            f"There is no {noun} {str(identity)!r}: the id of {article} {noun} is a UUID.",
+            remedy=f"`agentry {listing}` lists the {collection.replace('-', ' ')} with their ids.",
         ) from None
-    return in_workspace("runs", run_id, *parts)
+    return str(identity)
 
 
 def query(**values: Any) -> dict[str, str]:

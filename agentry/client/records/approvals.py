@@ -85,8 +85,8 @@ class Approval(Record, frozen=True, kw_only=True):
     is_grantable: bool = False
     choices: tuple[str, ...] = ()
     choice: str = ""
-    binding: dict[str, str] = {}
-    binding_digest: str = ""
+    binding: dict[str, str] | None = None
+    binding_digest: str | None = None
     arguments: dict[str, Any] | None = None
     edited_arguments: dict[str, Any] | None = None
     difference: tuple[ArgumentDifference, ...] | None = ()

@@ -43,7 +43,13 @@ class Command(BaseCommand):
 
 
 def _typed(username: str) -> str:
-    password = getpass(f"Password of {username}: ")
-    if getpass("Once more: ") != password:
+    try:
+        password, again = getpass(f"Password of {username}: "), getpass("Once more: ")
+    except EOFError:
+        raise CommandError(
+            "There is nobody to ask for a password. Send it as the first line of standard input,"
+            " with --password-stdin."
+        ) from None
+    if again != password:
         raise CommandError("The two are not the same; nobody was made.")
     return password

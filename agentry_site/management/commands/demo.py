@@ -83,6 +83,9 @@ class _Show(threading.Thread):
                 return
             time.sleep(0.05)
         self._say(f"Agentry Cloud is running at {self._demo.url} (process {os.getpid()})")
+        # Said before the run as well: it may wait for a person, who then has to get in.
+        kept = FILE.relative_to(FOLDER.parent)
+        self._say(f"Sign in as {self._demo.username}; the password is in {kept}")
         if self._unfinished:
             self._say(f"A run was under way when the last demo ended: {self._unfinished}")
             self._say("It goes on from its last commit.\n")
@@ -100,9 +103,7 @@ class _Show(threading.Thread):
         self._say("")
         self._say(f"Console   {self._demo.url}/admin/")
         self._say(f"Sign in   {self._demo.username} / {self._demo.password}")
-        self._say(
-            f"API       {self._demo.url}/api/v1/   (token in {FILE.relative_to(FOLDER.parent)})"
-        )
+        self._say(f"API       {self._demo.url}/api/v1/docs   (token in {kept})")
         self._say(
             "Press Ctrl-C to stop. Try kill -9 in the middle of a run, then `make demo` again."
         )

@@ -179,7 +179,7 @@ def run_continue(*, actor: Actor, run_id: UUID, version: int) -> Run:
 def _go(actor: Actor, run_id: UUID, version: int, *, is_step: bool) -> Run:
     run = controlled(actor, run_id)
     if run.state == RunState.YIELDED.value:
-        raise overtaken(run.pk, "stepped" if is_step else "continued")
+        raise overtaken(run.pk, "stepped" if is_step else "continued", version)
     debug = debug_of(run)
     after = debug if is_step else msgspec.structs.replace(debug, step=StepMode.OFF)
     with transaction.atomic():
@@ -209,7 +209,7 @@ def _move(run: Run, actor: Actor, version: int, after: Debug, *, is_step: bool) 
             },
         )
     except StaleStateError:
-        raise overtaken(run.pk, "stepped" if is_step else "continued") from None
+        raise overtaken(run.pk, "stepped" if is_step else "continued", version) from None
 
 
 def going_on(run: Run, after: Debug, actor: Actor, deed: str, *, is_step: bool) -> dict[str, Any]:
@@ -239,8 +239,9 @@ def _continue_below(run: Run, actor: Actor) -> None:
         parents = [child.pk for child in children]
 
 
-def overtaken(run_id: UUID, wanted: str) -> StaleStateError:
-    """Say who was first and what they did, to whoever saw the run as it was before."""
+def overtaken(run_id: UUID, wanted: str, seen: int | None = None) -> StaleStateError:
+    """Say who was first and what they did, to whoever saw the run with its debugger at version
+    `seen`; where nobody was, that the run does not stand still."""
     run = Run.objects.filter(pk=run_id).first()
     if run is None or run.state not in LIVE:
         return stale(run_id, wanted)
@@ -249,6 +250,13 @@ def overtaken(run_id: UUID, wanted: str) -> StaleStateError:
         "state": run.state, "version": run.debug_version, "by": passed.by, "deed": passed.deed,
         "control": run.control,
     }  # fmt: skip
+    if seen == run.debug_version and run.state != RunState.PAUSED.value:
+        return StaleStateError(
+            f"The run is {run.state}; only a paused run can be {wanted}.",
+            remedy=f"`agentry runs why {run_id}` says what it waits for. A step mode or a"
+            " breakpoint holds it before its next call.",
+            detail=detail,
+        )
     is_changed = f" {passed.by} {passed.deed}." if passed.by else ""
     return StaleStateError(
         f"The run is {run.state} and its debugger is at version {run.debug_version} now;"

@@ -180,7 +180,7 @@ def _edited(
         # The run first, as its owner's writes and deciders do.
         run = Run.objects.select_for_update().get(pk=run.pk)
         if run.state != RunState.PAUSED.value or run.debug_version != version:
-            raise overtaken(run.pk, "edited")
+            raise overtaken(run.pk, "edited", version)
         standing = standing_of(run)
         made = change(run, standing)
         row = _kept(run, standing.checkpoint, made, actor)

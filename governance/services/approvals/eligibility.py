@@ -27,9 +27,13 @@ def refuse_ineligible(actor: Actor, approval: Approval, *, in_person: bool = Fal
     # Nobody decides what they cannot see.
     access.require(actor, Perm.RUN_PAYLOAD, approval.workspace_id)
     if decider.is_barred(approval):
-        did = "asked for this" if decider.is_requester(approval) else "wrote the agent that asks"
+        did = (
+            "asked for this yourself"
+            if decider.is_requester(approval)
+            else "wrote the agent that asks"
+        )
         raise PermissionDeniedError(
-            f"You {did} yourself, so somebody else must decide.",
+            f"You {did}, so somebody else must decide.",
             remedy="Ask one of its other approvers.",
             detail={"approvers": approval.approvers},
         )

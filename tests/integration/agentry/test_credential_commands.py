@@ -8,6 +8,9 @@ from tests.integration.agentry.kit import invoke
 pytestmark = pytest.mark.usefixtures("signed_in")
 
 
+TOKEN = "0199aaaa-0000-7000-8000-000000000001"
+
+
 def test_a_new_token_goes_to_stdout_alone(server: ContractServer) -> None:
     server.always("POST /api/v1/tokens", {"id": "t2", "name": "ci", "secret": "agk_new"}, 201)
 
@@ -20,12 +23,12 @@ def test_a_new_token_goes_to_stdout_alone(server: ContractServer) -> None:
 
 
 def test_a_token_is_revoked(server: ContractServer) -> None:
-    server.always("DELETE /api/v1/tokens/t1", None, 204)
+    server.always(f"DELETE /api/v1/tokens/{TOKEN}", None, 204)
 
-    result = invoke("tokens", "revoke", "t1")
+    result = invoke("tokens", "revoke", TOKEN)
 
     assert (result.exit_code, result.stdout) == (0, "")
-    assert len(server.requests("DELETE", "/api/v1/tokens/t1")) == 1
+    assert len(server.requests("DELETE", f"/api/v1/tokens/{TOKEN}")) == 1
 
 
 def test_a_secret_comes_from_stdin_and_never_from_the_command(server: ContractServer) -> None:

@@ -118,6 +118,66 @@ def test_what_cannot_be_the_id_of_a_run_is_told_as_such(server: ContractServer, 
     assert server.seen == []
 
 
+@pytest.mark.parametrize(
+    ("command", "noun", "listing"),
+    [
+        (("approvals", "show", "123"), "approval", "approvals ls"),
+        (("grants", "uses", "123"), "grant", "grants ls"),
+        (("delegations", "end", "123"), "delegation", "delegations ls"),
+        (("channels", "redeliver", "123"), "delivery", "channels deliveries"),
+        (("tokens", "revoke", "123"), "token", "tokens ls"),
+        (("calls", "show", "123"), "tool call", "calls ls --state committed"),
+    ],
+)
+def test_what_cannot_be_an_id_is_told_in_words_of_what_it_should_name(
+    server: ContractServer, command: tuple[str, ...], noun: str, listing: str
+) -> None:
+    result = invoke(*command)
+
+    assert result.exit_code == 4
+    article = "an" if noun == "approval" else "a"
+    first, second = result.stderr.splitlines()
+    assert first == f"Error: There is no {noun} '123': the id of {article} {noun} is a UUID."
+    assert second.startswith(f"`agentry {listing}` lists the ")
+    assert server.seen == []
+
+
+def test_who_may_not_see_payloads_reads_why_in_words(server: ContractServer) -> None:
+    server.always(
+        f"GET {RUN_PATH}/why",
+        {
+            "state": "waiting",
+            "summary": None,
+            "reasons": [{"code": "waiting_budget", "sentence": None, "remedy": "Raise it."}],
+            "blockers": [],
+            "payload_hidden": True,
+        },
+    )
+
+    assert invoke("runs", "why", RUN).stdout.splitlines() == [
+        "It is waiting. Why, in its words, takes run.payload.",
+        "- waiting budget",
+        "  Raise it.",
+    ]
+
+
+def test_messages_that_are_hidden_say_so(server: ContractServer) -> None:
+    row = {"position": 0, "role": "user", "parts": None, "payload_hidden": True}
+    server.always(f"GET {RUN_PATH}/messages", {"items": [row], "next_cursor": None})
+
+    assert invoke("runs", "messages", RUN).stdout.splitlines() == [
+        "[0] user  (hidden: reading it takes run.payload)"
+    ]
+
+
+def test_an_empty_list_of_calls_says_of_which_state(server: ContractServer) -> None:
+    server.always("GET /api/v1/workspaces/lab/tool-calls", {"items": [], "next_cursor": None})
+
+    assert invoke("calls", "ls").stderr.splitlines() == [
+        "No tool call is in_doubt; --state lists those in another state."
+    ]
+
+
 def test_why_is_told_with_remedies(server: ContractServer) -> None:
     server.always(
         f"GET {RUN_PATH}/why",

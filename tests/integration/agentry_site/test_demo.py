@@ -6,7 +6,7 @@ import pytest
 import uvicorn
 from django.conf import settings
 
-from agentry_site.demo import USERNAME, demo_unfinished
+from agentry_site.demo import USERNAME, Demo, demo_unfinished
 from agentry_site.management.commands import demo
 from agents.models import Run
 from governance.models import User
@@ -34,6 +34,27 @@ def test_only_a_run_that_goes_on_by_itself_is_taken_up_again(
     Run.objects.filter(pk=run.pk).update(state=state, wait_kind=wait_kind)
 
     assert demo_unfinished() == (run.pk if is_taken_up else None)
+
+
+def test_how_to_sign_in_is_said_before_a_run_that_may_wait_for_a_person(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = Demo(
+        url="http://127.0.0.1:1", username=USERNAME, password="p", token="t", workspace="demo"
+    )
+    before: list[str] = []
+
+    def watched(*_command: object, **_options: object) -> Mock:
+        before.extend(capsys.readouterr().out.splitlines())
+        return Mock(returncode=0)
+
+    monkeypatch.setattr("subprocess.run", watched)
+    server = Mock(started=True, should_exit=False)
+
+    demo._Show(made, server, unfinished="", stops=True).run()
+
+    assert before[1] == "Sign in as operator; the password is in .run/demo.json"
+    assert server.should_exit is True
 
 
 def test_ctrl_c_ends_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -190,9 +190,13 @@ def test_a_superuser_keeps_users(cast: Cast, page_as: Any) -> None:
     body = {
         "username": "fresh", "password1": "a long unusual phrase",
         "password2": "a long unusual phrase", "usable_password": "true",
+        "email": "f@example.org", "is_staff": "on",
     }  # fmt: skip
+    assert "May sign in to the console." in browser.get(_url("user", "add")).content.decode()
     assert browser.post(_url("user", "add"), body).status_code == 302
-    assert User.objects.get(username="fresh").check_password("a long unusual phrase")
+    fresh = User.objects.get(username="fresh")
+    assert fresh.check_password("a long unusual phrase")
+    assert (fresh.email, fresh.is_staff, fresh.is_superuser) == ("f@example.org", True, False)
     assert browser.post(_url("workspace", "add"), {"name": "third", "title": ""}).status_code == 302
 
 

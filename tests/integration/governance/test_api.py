@@ -51,6 +51,17 @@ def test_me_says_what_may_be_done_where(cast: Cast, call_as: Any) -> None:
     assert call_as("root")("get", "me").json()["user"]["is_superuser"] is True
 
 
+def test_a_token_of_one_workspace_is_told_that_it_sees_no_other(cast: Cast) -> None:
+    bound = Caller(cast.token("root", workspace=cast.acme))
+    other = _problem(bound("get", f"workspaces/{cast.other.name}"), 404, "not_found")
+    missing = _problem(bound("get", "workspaces/nowhere"), 404, "not_found")
+
+    assert "Your token is bound to one workspace" in other["remedy"]
+    assert (other["detail"], other["remedy"]) == (missing["detail"], missing["remedy"])
+    outsider = _problem(Caller(cast.token("viewer"))("get", "workspaces/nowhere"), 404, "not_found")
+    assert outsider["remedy"] == "Check its name, or ask one of its admins to add you."
+
+
 def test_me_says_which_token_asks_and_shows_no_secret(cast: Cast) -> None:
     ends_at = clock.now() + timedelta(hours=1)
     secret = cast.token("viewer", workspace=cast.acme, expires_at=ends_at)
@@ -240,7 +251,8 @@ def test_bad_input_names_its_place_and_changes_nothing(cast: Cast, call_as: Any)
         answer = client.patch("/api/v1/workspaces/acme", data=raw, content_type="application/json")
         assert word in _problem(answer, 400, "invalid_input")["detail"]
     text = client.patch("/api/v1/workspaces/acme", data=b"x", content_type="text/plain")
-    _problem(text, 415, "unsupported_media_type")
+    media = _problem(text, 415, "unsupported_media_type")
+    assert "`Content-Type: application/json`" in media["remedy"]
     big = client.patch(
         "/api/v1/workspaces/acme", data=b" " * 3_000_000, content_type="application/json"
     )

@@ -54,3 +54,15 @@ def test_nobody_is_made_by_mistake(
     with pytest.raises(CommandError, match="There is no password"):
         call_command("createsuperuser", "--password-stdin", username="root1")
     assert (User.objects.count(), entries()) == (0, [])
+
+
+def test_without_anybody_to_ask_the_other_way_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(prompt: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr(f"{COMMAND}.getpass", closed)
+
+    with pytest.raises(CommandError, match="with --password-stdin"):
+        call_command("createsuperuser", username="root1")
+    assert not User.objects.exists()
+    assert entries() == []

@@ -36,7 +36,10 @@ WITHOUT = {
     "runs.cancel": "the second answer says that it has happened",
 }
 _VALUES: dict[str, Any] = {
-    "run_id": RUN,
+    **{
+        f"{noun}_id": RUN
+        for noun in ("run", "approval", "grant", "delegation", "delivery", "token", "call")
+    },
     "number": 1,
     "checkpoint": 1,
     "spec": {},

@@ -116,6 +116,24 @@ def test_an_unknown_choice_stops_the_start(format_name: str, level: str, sentenc
     assert str(caught.value) == sentence
 
 
+@pytest.mark.parametrize(
+    ("level", "server"), [("DEBUG", "INFO"), ("INFO", "INFO"), ("WARNING", "WARNING")]
+)
+def test_the_server_keeps_to_the_level_and_quotes_no_messages(level: str, server: str) -> None:
+    loggers = logging_config(format_name="console", level=level)["loggers"]
+
+    assert loggers["uvicorn.error"]["level"] == server
+
+
+def test_a_line_of_the_server_is_told_once(lines: StringIO) -> None:
+    colored = {"color_message": "Started process [\x1b[36m%d\x1b[0m]"}
+    logging.getLogger("site-logs-test").info("Started process [7]", extra=colored)
+
+    (line,) = _read(lines)
+    assert line["event"] == "Started process [7]"
+    assert "color_message" not in line
+
+
 def test_a_command_line_may_ask_for_another_level() -> None:
     root = logging.getLogger()
     before = root.level

@@ -64,6 +64,29 @@ def test_without_sight_of_payload_nothing_of_it_is_shown(cast: Cast, call_as: Ca
     assert shown == [{"type": "text", "content": "Find the otters"}]
 
 
+@pytest.mark.parametrize(
+    ("path", "said", "word"),
+    [
+        ("step", {}, "stepped"),
+        ("continue", {}, "continued"),
+        ("edits", {"kind": "added", "text": "More."}, "edited"),
+    ],
+)
+def test_a_run_that_waits_is_said_to_wait_and_nobody_to_have_been_first(
+    cast: Cast, call_as: CallAs, path: str, said: dict[str, Any], word: str
+) -> None:
+    run = paused(cast)
+    Run.objects.filter(pk=run.pk).update(state="waiting", wait_kind="approval", error_code="")
+    before = row(run)
+
+    answer = call_as("operator")("post", f"runs/{run.pk}/{path}", {"version": 0, **said})
+
+    assert answer.status_code == 409
+    assert answer.json()["detail"] == f"The run is waiting; only a paused run can be {word}."
+    assert f"`agentry runs why {run.pk}`" in answer.json()["remedy"]
+    assert row(run) == before
+
+
 def test_a_text_breakpoint_is_not_a_way_to_guess_payload(cast: Cast, call_as: CallAs) -> None:
     run = paused(cast)
     narrow = call_as("operator", scopes=["run.view", "run.control"])

@@ -144,8 +144,8 @@ def test_the_owner_of_an_agent_grants_nothing_to_it_where_the_policy_says_so(
     run = paying(workspace)
     (approval,) = parked(engine, run)
     assert approval.owner_id == owner.user_id
-    with pytest.raises(PermissionDeniedError, match="You wrote the agent that asks yourself"):
+    with pytest.raises(PermissionDeniedError, match="You wrote the agent that asks, so"):
         give(gus, approval)
-    with pytest.raises(PermissionDeniedError, match="You wrote the agent that asks yourself"):
+    with pytest.raises(PermissionDeniedError, match="You wrote the agent that asks, so"):
         decide(gus, approval)
     assert decide(person(workspace, "ann"), approval).state == "approved"

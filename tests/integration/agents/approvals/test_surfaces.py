@@ -68,6 +68,32 @@ def test_the_inbox_shows_what_an_approver_needs_and_a_decision_wakes_the_run(
     assert late.status_code in {403, 409}
 
 
+def test_without_sight_of_payload_there_is_no_digest_to_try_guesses_on(
+    engine: Engine, workspace: Workspace, pay: PayTool, ann: Actor
+) -> None:
+    publish(workspace, pay=ASK)
+    parked(engine, paying(workspace))
+    person(workspace, "vic", "viewer")
+    stored = Approval.objects.get()
+
+    (seen,) = api("ann").get(f"{BASE}/approvals").json()["items"]
+    (hidden,) = api("vic").get(f"{BASE}/approvals").json()["items"]
+    assert seen["binding"] == stored.binding
+    assert seen["binding_digest"] == stored.binding_digest
+    assert (hidden["payload_hidden"], hidden["binding"], hidden["binding_digest"]) == (
+        True,
+        None,
+        None,
+    )
+    User.objects.update(is_staff=True)
+    for name, is_shown in (("ann", True), ("vic", False)):
+        browser = Client()
+        browser.force_login(User.objects.get(username=name))
+        page = browser.get(reverse("admin:governance_approval_change", args=[stored.pk]))
+        assert page.status_code == 200
+        assert (stored.binding["arguments"] in page.content.decode()) is is_shown
+
+
 def test_who_came_second_is_told_who_was_first(
     engine: Engine, workspace: Workspace, pay: PayTool, ann: Actor
 ) -> None:

@@ -134,7 +134,7 @@ def test_neither_who_asked_nor_who_wrote_the_agent_may_raise_it(
     Approval.objects.filter(pk=asked.pk).update(owner_id=author.user_id)
     for actor, sentence in (
         (boss(), "You asked for this yourself"),
-        (author, "You wrote the agent that asks yourself"),
+        (author, "You wrote the agent that asks, so"),
         (person(workspace, "cleo", "author"), "budget.edit"),
         (person(workspace, "dan", "approver"), "budget.edit"),
     ):
