@@ -13,7 +13,7 @@ from django.db import transaction
 from agents.models import Agent
 from agents.services.agents import agent_create, agent_update
 from agents.services.applied import APPLIERS, TRIALS, Applied, Change, diff_of
-from agents.services.documents import Document, Findings, Kind, documents_read
+from agents.services.documents import SEEING, Document, Findings, Kind, documents_read
 from agents.services.versions import version_draft_save, version_publish
 from agents.spec import AgentSpec, spec_parse
 from core.errors import DomainError, PermissionDeniedError
@@ -77,6 +77,7 @@ class _Batch:
     def keep(self, document: Document, changes: dict[int, Change]) -> None:
         if self._depends_on_failed(document, ("provider", "model", "fallback")):
             return
+        self._require_sight(document)
         applier = self._appliers[document.kind]
         try:
             with transaction.atomic():
@@ -88,7 +89,13 @@ class _Batch:
         else:
             changes[document.index] = _change(document, applied)
 
+    def _require_sight(self, document: Document) -> None:
+        """The answer tells what was there."""
+        if (seeing := SEEING.get(document.kind)) is not None:
+            access.require(self._actor, seeing, self._workspace)
+
     def keep_name(self, document: Document, changes: dict[int, Change]) -> None:
+        self._require_sight(document)
         try:
             with transaction.atomic():
                 applied = self._named(document)

@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from agents.spec import document_parse
 from core.errors import DomainError, InvalidInputError
+from governance.contracts import Perm
 
 API_VERSION = "agentry/v1"
 MAX_DOCUMENTS = 500
@@ -32,6 +33,19 @@ class Kind(StrEnum):
     CHANNEL = "Channel"
     POLICY = "Policy"
     AGENT = "Agent"
+
+
+# What seeing each takes, in the order they are exported; secrets are not.
+SEEING: Final[Mapping[Kind, Perm]] = {
+    Kind.PROVIDER: Perm.PROVIDER_VIEW,
+    Kind.TOOL: Perm.TOOL_VIEW,
+    Kind.MODEL: Perm.PROVIDER_VIEW,
+    Kind.ROUTE: Perm.PROVIDER_VIEW,
+    Kind.BUDGET: Perm.BUDGET_VIEW,
+    Kind.CHANNEL: Perm.CHANNEL_VIEW,
+    Kind.POLICY: Perm.POLICY_VIEW,
+    Kind.AGENT: Perm.AGENT_VIEW,
+}
 
 
 class _Strict(BaseModel):

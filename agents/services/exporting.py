@@ -20,7 +20,7 @@ from agents.services.applied import (
     channel_document,
     policy_document,
 )
-from agents.services.documents import API_VERSION, Kind
+from agents.services.documents import API_VERSION, SEEING, Kind
 from agents.services.models import model_spec
 from agents.services.providers import provider_spec
 from agents.services.routes import route_spec
@@ -37,19 +37,6 @@ from plugins.services.tools import tool_fields
 
 if TYPE_CHECKING:
     from governance.models import Workspace
-
-# In the order one depends on another, each with what seeing it takes. Secrets are not exported.
-SEEING: Final[Mapping[Kind, Perm]] = {
-    Kind.PROVIDER: Perm.PROVIDER_VIEW,
-    Kind.TOOL: Perm.TOOL_VIEW,
-    Kind.MODEL: Perm.PROVIDER_VIEW,
-    Kind.ROUTE: Perm.PROVIDER_VIEW,
-    Kind.BUDGET: Perm.BUDGET_VIEW,
-    Kind.CHANNEL: Perm.CHANNEL_VIEW,
-    Kind.POLICY: Perm.POLICY_VIEW,
-    Kind.AGENT: Perm.AGENT_VIEW,
-}
-
 
 _REFERENCE: Final = re.compile(r"(?:[A-Za-z]{1,16} )?\$\{secret:[A-Za-z][A-Za-z0-9_-]{0,62}\}")
 

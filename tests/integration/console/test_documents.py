@@ -11,8 +11,8 @@ import yaml
 from agentry_site.console.documents.taking import yaml_read
 from agents.models import Agent, Model, ModelRoute, Provider
 from agents.services.apply import apply
-from agents.services.documents import Kind
-from agents.services.exporting import SEEING, documents_export
+from agents.services.documents import SEEING, Kind
+from agents.services.exporting import documents_export
 from agents.services.providers import provider_update
 from core import pausepoints
 from core.errors import PermissionDeniedError

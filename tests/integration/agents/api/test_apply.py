@@ -1,11 +1,16 @@
 """Applying documents: idempotent, with a diff, all or nothing, every mistake at once."""
 
+import dataclasses
 from typing import Any
 
+import pytest
 from auditlog.models import LogEntry
 
 from agents.models import Agent, AgentVersion, Model, ModelRoute, Provider
+from agents.services.apply import apply
 from agents.services.providers import provider_has_key
+from core.errors import PermissionDeniedError
+from governance.contracts import Perm
 from governance.models import Secret
 from plugins.models import ToolDefinition
 from tests.factories.governance import Cast
@@ -181,6 +186,20 @@ def test_every_mistake_is_told_with_its_place_and_nothing_is_applied(
     assert errors["documents.1.spec.colour"][0].startswith("Provider/bad: ")
     assert not_objects.status_code == 400
     assert counts() == before
+
+
+@pytest.mark.parametrize(
+    ("edit", "sent"), [(Perm.AGENT_EDIT, slice(0, 2)), (Perm.PROVIDER_EDIT, slice(2, 5))]
+)
+def test_who_may_edit_and_not_see_learns_nothing_of_what_there_is(
+    cast: Cast, call_as: CallAs, edit: Perm, sent: slice
+) -> None:
+    call_as("admin")("post", "apply", {"documents": team()})
+    blind = dataclasses.replace(cast.actor("admin"), scopes=frozenset({Perm.WORKSPACE_VIEW, edit}))
+
+    for each in team(prompt="Guessed.")[sent]:
+        with pytest.raises(PermissionDeniedError, match=r"\.view"):
+            apply(actor=blind, workspace=cast.acme, documents=[each], dry_run=True)
 
 
 def test_what_one_may_not_edit_is_not_applied(cast: Cast, call_as: CallAs) -> None:
