@@ -36,6 +36,27 @@ def test_every_page_of_the_sidebar_is_walked(page: Page, stage: Stage) -> None:
     assert set(links) - known == set()
 
 
+ROUGH = """
+<p><button style="font-size: 6px; padding: 0">tiny</button></p>
+<p style="width: 4rem; height: 1rem; overflow: hidden; white-space: nowrap">words nobody reads</p>
+<p style="width: 3rem; overflow-wrap: anywhere">indivisible</p>
+<p><input name="narrow" style="font-size: 13px"></p>
+<div class="card" style="width: 9rem; overflow: auto">
+<table><td style="min-width: 20rem">far</table></div>
+"""
+
+
+def test_what_is_rough_is_found(page: Page) -> None:
+    page.set_content(ROUGH)
+    kinds = [each.partition(":")[0] for each in rough(page)]
+    assert sorted(kinds) == ["chopped", "cut off", "small"]
+
+    page.set_viewport_size({"width": 390, "height": 900})
+    kinds = [each.partition(":")[0] for each in rough(page)]
+    on_phones = ["wider than its place", "zoomed in to"]
+    assert sorted(kinds) == ["chopped", "cut off", "small", *on_phones]
+
+
 @pytest.mark.timeout(600)  # there are many of them
 def test_every_page_is_sound(page: Page, stage: Stage, complaints: Complaints) -> None:
     """It breaks no policy, fits its screen uncut, and anybody can use it, in the dark too."""
