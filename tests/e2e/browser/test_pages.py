@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 from tests.e2e.browser.conftest import Complaints
 from tests.e2e.browser.driver import overview, rough, serious, sign_in
 from tests.e2e.browser.places import places
+from tests.e2e.browser.scenes import SCENES
 from tests.e2e.browser.stage import Stage
 
 pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.slow]
@@ -55,6 +56,27 @@ def test_what_is_rough_is_found(page: Page) -> None:
     kinds = [each.partition(":")[0] for each in rough(page)]
     on_phones = ["wider than its place", "zoomed in to"]
     assert sorted(kinds) == ["chopped", "cut off", "small", *on_phones]
+
+
+OPENED = (
+    "documents-preview",
+    "runs-finder",
+    "call-inspected",
+    "timeline-events",
+    "trace-conversation",
+)
+
+
+def test_what_a_hand_opens_on_a_phone_is_sound(page: Page, stage: Stage) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    sign_in(page, stage, "root")
+    found = {}
+    for name in OPENED:
+        SCENES[name](page, stage)
+        found[name] = rough(page)
+        if page.evaluate("document.documentElement.scrollWidth") > 390:
+            found[name].append("is wider than 390 pixels")
+    assert found == {name: [] for name in OPENED}
 
 
 @pytest.mark.timeout(600)  # there are many of them
