@@ -300,6 +300,13 @@ class ToolForm(_ToolForm):
             "limits": _code(3),
             "secrets": _code(2),
             "engine": forms.Select(choices=_ENGINES),
+            "headers": _code(2),
+        }
+        labels: ClassVar = {
+            "url": _("Address"),
+            "probe_url": _("Address to probe"),
+            "net": _("Network"),
+            "timeout_seconds": _("Time-out in seconds"),
         }
 
 

@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from agentry_site.console.pages import list_url
 from agents.contracts import RunState
@@ -32,6 +33,13 @@ TEXT_CHARACTERS: Final = 180
 BAR_HEIGHT: Final = 22
 
 HANDLED: Final = "handled"  # a tool's error in a run that ended well: its model dealt with it
+KINDS: Final = {
+    "run": _("run"),
+    "call": _("tool call"),
+    "delivery": _("delivery"),
+    "worker": _("worker"),
+    HANDLED: _("dealt with"),
+}
 
 _SAME: Final = (
     (re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE), "…"),
@@ -79,6 +87,10 @@ class Cause:
     list_url: str
     newest_url: str
     resume_url: str
+
+    @property
+    def kind(self) -> str:
+        return str(KINDS[self.source])
 
     @property
     def first(self) -> SafeString | str:
@@ -162,6 +174,8 @@ def _cause(
     now: datetime,
 ) -> Cause:
     source, code, text = key
+    # Of calls the tool is the code already.
+    whom = [failure.subject for failure in failures if failure.subject != code]
     moments = sorted(failure.at for failure in failures)
     newest = max(failures, key=lambda failure: failure.at)
     listed = {"error": code, "within": period}
@@ -175,7 +189,7 @@ def _cause(
         count=len(failures),
         first_at=moments[0],
         last_at=moments[-1],
-        subjects=tuple(Counter(failure.subject for failure in failures).most_common(3)),
+        subjects=tuple(Counter(whom).most_common(3)),
         bars=trend(moments, since=since, now=now),
         list_url=_list_url(source, code, listed),
         newest_url=newest.url,

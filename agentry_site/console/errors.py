@@ -71,6 +71,7 @@ class Errors(Page):
             most=MOST,
             period=period,
             source=source,
+            is_handled=source == HANDLED,
             period_title=PERIODS[period][0],
             periods=[
                 Tab(value=value, title=title.capitalize(), is_on=value == period)

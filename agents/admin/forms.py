@@ -145,6 +145,12 @@ class ModelForm(_ModelForm):
             "input_price_usd", "output_price_usd", "cache_read_price_usd",
             "cache_write_price_usd", "is_enabled",
         )  # fmt: skip
+        labels: ClassVar = {
+            "input_price_usd": _("Input"),
+            "output_price_usd": _("Output"),
+            "cache_read_price_usd": _("Read from a cache"),
+            "cache_write_price_usd": _("Written to a cache"),
+        }
 
 
 class WordsField(forms.CharField):

@@ -97,4 +97,5 @@ class ModelRoute(models.Model):
         ordering = ("priority", "id")
 
     def __str__(self) -> str:
-        return f"{self.priority}: {self.if_contains} → {self.model}"
+        words = ", ".join(word for word in self.if_contains if word) or "anything"
+        return f"{self.priority}: {words} → {self.model}"

@@ -113,7 +113,7 @@ class ApprovalAdmin(GuardedAdmin):
     explanation = _("What agents may do only after a person has said yes to exactly that.")
     lesson = "console/lessons/approvals.html"
     change_form_template = "admin/governance/approval/change_form.html"
-    list_display = ("title_shown", "state_shown", "for_whom", "requester_name", "run_shown",
+    list_display = ("title_shown", "state_shown", "for_whom", "asked_for", "run_shown",
                     "asked", "expires")  # fmt: skip
     list_filter = (StateFilter, "workspace")
     list_per_page = 50
@@ -138,6 +138,10 @@ class ApprovalAdmin(GuardedAdmin):
             if row.quorum == 1
             else gettext("%(quorum)s of: %(names)s") % {"quorum": row.quorum, "names": names}
         )
+
+    @admin.display(description=_("Asked for by"), ordering="requester_name")
+    def asked_for(self, row: Approval) -> str:
+        return row.requester_name or NOTHING
 
     @admin.display(description=_("Run"))
     def run_shown(self, row: Approval) -> SafeString | str:
@@ -179,7 +183,7 @@ class ApprovalAdmin(GuardedAdmin):
         is_readable = obj is not None and access.may_see_payload(
             self.actor(request), obj.workspace_id
         )
-        whose = ("agent_name", "requester_name", "run_shown", "rule")
+        whose = ("agent_name", "asked_for", "run_shown", "rule")
         # Digests of arguments: whoever can guess those could make sure with them.
         bound = (gettext("What a yes is bound to"), {"fields": ("binding_shown",)})
         return (

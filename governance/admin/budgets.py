@@ -51,15 +51,23 @@ def bar(figures: Figures) -> SafeString:
         '<svg class="budget-bar{}" viewBox="0 0 100 8" preserveAspectRatio="none" '
         'aria-hidden="true"><rect class="bar-spent" width="{}" height="8"/>'
         '<rect class="bar-held" x="{}" width="{}" height="8"/></svg>',
-        " is-nearly-full" if _is_nearly_full(figures) else "",
+        f" {_mark(figures)}".rstrip(),
         spent,
         spent,
         held,
     )
 
 
-def _is_nearly_full(figures: Figures) -> bool:
-    return figures.part(figures.spent_usd + figures.reserved_usd) >= NEARLY_FULL
+def _mark(figures: Figures) -> str:
+    """Return the class of what is drawn of a budget: the colour repeats what its words say."""
+    if _is_used_up(figures):
+        return "is-used-up"
+    gone = figures.part(figures.spent_usd + figures.reserved_usd)
+    return "is-nearly-full" if gone >= NEARLY_FULL else ""
+
+
+def _is_used_up(figures: Figures) -> bool:
+    return figures.remaining_usd == 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +78,8 @@ class Line:
     about: str
     depth: int
     bar: SafeString
-    is_nearly_full: bool
+    mark: str
+    is_used_up: bool
     spent: SafeString | str
     held: SafeString | str
     limit: SafeString | str
@@ -112,7 +121,8 @@ def _told(now: Standing) -> dict[str, Any]:
     figures = now.figures
     return {
         "bar": bar(figures),
-        "is_nearly_full": _is_nearly_full(figures),
+        "mark": _mark(figures),
+        "is_used_up": _is_used_up(figures),
         "spent": money(figures.spent_usd),
         "held": money(figures.reserved_usd) if figures.reserved_usd else "",
         "limit": gettext("no limit") if figures.limit_usd is None else money(figures.limit_usd),

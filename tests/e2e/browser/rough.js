@@ -1,9 +1,14 @@
-// Asked in a page: buttons nobody's finger hits, and words cut off where no ellipsis says so and
-// nothing scrolls. Returns a sentence for each.
+// Asked in a page: buttons nobody's finger hits, words cut off where no ellipsis says so and nothing
+// scrolls, words chopped in the middle; on a phone also tables wider than what holds them, and fields
+// it zooms in to. Returns a sentence for each.
 () => {
   const SMALLEST_PX = 23.5; // WCAG 2.2, 2.5.8, less what rounding takes
   const BUTTONS = "button, .button, [type=submit], [type=button], [role=tab]";
   const AS_WORDS = ".link-button, .flame-frame"; // within a line of text, and to scale
+  const PHONE_PX = 640;
+  const FIELD_PX = 16; // of letters; phones zoom in to what is smaller
+  const TO_SCALE = ".heat"; // tables whose columns are a scale of time
+  const LONGEST_WORD = 31; // what is longer, as the ids of traces, fits no column
   const found = [];
 
   function named(node) {
@@ -34,6 +39,31 @@
     return null;
   }
 
+  function isForEars(node) {
+    for (let place = node; place; place = place.parentElement)
+      if (getComputedStyle(place).clipPath === "inset(50%)") return true;
+    return false;
+  }
+
+  function isChopped(range, words) {
+    if (words.length > LONGEST_WORD || /[\s\-/·…]/.test(words)) return false;
+    return new Set([...range.getClientRects()].map((each) => Math.round(each.top))).size > 1;
+  }
+
+  function onPhone() {
+    for (const node of document.querySelectorAll("input, select")) {
+      if (node.matches("[type=checkbox], [type=radio], [type=hidden], [type=submit], [type=file], [type=range]")) continue;
+      const size = parseFloat(getComputedStyle(node).fontSize);
+      if (isSeen(node) && size < FIELD_PX) found.push(`zoomed in to: ${named(node)} ${node.name} ${size}`);
+    }
+    for (const node of document.querySelectorAll(`table:not(${TO_SCALE})`)) {
+      const box = node.closest(".table-box, .results, .card") ?? node.parentElement;
+      if (isSeen(node) && node.getBoundingClientRect().right > box.getBoundingClientRect().right + 1.5)
+        found.push(`wider than its place: ${named(node)}`);
+    }
+  }
+
+  if (innerWidth <= PHONE_PX) onPhone();
   for (const node of document.querySelectorAll(BUTTONS)) {
     const box = node.getBoundingClientRect();
     if (!isSeen(node) || node.matches(AS_WORDS)) continue;
@@ -49,6 +79,8 @@
     const range = document.createRange();
     range.selectNodeContents(texts.currentNode);
     const place = cutter(range.getBoundingClientRect(), parent);
+    if (isChopped(range, texts.currentNode.data.trim()) && !isForEars(parent))
+      found.push(`chopped: ${named(parent)}`);
     if (place) found.push(`cut off: ${named(parent)} by ${named(place).slice(0, 60)}`);
   }
   return found;

@@ -12,6 +12,32 @@ from playwright.sync_api import Page
 
 from tests.e2e.browser.stage import WORKSPACE, Stage
 
+# One agent that is new, one that is told otherwise, and a model that costs less.
+DOCUMENTS = """\
+apiVersion: agentry/v1
+kind: Agent
+metadata: {name: greeter, description: Says hello to whoever comes.}
+spec:
+  model: careful
+  prompt: |
+    You greet people by their name.
+    Ask what they need today.
+---
+apiVersion: agentry/v1
+kind: Agent
+metadata: {name: changelog-keeper, description: Keeps the changelog in order.}
+spec: {prompt: "You keep a changelog.", model: quick, tools: [view, write]}
+---
+apiVersion: agentry/v1
+kind: Model
+metadata: {name: quick}
+spec:
+  provider: rehearsed
+  vendor_name: rehearsed-small
+  input_price_usd: "0.2"
+  output_price_usd: "1"
+"""
+
 Scene = Callable[[Page, Stage], None]
 
 
@@ -144,6 +170,42 @@ def budget_delete(page: Page, stage: Stage) -> None:
     go(page, stage, f"governance/budget/{stage.rows['budget']}/delete/")
 
 
+def documents_preview(page: Page, stage: Stage) -> None:
+    go(page, stage, "documents/")
+    page.get_by_label("Into").select_option(WORKSPACE)
+    page.get_by_label("or its text").fill(DOCUMENTS)
+    page.get_by_role("button", name="Show what would change").click()
+    page.get_by_role("heading", name="What it would change").wait_for()
+
+
+def documents_refused(page: Page, stage: Stage) -> None:
+    go(page, stage, "documents/")
+    page.get_by_label("or its text").fill(
+        "kind: Agent\nmetadata: {name: greeter}\nspec: {promt: Hi}\n"
+    )
+    page.get_by_role("button", name="Show what would change").click()
+    page.get_by_role("alert").first.wait_for()
+
+
+def worker_drain(page: Page, stage: Stage) -> None:
+    go(page, stage, "workers/")
+    page.get_by_role("link", name="Drain").first.click()
+    page.get_by_role("button", name="Drain it").wait_for()
+
+
+def worker_drained(page: Page, stage: Stage) -> None:
+    worker_drain(page, stage)
+    page.get_by_role("button", name="Drain it").click()
+    page.locator(".pill.is-draining").first.wait_for()
+
+
+def worker_again(page: Page, stage: Stage) -> None:
+    """Undoes what the scene before it did: nothing would run in those that follow."""
+    go(page, stage, "workers/")
+    page.get_by_role("button", name="Undo drain").first.click()
+    page.get_by_text("is put to work again").wait_for()
+
+
 def nothing_there(page: Page, stage: Stage) -> None:
     page.goto(f"{stage.url}/nowhere/")
 
@@ -178,6 +240,11 @@ SCENES: Final[dict[str, Scene]] = {
     "agent-refused": agent_refused,
     "agent-delete": agent_delete,
     "budget-delete": budget_delete,
+    "documents-preview": documents_preview,
+    "documents-refused": documents_refused,
+    "worker-drain": worker_drain,
+    "worker-drained": worker_drained,
+    "worker-again": worker_again,
     "nothing-there": nothing_there,
     "not-allowed": not_allowed,
     "form-from-elsewhere": form_from_elsewhere,

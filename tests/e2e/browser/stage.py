@@ -243,7 +243,7 @@ def _govern(root: Any, acme: Any) -> dict[str, str]:
     from plugins.models import ToolDefinition
 
     _spend(acme)
-    budget = _budgets(root, acme)
+    budgets = _budgets(root, acme)
 
     def rules(*lines: str) -> str:
         return "\n".join(("version: 1", "rules:", *(f"  - {line}" for line in lines), ""))
@@ -263,7 +263,7 @@ def _govern(root: Any, acme: Any) -> dict[str, str]:
     channel = channel_create(
         root, workspace=acme, name="ops", kind="webhook", url="http://127.0.0.1:9/hooks"
     ).channel
-    channel_test(root, channel=channel)
+    delivery = channel_test(root, channel=channel)
     tool = ToolDefinition.objects.create(
         workspace=acme, name="restart_service", kind="command", effect="irreversible",
         description="Restarts a service on the worker's host.", engine="disabled",
@@ -272,14 +272,15 @@ def _govern(root: Any, acme: Any) -> dict[str, str]:
     return {
         "policy": str(policy.pk),
         "channel": str(channel.pk),
+        "delivery": str(delivery.pk),
         "tool": str(tool.pk),
-        "budget": budget,
+        **budgets,
         "fork": _forked(root),
     }
 
 
-def _budgets(root: Any, acme: Any) -> str:
-    """Set budgets a month, a week and a day long, and let some of the first be spent."""
+def _budgets(root: Any, acme: Any) -> dict[str, str]:
+    """Set budgets a month, a week and a day long: one has room, one hardly any, one none."""
     from decimal import Decimal
 
     from governance.models import BudgetAccount
@@ -289,16 +290,21 @@ def _budgets(root: Any, acme: Any) -> str:
         ("everything", 400, {"kind": "workspace"}),
         ("translator", 25, {"kind": "agent", "agent": "translator", "period": "day"}),
         ("olga", 60, {"kind": "user", "user": "olga", "period": "week"}),
+        ("victor", 40, {"kind": "user", "user": "victor", "period": "week"}),
     ]
     made = [
         budget_create(root, workspace=acme, name=name, limit_usd=Decimal(usd), **whose)
         for name, usd, whose in limits
     ]
-    for row, spent, reserved in zip(made, (268, 24, 12), (9, 1, 0), strict=True):
+    for row, spent, reserved in zip(made, (268, 21, 12, 40), (9, 1, 0, 0), strict=True):
         BudgetAccount.objects.filter(budget=row).update(
             spent_usd=Decimal(spent), reserved_usd=Decimal(reserved)
         )
-    return str(made[0].pk)
+    return {
+        "budget": str(made[0].pk),
+        "budget-nearly": str(made[1].pk),
+        "budget-used-up": str(made[3].pk),
+    }
 
 
 def _forked(root: Any) -> str:

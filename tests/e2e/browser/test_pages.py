@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 from tests.e2e.browser.conftest import Complaints
 from tests.e2e.browser.driver import overview, rough, serious, sign_in
 from tests.e2e.browser.places import places
+from tests.e2e.browser.scenes import SCENES
 from tests.e2e.browser.stage import Stage
 
 pytestmark = [pytest.mark.browser, pytest.mark.sqlite, pytest.mark.slow]
@@ -34,6 +35,48 @@ def test_every_page_of_the_sidebar_is_walked(page: Page, stage: Stage) -> None:
 
     assert len(links) > 20
     assert set(links) - known == set()
+
+
+ROUGH = """
+<p><button style="font-size: 6px; padding: 0">tiny</button></p>
+<p style="width: 4rem; height: 1rem; overflow: hidden; white-space: nowrap">words nobody reads</p>
+<p style="width: 3rem; overflow-wrap: anywhere">indivisible</p>
+<p><input name="narrow" style="font-size: 13px"></p>
+<div class="card" style="width: 9rem; overflow: auto">
+<table><td style="min-width: 20rem">far</table></div>
+"""
+
+
+def test_what_is_rough_is_found(page: Page) -> None:
+    page.set_content(ROUGH)
+    kinds = [each.partition(":")[0] for each in rough(page)]
+    assert sorted(kinds) == ["chopped", "cut off", "small"]
+
+    page.set_viewport_size({"width": 390, "height": 900})
+    kinds = [each.partition(":")[0] for each in rough(page)]
+    on_phones = ["wider than its place", "zoomed in to"]
+    assert sorted(kinds) == ["chopped", "cut off", "small", *on_phones]
+
+
+OPENED = (
+    "documents-preview",
+    "runs-finder",
+    "call-inspected",
+    "timeline-events",
+    "trace-conversation",
+)
+
+
+def test_what_a_hand_opens_on_a_phone_is_sound(page: Page, stage: Stage) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    sign_in(page, stage, "root")
+    found = {}
+    for name in OPENED:
+        SCENES[name](page, stage)
+        found[name] = rough(page)
+        if page.evaluate("document.documentElement.scrollWidth") > 390:
+            found[name].append("is wider than 390 pixels")
+    assert found == {name: [] for name in OPENED}
 
 
 @pytest.mark.timeout(600)  # there are many of them

@@ -165,6 +165,10 @@ def test_a_tools_error_that_the_model_dealt_with_is_told_apart(cast: Cast, brows
     assert [(cause.source, cause.count) for cause in shown(operator, "source=handled")] == [
         ("handled", 1)
     ]
+    told = operator.get(f"{PAGE}?source=handled").content.decode()
+    assert '<span class="cause-source">dealt with</span>' in told
+    assert "described badly" in told
+    assert "described badly" not in operator.get(PAGE).content.decode()
     home = operator.get("/admin/").context["overview"].causes
     assert [(cause.source, cause.count) for cause in home] == [("call", 2)]
     tabs = {tab.value: tab.count for tab in operator.get(PAGE).context["sources"]}

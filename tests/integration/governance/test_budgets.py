@@ -206,6 +206,24 @@ def test_the_console_shows_the_tree_and_what_waits(cast: Cast, monthly: Budget) 
     assert "Add budget" not in page
 
 
+def test_a_budget_that_is_used_up_says_so_in_words(cast: Cast, monthly: Budget) -> None:
+    client = _signed_in(cast, "viewer")
+    tree = reverse("admin:governance_budget_changelist")
+    own = reverse("admin:governance_budget_change", args=[monthly.pk])
+    word = '<span class="pill-word">used up</span>'
+
+    BudgetAccount.objects.update(spent_usd=Decimal("99.99"))
+    before = [client.get(place).content.decode() for place in (tree, own)]
+    BudgetAccount.objects.update(reserved_usd=Decimal("0.01"))
+    after = [client.get(place).content.decode() for place in (tree, own)]
+
+    assert word not in before[0]
+    assert "Nothing is left." not in before[1]
+    assert word in after[0]
+    assert "Nothing is left." in after[1]
+    assert all("budget-bar is-used-up" in page for page in after)
+
+
 def test_the_console_sets_changes_and_raises(cast: Cast) -> None:
     client = _signed_in(cast, "admin")
     form = {"workspace": cast.acme.pk, "name": "daily", "kind": "workspace", "period": "day",

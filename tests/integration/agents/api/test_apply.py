@@ -15,15 +15,7 @@ from governance.models import Secret
 from plugins.models import ToolDefinition
 from tests.factories.governance import Cast
 from tests.integration.agents.api.conftest import CallAs
-
-
-def document(kind: str, name: str, spec: dict[str, Any], **metadata: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "agentry/v1",
-        "kind": kind,
-        "metadata": {"name": name, **metadata},
-        "spec": spec,
-    }
+from tests.integration.agents.api.documents import document
 
 
 def team(**changes: Any) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 A call may cost a cent at most (ten tokens of a tenth of a cent) and costs four tenths of one.
 """
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -10,10 +11,12 @@ from typing import Any
 
 from agents.models import Run
 from core import pausepoints
+from core.ids import new_id
 from governance.contracts import Actor, ApprovalState
 from governance.models import Approval, Budget, BudgetAccount, Reservation, Workspace
 from governance.services.approvals import approval_decide
 from governance.services.budgets import budget_create
+from governance.services.spending import ModelCall
 from tests.factories.agents import make_agent, make_model, make_provider
 from tests.waiting import wait_for
 
@@ -58,6 +61,22 @@ def lead_of(workspace: Workspace, children: int) -> None:
 def budget(actor: Actor, workspace: Workspace, usd: str, name: str = "all", **more: Any) -> Budget:
     fields = {"kind": "workspace", "period": "total", **more}
     return budget_create(actor, workspace=workspace, name=name, limit_usd=Decimal(usd), **fields)
+
+
+def a_call(workspace: Workspace, **changes: Any) -> ModelCall:
+    """A model call of a run of its own, which may cost a cent."""
+    call = ModelCall(
+        workspace_id=workspace.pk,
+        run_id=new_id(),
+        place=0,
+        fence=1,
+        agent="helper",
+        user_id=None,
+        payers=(),
+        model="m",
+        usd=AT_MOST,
+    )
+    return dataclasses.replace(call, **changes)
 
 
 def standing(**where: Any) -> tuple[Decimal, Decimal]:

@@ -30,22 +30,7 @@ from governance.services.spending import (
 from governance.services.spending_batches import spending_reserve_many
 from tests.factories.governance import make_workspace
 from tests.integration.agents.approvals.kit import person
-from tests.integration.agents.budgets.kit import AT_MOST, NOTHING, budget, standing
-
-
-def asked(workspace: Workspace, **changes: Any) -> ModelCall:
-    call = ModelCall(
-        workspace_id=workspace.pk,
-        run_id=new_id(),
-        place=0,
-        fence=1,
-        agent="helper",
-        user_id=None,
-        payers=(),
-        model="m",
-        usd=AT_MOST,
-    )
-    return dataclasses.replace(call, **changes)
+from tests.integration.agents.budgets.kit import AT_MOST, NOTHING, a_call, budget, standing
 
 
 def kinds(answers: Sequence[object]) -> list[str]:
@@ -56,13 +41,13 @@ def test_many_cost_the_database_no_more_questions_than_few(
     workspace: Workspace, ada: Actor
 ) -> None:
     budget(ada, workspace, "1")
-    spending_reserve(asked(workspace))  # from here on the account is there
+    spending_reserve(a_call(workspace))  # from here on the account is there
 
     def queries(count: int) -> int:
         with CaptureQueriesContext(
             connection,
         ) as made:
-            answers = spending_reserve_many([asked(workspace) for _ in range(count)])
+            answers = spending_reserve_many([a_call(workspace) for _ in range(count)])
         assert kinds(answers) == ["Reserved"] * count
         return len(made)
 
@@ -75,7 +60,7 @@ def test_those_that_fit_are_kept_and_the_others_are_told_what_is_full(
     workspace: Workspace, ada: Actor
 ) -> None:
     budget(ada, workspace, "0.035")
-    small = [asked(workspace, usd=usd) for usd in (AT_MOST, Decimal("0.03"), AT_MOST, AT_MOST)]
+    small = [a_call(workspace, usd=usd) for usd in (AT_MOST, Decimal("0.03"), AT_MOST, AT_MOST)]
 
     answers = spending_reserve_many(small)
 
@@ -105,12 +90,12 @@ def test_each_counts_against_what_bounds_it_and_nothing_else(
         starts_at="2026-01-01T00:00:00Z", limit_usd=None,
     )  # fmt: skip
     calls = [
-        asked(workspace, agent=agent, user_id=user, payers=payers)
+        a_call(workspace, agent=agent, user_id=user, payers=payers)
         for agent, user, payers in product(
             ("helper", "lead"), (None, ann.user_id, bob.user_id), ((), (parent, new_id()))
         )
     ]
-    calls.append(asked(other))
+    calls.append(a_call(other))
 
     together = [[row.pk for row in rows] for rows in accounts_of_all(calls)]
 
@@ -127,17 +112,17 @@ def test_a_call_asked_again_and_a_lost_one_go_their_own_ways_beside_the_others(
     workspace: Workspace, ada: Actor
 ) -> None:
     budget(ada, workspace, "1")
-    before, taken = asked(workspace), asked(workspace, fence=2)
-    lost_answer = asked(workspace, may_be_again=False)
+    before, taken = a_call(workspace), a_call(workspace, fence=2)
+    lost_answer = a_call(workspace, may_be_again=False)
     for call in (before, taken, lost_answer):
         spending_reserve(call)
 
     answers = spending_reserve_many([
-        asked(workspace),
+        a_call(workspace),
         dataclasses.replace(before, fence=2, usd=2 * AT_MOST),  # its worker died, this is another
         dataclasses.replace(taken, fence=1),  # and here the late one asks
         lost_answer,
-        asked(workspace),
+        a_call(workspace),
     ])  # fmt: skip
 
     assert kinds(answers) == ["Reserved", "Reserved", "LeaseLostError", "Reserved", "Reserved"]
@@ -150,18 +135,18 @@ def test_room_that_somebody_else_takes_meanwhile_is_not_given_twice(
     workspace: Workspace, ada: Actor
 ) -> None:
     budget(ada, workspace, "0.05")
-    spending_reserve(asked(workspace))
+    spending_reserve(a_call(workspace))
     takers: list[Thread] = []
 
     def take() -> None:
         if takers:
             return
-        takers.append(Thread(target=_take, args=(asked(workspace, usd=2 * AT_MOST),)))
+        takers.append(Thread(target=_take, args=(a_call(workspace, usd=2 * AT_MOST),)))
         takers[0].start()
         takers[0].join()
 
     with pausepoints.at("budget.before_reserve", take):
-        answers = spending_reserve_many([asked(workspace) for _ in range(4)])
+        answers = spending_reserve_many([a_call(workspace) for _ in range(4)])
 
     assert kinds(answers) == ["Reserved", "Reserved", "Shortfall", "Shortfall"]
     assert standing() == (NOTHING, 5 * AT_MOST)
@@ -200,9 +185,9 @@ def test_whoever_comes_while_it_is_busy_is_asked_about_together(
     workspace: Workspace, ada: Actor
 ) -> None:
     budget(ada, workspace, "10")
-    lost = asked(workspace, fence=2)
+    lost = a_call(workspace, fence=2)
     spending_reserve(lost)
-    calls = [asked(workspace) for _ in range(300)] + [dataclasses.replace(lost, fence=1)]
+    calls = [a_call(workspace) for _ in range(300)] + [dataclasses.replace(lost, fence=1)]
 
     async def ask() -> tuple[list[Any], list[int]]:
         database = Slow()
@@ -231,10 +216,10 @@ def test_a_failure_is_told_to_all_who_were_asked_about_and_the_next_are_served(
         purse = Purse(database)
         database.gate.set()
         database.failing = True
-        failed = await _all_of(purse, [asked(workspace) for _ in range(3)])
+        failed = await _all_of(purse, [a_call(workspace) for _ in range(3)])
         database.failing = False
         try:
-            return failed, await _all_of(purse, [asked(workspace)])
+            return failed, await _all_of(purse, [a_call(workspace)])
         finally:
             database.close()
 
@@ -249,7 +234,7 @@ def test_an_engine_that_ends_leaves_nobody_waiting(workspace: Workspace, ada: Ac
 
     async def ask() -> list[asyncio.Task[Any]]:
         purse = Purse(Slow())
-        waiting = [asyncio.ensure_future(purse.asked(asked(workspace))) for _ in range(3)]
+        waiting = [asyncio.ensure_future(purse.asked(a_call(workspace))) for _ in range(3)]
         await asyncio.sleep(0)
         return waiting  # the loop cancels what is left in it
 

@@ -21,7 +21,7 @@ from core.ids import new_id
 from governance.budgets import LARGEST_USD
 from governance.contracts import Actor
 from governance.models import BudgetAccount, Reservation, Workspace
-from governance.services.spending import ModelCall, Reserved, spending_reserve
+from governance.services.spending import Reserved, spending_reserve
 from tests.factories.governance import make_workspace
 from tests.integration.agents.approvals.kit import person
 from tests.integration.agents.budgets.kit import (
@@ -29,6 +29,7 @@ from tests.integration.agents.budgets.kit import (
     AT_MOST,
     CHARGE,
     NOTHING,
+    a_call,
     budget,
     grant,
     lead_of,
@@ -241,18 +242,7 @@ def test_a_limit_set_above_a_run_under_way_counts_from_its_next_call(
 def test_an_attempt_whose_answer_was_lost_is_replaced(workspace: Workspace, ada: Actor) -> None:
     """The connection broke after the commit, and the same is asked of the database again."""
     budget(ada, workspace, "0.02")
-    call = ModelCall(
-        workspace_id=workspace.pk,
-        run_id=new_id(),
-        place=3,
-        fence=1,
-        agent="helper",
-        user_id=None,
-        payers=(),
-        model="m",
-        usd=Decimal("0.015"),
-        may_be_again=False,
-    )
+    call = a_call(workspace, place=3, usd=Decimal("0.015"), may_be_again=False)
     answers = [spending_reserve(call) for _ in range(2)]
 
     assert answers[0] == answers[1]
@@ -265,17 +255,7 @@ def test_a_worker_that_lost_its_run_takes_no_newer_reservation_away(
 ) -> None:
     """It stood still between its claim and its question, and the run was claimed anew."""
     budget(ada, workspace, "1")
-    late = ModelCall(
-        workspace_id=workspace.pk,
-        run_id=new_id(),
-        place=0,
-        fence=1,
-        agent="helper",
-        user_id=None,
-        payers=(),
-        model="m",
-        usd=Decimal("0.01"),
-    )
+    late = a_call(workspace)
     kept = spending_reserve(dataclasses.replace(late, fence=fence))
     if settled:
         Reservation.objects.update(state="settled", charged_usd=CHARGE)
